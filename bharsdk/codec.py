@@ -1,0 +1,107 @@
+"""The one JSON codec of the project: frozen dataclass <-> plain JSON values.
+
+Unknown keys, missing keys and values of the wrong type are refused with the path of the offending
+key, so that a manifest written by hand or by another version fails with its reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from typing import Any, TypeVar
+
+from bharsdk.errors import InputError
+
+__all__ = ["from_json_dict", "to_json_dict"]
+
+T = TypeVar("T")
+
+
+def to_json_dict(config: Any) -> dict[str, Any]:
+    """A dataclass instance as a dictionary of JSON values: tuples become lists, enums values."""
+    return {f.name: _encode(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_json_dict(cls: type[T], data: object, where: str) -> T:
+    """Build dataclass ``cls`` from ``data``, a decoded JSON object.
+
+    ``where`` names the place in error messages, for example ``"manifest.json: features"``.
+    Raises InputError on unknown or missing keys and on values of the wrong type; whatever
+    ``cls.__post_init__`` raises passes through.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: got {type(data).__name__}, expected an object")
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise InputError(f"{where}: unknown key {unknown[0]!r}, expected {sorted(fields)}")
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _decode(hints[name], data[name], f"{where}.{name}")
+        elif (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        ):
+            raise InputError(f"{where}: key {name!r} is missing")
+    return cls(**values)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value):
+        return to_json_dict(value)
+    if isinstance(value, dict):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(hint: Any, value: object, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        (inner,) = [arg for arg in args if arg is not type(None)]
+        return _decode(inner, value, where)
+    if origin is tuple:
+        return _decode_tuple(args, value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: _decode(args[1], item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(hint, type):
+        return _decode_scalar(hint, value, where)
+    raise InputError(f"{where}: got {type(value).__name__}, expected {hint}")
+
+
+def _decode_tuple(args: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{where}: got {type(value).__name__}, expected a list")
+    if len(args) == 2 and args[1] is Ellipsis:
+        return tuple(_decode(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if len(value) != len(args):
+        raise InputError(f"{where}: got {len(value)} values, expected {len(args)}")
+    return tuple(
+        _decode(arg, v, f"{where}[{i}]") for i, (arg, v) in enumerate(zip(args, value, strict=True))
+    )
+
+
+def _decode_scalar(hint: type, value: object, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_json_dict(hint, value, where)
+    if issubclass(hint, enum.Enum):
+        allowed = [member.value for member in hint]
+        if value not in allowed:
+            raise InputError(f"{where}: got {value!r}, expected one of {allowed}")
+        return hint(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # bool is an int in Python; a true where a count belongs is a mistake, not a 1.
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise InputError(f"{where}: got {type(value).__name__}, expected {hint.__name__}")
+    return value

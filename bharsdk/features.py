@@ -1,0 +1,205 @@
+"""Landmarks -> model input. The one implementation, for training and for run time.
+
+A window of landmarks is resampled to a fixed rate, normalised so that position in the image,
+distance to the camera and image aspect do not matter, and written as body and hand tensors::
+
+    LandmarkSequence -> resample -> body: shoulders as unit, hands: wrist as origin -> joint | bone
+
+Channels are x, y, z per modality (joint, bone) and, last, presence: the landmarker's visibility for
+body joints, 1 or 0 for hands. What was not detected is 0 in every channel *and* 0 in presence, so
+that a missing hand never looks like a hand at rest.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import InputError, assert_never
+from bharsdk.landmarks import LandmarkSequence
+from bharsdk.ops import graph_aggregate
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, BodyJoint, HandJoint, Skeleton
+
+__all__ = ["FeatureConfig", "Features", "Modality", "extract"]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+BODY, HAND = MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
+BODY_BONES, HAND_BONES = BODY.bone_matrix()[None], HAND.bone_matrix()[None]
+HAND_PARENTS = np.array(HAND.parents)
+
+MIN_SHOULDER_WIDTH = 0.02
+"""Image heights. Below it the shoulders are one behind the other and their distance is noise."""
+HAND_LENGTH_IN_BONES = 4.0
+"""A hand is about four mean bones long, so hand coordinates end up near [-1, 1]."""
+
+
+class Modality(enum.Enum):
+    """What a coordinate channel holds."""
+
+    JOINT = "joint"
+    BONE = "bone"
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How a window of landmarks becomes model input.
+
+    fps: rate the model sees, frames a second. frames: T, window length. max_gap_s: a hand lost for
+    no longer than this is interpolated, else it is missing. modalities: coordinate channels, three
+    each, in order. presence: append the presence channel.
+    """
+
+    fps: float = 24.0
+    frames: int = 32
+    max_gap_s: float = 0.25
+    modalities: tuple[Modality, ...] = (Modality.JOINT, Modality.BONE)
+    presence: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= 240 or not 2 <= self.frames <= 4096:
+            raise InputError(
+                f"features: got {self.fps} fps and {self.frames} frames, expected 1 to 240 fps and"
+                " 2 to 4096 frames"
+            )
+        if not 0 <= self.max_gap_s <= 10 or not self.modalities:
+            raise InputError("features: expected 0 <= max_gap_s <= 10 and at least one modality")
+
+    @property
+    def channels(self) -> int:
+        """C, channels of the model input."""
+        return 3 * len(self.modalities) + int(self.presence)
+
+    @property
+    def window_ms(self) -> float:
+        """Milliseconds from the first to the last frame of a window."""
+        return (self.frames - 1) * 1000.0 / self.fps
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Model input of one window: body float32 [C, T, 25, 1], hands float32 [C, T, 21, 2]."""
+
+    body: FloatArray
+    hands: FloatArray
+
+
+def extract(
+    sequence: LandmarkSequence, config: FeatureConfig, end_ms: float | None = None
+) -> Features:
+    """The features of the window that ends at ``end_ms`` (default: with the sequence).
+
+    A window that reaches beyond the sequence sees its first or last frame held. Raises InputError
+    when ``end_ms`` is not finite.
+    """
+    times = sequence.timestamps_ms
+    end = float(times[-1]) if end_ms is None else float(end_ms)
+    if not np.isfinite(end):
+        raise InputError(f"features: got window end {end}, expected milliseconds")
+    wanted = end + (np.arange(config.frames) - (config.frames - 1)) * (1000.0 / config.fps)
+    wanted = np.clip(wanted, times[0], times[-1])
+    max_gap_ms = config.max_gap_s * 1000.0
+    metric = np.array([sequence.aspect, 1.0, sequence.aspect], np.float32)
+
+    body, body_seen = _resample(times, sequence.body[:, : BODY.joint_count], wanted, max_gap_ms)
+    points, visibility = body[..., :3] * metric, body[..., 3] * body_seen[:, None]
+    body_points = _normalise_body(points, body_seen)
+    hand_points, hand_seen = [], []
+    for side in range(2):
+        hand, seen = _resample(times, sequence.hands[:, side], wanted, max_gap_ms)
+        hand_points.append(_normalise_hand(hand * metric, seen))
+        hand_seen.append(np.repeat(seen[:, None], HAND.joint_count, axis=1))
+    return Features(
+        body=_channels(body_points[None], visibility[None], BODY_BONES, config),
+        hands=_channels(np.stack(hand_points), np.stack(hand_seen), HAND_BONES, config),
+    )
+
+
+def _resample(
+    times: npt.NDArray[np.float64],
+    values: FloatArray,
+    wanted: npt.NDArray[np.float64],
+    max_gap_ms: float,
+) -> tuple[FloatArray, BoolArray]:
+    """Linear interpolation of values [T, V, C] at times ``wanted`` [S].
+
+    Bridges gaps between detections of up to ``max_gap_ms`` (and holds the outermost detection for
+    half as long); returns values [S, V, C], 0 where missing, and whether each was present [S].
+    """
+    found = np.flatnonzero(~np.isnan(values[:, 0, 0]))
+    if len(found) == 0:
+        return np.zeros((len(wanted), *values.shape[1:]), np.float32), np.zeros(len(wanted), bool)
+    at = times[found]
+    right = np.clip(np.searchsorted(at, wanted), 0, len(at) - 1)
+    left = np.where((at[right] > wanted) & (right > 0), right - 1, right)
+    span = at[right] - at[left]
+    weight = np.where(span > 0, (wanted - at[left]) / np.where(span > 0, span, 1.0), 0.0)
+    outside = np.maximum(at[0] - wanted, wanted - at[-1])
+    seen = (span <= max_gap_ms) & (outside <= max_gap_ms / 2)
+    # Beside a gap too long to bridge, the detections themselves still count.
+    near = np.minimum(np.abs(wanted - at[left]), np.abs(at[right] - wanted)) <= _HALF_FRAME_MS
+    weight = np.where((span > max_gap_ms) & near, np.round(weight), weight)
+    seen |= near & (outside <= max_gap_ms / 2)
+    w = weight.astype(np.float32)[:, None, None]
+    out = values[found[left]] * (1 - w) + values[found[right]] * w
+    return np.where(seen[:, None, None], out, np.float32(0)), seen
+
+
+_HALF_FRAME_MS = 17.0
+"""Half a frame of a 30 fps camera: as far as one detection speaks for the time around it."""
+
+
+def _normalise_body(points: FloatArray, seen: BoolArray) -> FloatArray:
+    """points [T, 25, 3], image heights -> shoulder widths from the middle of the shoulders.
+
+    Origin and unit are medians over the window, so a step or a lean within it stays visible.
+    """
+    if not seen.any():
+        return points
+    left, right = points[seen, BodyJoint.LEFT_SHOULDER], points[seen, BodyJoint.RIGHT_SHOULDER]
+    width = float(np.median(np.hypot(*(left - right)[:, :2].T)))
+    origin = np.median((left + right) / 2, axis=0)
+    scaled = (points - origin) / np.float32(max(width, MIN_SHOULDER_WIDTH))
+    return np.where(seen[:, None, None], scaled, np.float32(0)).astype(np.float32)
+
+
+def _normalise_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
+    """points [T, 21, 3], image heights -> hand lengths from the wrist, per frame.
+
+    The unit is the window's median of the mean bone, which a turn of the hand changes little.
+    """
+    if not seen.any():
+        return points
+    centred = points - points[:, HandJoint.WRIST : HandJoint.WRIST + 1]
+    bones = np.linalg.norm(centred[seen] - centred[seen][:, HAND_PARENTS], axis=2)
+    length = float(np.median(bones.sum(axis=1))) / (HAND.joint_count - 1) * HAND_LENGTH_IN_BONES
+    scaled: FloatArray = centred / np.float32(max(length, 1e-4))
+    return scaled
+
+
+def _channels(
+    points: FloatArray, presence: npt.NDArray[np.generic], bones: FloatArray, config: FeatureConfig
+) -> FloatArray:
+    """points [M, T, V, 3], presence [M, T, V] -> contiguous float32 [C, T, V, M]."""
+    joint = np.ascontiguousarray(points.transpose(0, 3, 1, 2), np.float32)
+    parts: list[FloatArray] = []
+    for modality in config.modalities:
+        match modality:
+            case Modality.JOINT:
+                parts.append(joint)
+            case Modality.BONE:
+                parts.append(graph_aggregate(joint[:, None], bones))
+            case _:
+                assert_never(modality)
+    if config.presence:
+        parts.append(presence[:, None].astype(np.float32))
+    return np.ascontiguousarray(np.concatenate(parts, axis=1).transpose(1, 2, 3, 0))
+
+
+def model_skeletons() -> tuple[Skeleton, Skeleton]:
+    """The skeletons of the two inputs: body, hand."""
+    return BODY, HAND

@@ -1,0 +1,245 @@
+"""What a landmarker saw: one frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
+
+Coordinates are MediaPipe's: x and y as fractions of image width and height, z in the unit of x,
+smaller is nearer. A joint, hand or person that was not detected is NaN, never zero: zeros look like
+a pose in the image corner. ``aspect`` (image width / height) travels along because without it the
+same gesture has another shape on another camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import InputError
+from bharsdk.skeleton import MEDIAPIPE_BODY25, BodyJoint, HandJoint
+
+__all__ = [
+    "DEFAULT_ASPECT",
+    "FLAT_SIZES",
+    "LandmarkSequence",
+    "Landmarks",
+    "pose_mirror",
+]
+
+FloatArray = npt.NDArray[np.float32]
+
+DEFAULT_ASPECT = 4 / 3
+"""Assumed for recordings that do not say: a webcam at 640 x 480, OpenCV's default."""
+
+POSE_VALUES = BodyJoint.COUNT * 4
+HAND_VALUES = HandJoint.COUNT * 3
+FACE_VALUES = 468 * 3
+FLAT_SIZES = {
+    POSE_VALUES + 2 * HAND_VALUES: POSE_VALUES,
+    POSE_VALUES + FACE_VALUES + 2 * HAND_VALUES: POSE_VALUES + FACE_VALUES,
+}
+"""Values a frame of the public layouts (258 without, 1,662 with the face mesh) -> hand offset."""
+
+BODY_SHAPE = (BodyJoint.COUNT, 4)
+HANDS_SHAPE = (2, HandJoint.COUNT, 3)
+
+
+def pose_mirror() -> tuple[int, ...]:
+    """For each of the 33 pose landmarks the index of its counterpart on the other side."""
+    upper = MEDIAPIPE_BODY25.mirror
+    # Knees, ankles, heels and feet follow as left/right pairs.
+    lower = tuple(i + 1 if i % 2 else i - 1 for i in range(len(upper), BodyJoint.COUNT))
+    return upper + lower
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """One frame of one person.
+
+    timestamp_ms: capture time, milliseconds, finite and not negative.
+    body: float32 [33, 4], x, y, z, visibility. hands: float32 [2, 21, 3], left hand first.
+    aspect: image width / height. NaN marks what was not detected.
+    Raises InputError on other shapes, on infinities, and on a hand or body that is partly NaN.
+    """
+
+    timestamp_ms: float
+    body: FloatArray
+    hands: FloatArray
+    aspect: float = DEFAULT_ASPECT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "body", _checked("body", self.body, BODY_SHAPE))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, HANDS_SHAPE))
+        if not (np.isfinite(self.timestamp_ms) and self.timestamp_ms >= 0):
+            raise InputError(
+                f"landmarks: got timestamp {self.timestamp_ms}, expected milliseconds >= 0"
+            )
+        _check_aspect(self.aspect)
+        _check_whole("body", self.body[None, None, :, :3])
+        _check_whole("hand", self.hands[None])
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a person was detected."""
+        return not bool(np.isnan(self.body[0, 0]))
+
+    @classmethod
+    def empty(cls, timestamp_ms: float, aspect: float = DEFAULT_ASPECT) -> Landmarks:
+        """A frame in which nobody was detected."""
+        return cls(
+            timestamp_ms,
+            np.full(BODY_SHAPE, np.nan, np.float32),
+            np.full(HANDS_SHAPE, np.nan, np.float32),
+            aspect,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkSequence:
+    """T frames of one person, in time order.
+
+    body: float32 [T, 33, 4]. hands: float32 [T, 2, 21, 3]. timestamps_ms: float64 [T], strictly
+    increasing. aspect: image width / height. Raises InputError as :class:`Landmarks` does, on T = 0
+    and on timestamps that do not increase.
+    """
+
+    timestamps_ms: npt.NDArray[np.float64]
+    body: FloatArray
+    hands: FloatArray
+    aspect: float = DEFAULT_ASPECT
+
+    def __post_init__(self) -> None:
+        times = np.ascontiguousarray(self.timestamps_ms, np.float64)
+        frames = len(times)
+        if times.ndim != 1 or frames == 0:
+            raise InputError(f"landmarks: got {times.shape} timestamps, expected at least one")
+        check_increasing(times)
+        object.__setattr__(self, "timestamps_ms", times)
+        object.__setattr__(self, "body", _checked("body", self.body, (frames, *BODY_SHAPE)))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *HANDS_SHAPE)))
+        _check_aspect(self.aspect)
+        _check_whole("body", self.body[:, None, :, :3])
+        _check_whole("hand", self.hands)
+
+    def __len__(self) -> int:
+        return len(self.timestamps_ms)
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[Landmarks]) -> LandmarkSequence:
+        """Stack single frames. Raises InputError when there are none or their aspects differ."""
+        items = list(frames)
+        if not items:
+            raise InputError("landmarks: got no frames, expected at least one")
+        aspects = {item.aspect for item in items}
+        if len(aspects) > 1:
+            raise InputError(f"landmarks: got image aspects {sorted(aspects)}, expected one")
+        return cls(
+            np.array([item.timestamp_ms for item in items]),
+            np.stack([item.body for item in items]),
+            np.stack([item.hands for item in items]),
+            items[0].aspect,
+        )
+
+    @classmethod
+    def from_flat(
+        cls,
+        values: npt.ArrayLike,
+        *,
+        fps: float,
+        aspect: float = DEFAULT_ASPECT,
+        where: str = "landmarks",
+    ) -> LandmarkSequence:
+        """Read the public flat layout: ``values`` [T, 258] or [T, 1662] (with the face mesh).
+
+        Pose 33 x (x, y, z, visibility), then in the longer form the face, then the left and the
+        right hand, 21 x (x, y, z) each; all zeros means "not detected". Frames are stamped at
+        ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
+        was found, and any value that is not finite.
+        """
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiu" or array.ndim != 2:
+            raise InputError(
+                f"{where}: got {array.dtype} {array.shape}, expected numbers [frames, values]"
+            )
+        if array.shape[1] not in FLAT_SIZES:
+            raise InputError(
+                f"{where}: got {array.shape[1]} values a frame, expected 258 (pose and hands) or"
+                " 1662 (pose, face and hands) of MediaPipe Holistic"
+            )
+        if not np.isfinite(array).all():
+            raise InputError(f"{where}: got NaN or infinite values, expected 0 for 'not detected'")
+        array = array.astype(np.float32)
+        start = FLAT_SIZES[array.shape[1]]
+        body = array[:, :POSE_VALUES].reshape(-1, *BODY_SHAPE).copy()
+        hands = array[:, start:].reshape(-1, *HANDS_SHAPE).copy()
+        body[~body.any(axis=(1, 2))] = np.nan
+        hands[~hands.any(axis=(2, 3))] = np.nan
+        return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
+
+    def to_flat(self) -> FloatArray:
+        """The 258-value layout, float32 [T, 258], zeros where nothing was detected."""
+        parts = [self.body.reshape(len(self), -1), self.hands.reshape(len(self), -1)]
+        return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
+
+    def frames(self) -> Iterator[Landmarks]:
+        """The single frames, in order."""
+        for time, body, hands in zip(self.timestamps_ms, self.body, self.hands, strict=True):
+            yield Landmarks(float(time), body, hands, self.aspect)
+
+    def mirrored(self) -> LandmarkSequence:
+        """The same clip in a mirror: x flips, left and right joints and hands change places."""
+        flip = np.array([-1, 1, 1], np.float32)
+        shift = np.array([1, 0, 0], np.float32)
+        body = self.body[:, pose_mirror(), :].copy()
+        body[..., :3] = body[..., :3] * flip + shift
+        return self.replaced(body=body, hands=self.hands[:, ::-1] * flip + shift)
+
+    def replaced(self, **changes: Any) -> LandmarkSequence:
+        """A copy with the named fields changed, checked anew."""
+        fields = ("timestamps_ms", "body", "hands", "aspect")
+        return LandmarkSequence(**{name: changes.get(name, getattr(self, name)) for name in fields})
+
+
+def check_increasing(timestamps_ms: npt.NDArray[np.float64]) -> None:
+    """Raise InputError unless timestamps [T] are finite, not negative and strictly increasing."""
+    if not np.isfinite(timestamps_ms).all() or timestamps_ms[0] < 0:
+        raise InputError("landmarks: got a timestamp that is negative or not finite")
+    wrong = np.flatnonzero(np.diff(timestamps_ms) <= 0)
+    if len(wrong):
+        i = int(wrong[0])
+        raise InputError(
+            f"landmarks: got timestamp {timestamps_ms[i + 1]:g} ms after {timestamps_ms[i]:g} ms,"
+            " expected strictly increasing capture times"
+        )
+
+
+def _checked(name: str, values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    array = np.asarray(values)
+    if array.shape != shape or array.dtype.kind != "f":
+        raise InputError(
+            f"landmarks: got {name} {array.dtype} {list(array.shape)}, expected float32"
+            f" {list(shape)}"
+        )
+    array = np.ascontiguousarray(array, np.float32).view()
+    array.flags.writeable = False
+    return array
+
+
+def _check_whole(name: str, points: FloatArray) -> None:
+    """points [T, instances, joints, 3]: refuse infinities and instances only partly NaN."""
+    finite = np.isfinite(points)
+    missing = np.isnan(points)
+    if not (finite | missing).all():
+        raise InputError(f"landmarks: got an infinite {name} coordinate, expected NaN or finite")
+    lost = missing.any(axis=(2, 3))
+    if (lost != missing.all(axis=(2, 3))).any():
+        frame = int(np.flatnonzero((lost != missing.all(axis=(2, 3))).any(axis=1))[0])
+        raise InputError(
+            f"landmarks: got a {name} with some NaN coordinates in frame {frame}, expected all"
+            " finite, or all NaN for 'not detected'"
+        )
+
+
+def _check_aspect(aspect: float) -> None:
+    if not (np.isfinite(aspect) and 0.1 <= aspect <= 10):
+        raise InputError(f"landmarks: got image aspect {aspect}, expected width / height")
