@@ -1,0 +1,62 @@
+"""Recognises body-and-hand actions from a camera, on the device.
+
+::
+
+    from bharsdk import Recognizer
+
+    for result in Recognizer("words.bhar").run(source=0):
+        print(result)
+
+The names below are loaded when they are first used, so ``import bharsdk`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bharsdk.bundle import Bundle, load_bundle
+    from bharsdk.decode import Event
+    from bharsdk.errors import BharError
+    from bharsdk.landmarks import Landmarks, LandmarkSequence
+    from bharsdk.recognizer import Recognizer, Result, Stream
+
+__all__ = [
+    "BharError",
+    "Bundle",
+    "Event",
+    "LandmarkSequence",
+    "Landmarks",
+    "Recognizer",
+    "Result",
+    "Stream",
+    "__version__",
+    "load_bundle",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "BharError": "errors",
+    "Bundle": "bundle",
+    "Event": "decode",
+    "LandmarkSequence": "landmarks",
+    "Landmarks": "landmarks",
+    "Recognizer": "recognizer",
+    "Result": "recognizer",
+    "Stream": "recognizer",
+    "load_bundle": "bundle",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bharsdk' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"bharsdk.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,38 @@
+// Kernel entry points: everything that a kernel file may know besides its intrinsics.
+//
+// An entry is a null pointer where the kernel cannot be compiled for the target architecture.
+// Whether the CPU can run it is asked once, in isa.cc.
+#pragma once
+
+#include <cstdint>
+
+namespace bhar {
+
+// out[g, r, w] = sum_k sum_v x[g, k, r, v] * a[g, k, v, w]: groups that share one A, rows in each.
+// All arrays are dense float32; strides are in elements and may be zero (A shared by all groups).
+struct GraphAggregateProblem {
+  const float* x;
+  const float* a;
+  float* out;
+  std::int64_t outer;  // N
+  std::int64_t inner;  // 1 (static A) or C (channel-wise A); a group is one (outer, inner) pair
+  std::int64_t k;      // partitions
+  std::int64_t rows;   // C * T (static A) or T (channel-wise A)
+  std::int64_t v;      // joints in
+  std::int64_t w;      // joints out
+  std::int64_t x_outer_stride, x_inner_stride, x_k_stride;
+  std::int64_t a_outer_stride, a_inner_stride, a_k_stride;
+};
+
+// Bound, for every instruction set and finite results without underflow:
+//   |out - exact| <= K * V * eps * sum_k sum_v |x| |a|,  eps = 2^-23, K * V <= 2^22
+// (at most K * V roundings of eps / 2 each meet any one product; Higham 2002, section 3.1).
+// NaN and infinity propagate as in IEEE arithmetic: no product is skipped, not even with zero.
+using GraphAggregateFn = void (*)(const GraphAggregateProblem&);
+
+extern const GraphAggregateFn graph_aggregate_f32_scalar;
+extern const GraphAggregateFn graph_aggregate_f32_avx2;
+extern const GraphAggregateFn graph_aggregate_f32_avx512;
+extern const GraphAggregateFn graph_aggregate_f32_neon;
+
+}  // namespace bhar

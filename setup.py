@@ -1,0 +1,56 @@
+"""Packages that live in folders of other names, and the C++ extension, built by CMake.
+
+Everything that can be said without code is in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pybind11
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent.resolve()
+FOLDERS = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
+
+
+def all_packages() -> list[str]:
+    """Return the three packages and their sub-packages under their installed names."""
+    names = list(FOLDERS)
+    for package, folder in FOLDERS.items():
+        names += [f"{package}.{sub}" for sub in find_packages(str(ROOT / folder))]
+    return names
+
+
+class CMakeBuild(build_ext):
+    """Build an extension with the CMakeLists.txt beside this file."""
+
+    def build_extension(self, ext: Extension) -> None:
+        library = Path(self.get_ext_fullpath(ext.name)).resolve()
+        build_folder = Path(self.build_temp).resolve() / ext.name
+        build_folder.mkdir(parents=True, exist_ok=True)
+        configure = [
+            *("cmake", "-S", str(ROOT), "-B", str(build_folder), "-G", "Ninja"),
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={library.parent}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        ]
+        subprocess.run(configure, check=True)
+        subprocess.run(["cmake", "--build", str(build_folder)], check=True)
+
+
+setup(
+    packages=all_packages(),
+    package_dir=FOLDERS,
+    package_data={
+        "bharsdk": ["py.typed", "*.pyi", "models/*.bhar"],
+        "bhar_training": ["py.typed"],
+        "bhar_export": ["py.typed"],
+    },
+    ext_modules=[Extension("bharsdk._ops", sources=[])],
+    cmdclass={"build_ext": CMakeBuild},
+)

@@ -1,0 +1,1 @@
+"""Training of bharsdk models: data, models, losses, trainer and evaluation."""
