@@ -94,3 +94,170 @@ class DecoderConfig:
                 raise InputError(f"decoder: got {name} {value}, expected 0 to 60 seconds")
         if self.restart_gap_s == 0:
             raise InputError("decoder: got restart_gap_s 0, expected more than one frame's time")
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The sign that is going on, reported or not. Times are those of the window's last frame."""
+
+    index: int
+    crossed_ms: float
+    start_ms: float
+    last_above_ms: float
+    peak: float
+    reported: bool = False
+
+
+class Decoder:
+    """Turns probabilities of one stream into events. Not shared between threads.
+
+    labels: class names, in the model's order. background: the label that means "no sign" and never
+    makes an event, or None. delay_ms: how far the middle of a window lies before its last frame.
+    Raises InputError when a label repeats, or background is not one of them.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        config: DecoderConfig,
+        *,
+        background: str | None = None,
+        delay_ms: float = 0.0,
+    ) -> None:
+        self._labels = tuple(labels)
+        if len(set(self._labels)) != len(self._labels) or not self._labels:
+            raise InputError(f"decoder: got labels {list(labels)}, expected distinct names")
+        if background is not None and background not in self._labels:
+            raise InputError(f"decoder: got background {background!r}, expected one of the labels")
+        if not 0 <= delay_ms < math.inf:
+            raise InputError(f"decoder: got delay_ms {delay_ms}, expected milliseconds >= 0")
+        self._config = config
+        self._is_sign = np.array([label != background for label in self._labels])
+        self._delay_ms = delay_ms
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, as if newly made. An open event vanishes without an END."""
+        self._time_ms: float | None = None
+        self._smoothed = np.zeros(len(self._labels))
+        self._open: _Open | None = None
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """The smoothed probabilities, float64 [classes]; zeros before the first step."""
+        return self._smoothed.copy()
+
+    @property
+    def current(self) -> tuple[str, float] | None:
+        """Label and smoothed probability of the event that is going on, or None."""
+        if self._open is None or not self._open.reported:
+            return None
+        return self._labels[self._open.index], float(self._smoothed[self._open.index])
+
+    def step(self, timestamp_ms: float, probabilities: FloatArray) -> list[Event]:
+        """The events that become certain with one more window.
+
+        timestamp_ms: capture time of the window's last frame, milliseconds. probabilities:
+        [classes], 0 to 1. Raises InputError, with the state unchanged, on a time that does not
+        increase and on probabilities of another shape, out of range or NaN.
+        """
+        values = self._checked(timestamp_ms, probabilities)
+        first = self._time_ms is None
+        self._smooth(timestamp_ms, values)
+        self._time_ms = timestamp_ms
+        ended = self._close(timestamp_ms)
+        self._enter(timestamp_ms, window_start=first)
+        return [*ended, *self._report(timestamp_ms)]
+
+    def flush(self, timestamp_ms: float) -> list[Event]:
+        """The events that the end of the source makes certain; then as newly made.
+
+        timestamp_ms: capture time of the source's last frame, milliseconds: nothing shows that an
+        open sign ended before it, so that is where it ends.
+        """
+        events: list[Event] = []
+        if self._open is not None:
+            sign, alive = self._open, self._is_above(self._open)
+            if not sign.reported and alive:
+                events.append(self._event(sign, EventPhase.START))
+            if sign.reported or alive:
+                end_ms = timestamp_ms if alive else sign.last_above_ms - self._delay_ms
+                events.append(self._event(sign, EventPhase.END, end_ms))
+        self.reset()
+        return events
+
+    def _checked(self, timestamp_ms: float, probabilities: FloatArray) -> npt.NDArray[np.float64]:
+        if not math.isfinite(timestamp_ms) or (
+            self._time_ms is not None and timestamp_ms <= self._time_ms
+        ):
+            raise InputError(
+                f"decoder: got timestamp {timestamp_ms:g} ms after {self._time_ms} ms, expected"
+                " finite, strictly increasing capture times"
+            )
+        values = np.asarray(probabilities, np.float64)
+        if values.shape != self._smoothed.shape:
+            raise InputError(
+                f"decoder: got probabilities {list(values.shape)}, expected [{len(self._labels)}]"
+            )
+        # Negated, so that NaN fails it too; the margin is rounding in the softmax.
+        if not ((values >= 0) & (values <= 1 + 1e-6)).all():
+            raise InputError("decoder: got a probability that is NaN or outside 0 to 1")
+        return values
+
+    def _smooth(self, timestamp_ms: float, values: npt.NDArray[np.float64]) -> None:
+        tau_ms = self._config.smoothing_s * 1000.0
+        if self._time_ms is None or tau_ms == 0:
+            self._smoothed = values.copy()
+        else:
+            weight = -math.expm1((self._time_ms - timestamp_ms) / tau_ms)
+            self._smoothed = self._smoothed + weight * (values - self._smoothed)
+
+    def _is_above(self, sign: _Open) -> bool:
+        return bool(self._smoothed[sign.index] >= self._config.exit_threshold)
+
+    def _rival(self) -> int | None:
+        """The sign that may enter now: the likeliest class, if it is a sign and likely enough."""
+        best = int(np.argmax(self._smoothed))
+        likely = self._smoothed[best] >= self._config.enter_threshold
+        return best if likely and self._is_sign[best] else None
+
+    def _close(self, timestamp_ms: float) -> list[Event]:
+        """Follow the open sign; end it when it stayed low, or when another sign takes over."""
+        if self._open is None:
+            return []
+        sign = self._open
+        if self._is_above(sign):
+            peak = max(sign.peak, float(self._smoothed[sign.index]))
+            sign = replace(sign, last_above_ms=timestamp_ms, peak=peak)
+        self._open = sign
+        waited_ms = timestamp_ms - sign.last_above_ms
+        overdue = waited_ms > 0 and waited_ms >= self._config.patience_s * 1000.0
+        if not overdue and self._rival() in (None, sign.index):
+            return []
+        self._open = None
+        if not sign.reported:
+            return []
+        return [self._event(sign, EventPhase.END, sign.last_above_ms - self._delay_ms)]
+
+    def _enter(self, timestamp_ms: float, *, window_start: bool) -> None:
+        rival = self._rival()
+        if self._open is None and rival is not None:
+            # What fills the first window began no later than the window did.
+            start_ms = timestamp_ms - self._delay_ms * (2 if window_start else 1)
+            score = float(self._smoothed[rival])
+            self._open = _Open(rival, timestamp_ms, start_ms, timestamp_ms, score)
+
+    def _report(self, timestamp_ms: float) -> list[Event]:
+        sign = self._open
+        if sign is None or sign.reported or not self._is_above(sign):
+            return []
+        if timestamp_ms - sign.crossed_ms < self._config.min_duration_s * 1000.0:
+            return []
+        self._open = replace(sign, reported=True)
+        return [self._event(sign, EventPhase.START)]
+
+    def _event(self, sign: _Open, phase: EventPhase, end_ms: float | None = None) -> Event:
+        start_ms = max(sign.start_ms, 0.0)
+        if end_ms is not None:
+            end_ms = max(end_ms, start_ms)
+        return Event(self._labels[sign.index], phase, start_ms, end_ms, min(sign.peak, 1.0))
