@@ -1,0 +1,97 @@
+# make demo and make test set up all they need in a virtual environment beside this file.
+# A second run is fast: a stamp remembers what was installed from which sources.
+
+PYTHON ?= python3
+DEMO ?= examples/demo.py
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+RUN_VENV := .venv-run
+DEV_VENV := .venv
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# What a package is built from. The list itself is hashed too: a strict editable install links file
+# by file, so it must run again when one is added or removed.
+PACKAGES := bharsdk training export
+PACKAGE_FILES := $(sort $(shell find $(PACKAGES) -type f \
+	\( -name '*.py' -o -name '*.pyi' -o -name '*.bhar' -o -name 'py.typed' \) 2>/dev/null))
+CPP_FILES := $(sort $(shell find cpp_ops -type f \( -name '*.h' -o -name '*.cc' -o -name '*.cpp' \)))
+BUILD_FILES := pyproject.toml setup.py CMakeLists.txt MANIFEST.in $(CPP_FILES)
+LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))
+
+# One thread that sleeps while it waits: spinning threads starve each other on small machines.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help demo test check check-extras bench format clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+demo: $(RUN_VENV)/.installed-$(LIST_HASH) ## Camera to label on sample videos and recorded sessions (no torch)
+	@$(call require_graphics,$(RUN_VENV))
+	$(RUN_VENV)/bin/python $(DEMO) $(DEMO_ARGS)
+
+test: $(DEV_VENV)/.installed-$(LIST_HASH) ## Run all tests; PYTEST_ARGS adds options
+	@$(call require_graphics,$(DEV_VENV))
+	$(DEV_VENV)/bin/pytest $(PYTEST_ARGS)
+
+check: $(DEV_VENV)/.installed-$(LIST_HASH) ## Lint, format, types, C++ format, import directions
+	$(DEV_VENV)/bin/ruff check .
+	$(DEV_VENV)/bin/ruff format --check .
+	$(DEV_VENV)/bin/mypy
+	$(DEV_VENV)/bin/clang-format --dry-run -Werror $(CPP_FILES) $(wildcard tests/cpp_ops/*.cc)
+	$(DEV_VENV)/bin/lint-imports
+
+format: $(DEV_VENV)/.installed-$(LIST_HASH) ## Format Python and C++ as make check wants it
+	$(DEV_VENV)/bin/ruff check --fix .
+	$(DEV_VENV)/bin/ruff format .
+	$(DEV_VENV)/bin/clang-format -i $(CPP_FILES) $(wildcard tests/cpp_ops/*.cc)
+
+check-extras: $(DEV_VENV)/.installed-$(LIST_HASH) ## Resolve every extra for aarch64 and Python 3.10 to 3.12 (minutes)
+	BHAR_CHECK_EXTRAS=all $(DEV_VENV)/bin/pytest tests/test_packaging.py -k extras
+
+bench: $(DEV_VENV)/.installed-$(LIST_HASH) ## graph_aggregate against numpy.matmul and torch.einsum
+	$(DEV_VENV)/bin/python cpp_ops/bench/graph_aggregate.py
+
+clean: ## Remove environments, builds and caches
+	rm -rf $(RUN_VENV) $(DEV_VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+
+# ---- set-up ---------------------------------------------------------------------------------
+
+# The demo installs a copy, as a user would, so any changed file means a new install.
+$(RUN_VENV)/.installed-$(LIST_HASH): $(BUILD_FILES) $(PACKAGE_FILES) | require-build
+	test -x $(RUN_VENV)/bin/python || "$(PYTHON)" -m venv $(RUN_VENV)
+	$(RUN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[camera]'
+	rm -f $(RUN_VENV)/.installed-* && touch $@
+
+# torch goes first and alone: otherwise pip may choose a build with gigabytes of CUDA.
+# The tests run on links to the sources, so only build files and the list of files matter.
+$(DEV_VENV)/.installed-$(LIST_HASH): $(BUILD_FILES) | require-build
+	test -x $(DEV_VENV)/bin/python || "$(PYTHON)" -m venv $(DEV_VENV)
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0'
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[camera,train,export,dev]' --config-settings editable_mode=strict
+	rm -f $(DEV_VENV)/.installed-* && touch $@
+
+.PHONY: require-build
+require-build:
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
+		echo "bhar: error: got $$("$(PYTHON)" --version 2>/dev/null || echo no Python) from '$(PYTHON)', expected" \
+		     "Python 3.10 to 3.12: name one with  make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "bhar: error: '$(PYTHON)' has no venv module, expected one: install it" \
+		     "(Debian: python3-venv)" >&2; exit 2; }
+	@command -v "$${CXX:-c++}" >/dev/null || { \
+		echo "bhar: error: no C++ compiler found as '$${CXX:-c++}', expected one: install it" \
+		     "(Debian: g++) or name it in CXX" >&2; exit 2; }
+
+# MediaPipe loads OpenCV, which needs these two libraries; its own message is a loader traceback.
+define require_graphics
+$(1)/bin/python -c 'import ctypes; [ctypes.CDLL(name) for name in ("libGL.so.1", "libglib-2.0.so.0")]' \
+	2>/dev/null || { echo "bhar: error: libGL or libglib is missing, which MediaPipe needs: install" \
+	"them (Debian: apt-get install libgl1 libglib2.0-0)" >&2; exit 8; }
+endef

@@ -1,0 +1,99 @@
+"""The checked Python side of the compiled kernels."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bharsdk import ops
+from bharsdk.errors import InputError
+
+X = np.ones((2, 3, 4, 5, 25), np.float32)
+A = np.ones((3, 25, 21), np.float32)
+
+
+def _read_only() -> Any:
+    out = np.zeros((2, 4, 5, 21), np.float32)
+    out.setflags(write=False)
+    return out
+
+
+def _misaligned() -> Any:
+    store = np.zeros(X.nbytes + 1, np.uint8)
+    return store[1:].view(np.float32).reshape(X.shape)
+
+
+@pytest.mark.parametrize(
+    ("x", "a", "out", "message"),
+    [
+        (X.tolist(), A, None, "got x of type list, expected a C-contiguous float32 numpy array"),
+        (X.astype(np.float64), A, None, "got x of dtype float64, expected"),
+        (X.astype(">f4"), A, None, "got x of dtype >f4, expected"),
+        (X, A.astype(np.int32), None, "got a of dtype int32, expected"),
+        (X[..., ::-1], A, None, "got x that is not contiguous"),
+        (X, A.swapaxes(1, 2), None, "got a that is not contiguous"),
+        (_misaligned(), A, None, "got x that is not aligned to 4 bytes"),
+        (X[0], A, None, r"got x \[3, 4, 5, 25\] and a .*expected x \[N, K, C, T, V\]"),
+        (X, A[0], None, r"expected a \[K, V, W\] or \[N, K, C, V, W\]"),
+        (X, A[:2].copy(), None, r"got .* a \[2, 25, 21\], expected a \[3, 25, 21\] to fit x"),
+        (X, np.ones((1, 3, 4, 25, 21), np.float32), None, r"expected a \[2, 3, 4, 25, 21\]"),
+        (X, A, np.zeros((2, 4, 5, 25), np.float32), r"got out of shape .*, expected \[2, 4, 5, 21"),
+        (X, A, np.zeros((2, 4, 5, 21)), "got out of dtype float64"),
+        (X, A, _read_only(), "got a read-only out"),
+    ],
+)
+def test_what_the_kernel_cannot_use_is_refused(x: Any, a: Any, out: Any, message: str) -> None:
+    """One line says what was got and what was expected; nothing is converted in silence."""
+    with pytest.raises(InputError, match=message) as caught:
+        ops.graph_aggregate(x, a, out=out)
+    assert "\n" not in str(caught.value)
+
+
+def test_out_that_overlaps_an_input_is_refused() -> None:
+    """Writing into x while it is read would give wrong sums."""
+    x, a = np.ones((1, 1, 2, 3, 5), np.float32), np.ones((1, 5, 5), np.float32)
+    with pytest.raises(InputError, match="shares memory"):
+        ops.graph_aggregate(x, a, out=x[:, 0])
+
+
+def test_out_is_filled_and_returned() -> None:
+    """A caller that reuses its array allocates nothing."""
+    out = np.empty((2, 4, 5, 21), np.float32)
+    assert ops.graph_aggregate(X, A, out=out) is out
+    assert np.all(out == 75)
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    """The kernel only reads x and a, read-only arrays included."""
+    x, a = X.copy(), A.copy()
+    x.setflags(write=False)
+    a.setflags(write=False)
+    ops.graph_aggregate(x, a)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(a, A)
+
+
+def test_threads_may_call_it_at_the_same_time() -> None:
+    """Calls share no state."""
+    wanted = ops.graph_aggregate(X, A)
+    results: list[Any] = [None] * 4
+
+    def work(index: int) -> None:
+        for _ in range(20):
+            results[index] = ops.graph_aggregate(X, A)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_the_active_instruction_set_is_an_available_one() -> None:
+    """What runs is one of those that are listed."""
+    assert ops.active_isa() in ops.available_isas()
