@@ -1,0 +1,1 @@
+"""Recordings -> labelled landmark clips -> augmented feature batches."""

@@ -1,0 +1,128 @@
+"""Augmentation that respects skeletons, on landmarks, before the features are computed.
+
+Everything happens to landmarks and time, so whatever the features do (normalise, interpolate, mark
+as missing) they do to an augmented clip as they would to a recorded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.landmarks import LandmarkSequence
+
+__all__ = ["AugmentConfig", "augment", "make_negative"]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far each augmentation goes; 0 switches it off.
+
+    time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window's end moves
+    by up to this. rotation_rad: turn about the camera axis; turn_rad: about the vertical axis.
+    stretch: relative change of height, width and depth of body and hands, each on its own.
+    mirror, lose_hand, negative: probabilities. jitter: noise as a fraction of image height.
+    """
+
+    time_warp: float = 2.0
+    shift_s: float = 0.15
+    rotation_rad: float = 0.2
+    turn_rad: float = 0.35
+    stretch: float = 0.15
+    mirror: float = 0.25
+    lose_hand: float = 0.15
+    jitter: float = 0.003
+    negative: float = 0.08
+
+
+def augment(
+    clip: LandmarkSequence, config: AugmentConfig, random: np.random.Generator
+) -> tuple[LandmarkSequence, float]:
+    """A changed copy of ``clip`` and the time at which its window should end, milliseconds."""
+    if config.mirror and random.random() < config.mirror:
+        clip = clip.mirrored()
+    body, hands = clip.body.copy(), clip.hands.copy()
+    aspect = np.array([clip.aspect, 1.0, clip.aspect], np.float32)
+    transform = _linear(config, random) * aspect[:, None] / aspect[None, :]
+    noise = config.jitter / aspect
+    body[..., :3] = _moved(body[..., :3], transform, noise, random)
+    hands = _moved(hands, transform, noise / 2, random)
+    if config.lose_hand and random.random() < config.lose_hand:
+        _lose(hands, random)
+    times = clip.timestamps_ms
+    if config.time_warp > 1:
+        # Mostly near the recorded speed, at times as far as the bound.
+        exponent = np.clip(random.normal(0.0, 0.4), -1.0, 1.0)
+        times = times * config.time_warp**exponent
+    shift = random.uniform(-1.0, 1.0) * config.shift_s * 1000.0
+    return clip.replaced(timestamps_ms=times, body=body, hands=hands), float(times[-1]) + shift
+
+
+def make_negative(
+    clip: LandmarkSequence, other: LandmarkSequence, random: np.random.Generator
+) -> LandmarkSequence:
+    """Something that is no sign: a frozen pose, a sign only begun, or a seam between two signs."""
+    kinds: tuple[Callable[[], LandmarkSequence], ...] = (
+        lambda: _held(clip, 0, random),
+        lambda: _held(clip, int(len(clip) * random.uniform(0.1, 0.35)), random),
+        lambda: _seam(clip, other, random),
+    )
+    return kinds[int(random.integers(len(kinds)))]()
+
+
+def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    """A 3 x 3 map in image heights: turn, rotate, stretch; applied as ``points @ map``."""
+    roll = random.uniform(-1, 1) * config.rotation_rad
+    turn = random.uniform(-1, 1) * config.turn_rad
+    about_z = np.array(
+        [[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    )
+    about_y = np.array(
+        [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    )
+    stretch = 1.0 + random.uniform(-1, 1, 3) * config.stretch
+    mapped: npt.NDArray[np.float32] = ((about_y @ about_z) * stretch).astype(np.float32)
+    return mapped
+
+
+def _moved(
+    points: npt.NDArray[np.float32],
+    transform: npt.NDArray[np.float32],
+    noise: npt.NDArray[np.floating],
+    random: np.random.Generator,
+) -> npt.NDArray[np.float32]:
+    centre = np.array([0.5, 0.5, 0.0], np.float32)
+    moved = (points - centre) @ transform + centre
+    shaken = moved + random.standard_normal(points.shape, np.float32) * noise
+    out: npt.NDArray[np.float32] = shaken.astype(np.float32)
+    return out
+
+
+def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
+    frames = len(hands)
+    length = int(random.integers(1, frames + 1))
+    start = int(random.integers(0, frames - length + 1))
+    hands[start : start + length, int(random.integers(2))] = np.nan
+
+
+def _held(clip: LandmarkSequence, until: int, random: np.random.Generator) -> LandmarkSequence:
+    """Frames 0 .. until play, then the last of them is held; until 0 holds a random frame."""
+    frames = len(clip)
+    index = np.minimum(np.arange(frames), until) if until else np.full(frames, random.integers(frames))
+    return clip.replaced(body=clip.body[index], hands=clip.hands[index])
+
+
+def _seam(
+    clip: LandmarkSequence, other: LandmarkSequence, random: np.random.Generator
+) -> LandmarkSequence:
+    """The end of one clip, then the beginning of another, less than half of each."""
+    frames = len(clip)
+    before = max(1, int(frames * random.uniform(0.4, 0.6)))
+    rest = np.minimum(np.arange(frames - before), len(other) - 1)
+    return clip.replaced(
+        body=np.concatenate([clip.body[frames - before :], other.body[rest]]),
+        hands=np.concatenate([clip.hands[frames - before :], other.hands[rest]]),
+    )

@@ -1,0 +1,407 @@
+"""DeGCN, single stream: the backbone of BHaRNet (Myung et al., IEEE TIP 2024).
+
+Ten blocks of a channel-wise refined graph convolution and a multi-branch temporal convolution with
+learnable time offsets. Input x: [N, C, T, V, M]; features: [N, 256, ceil(T / 4), M, V].
+
+Two things differ from the public form without changing what is computed:
+
+- **DeTGC** samples the clip at learnable times and convolves the samples. Offsets are shared over
+  channels and joints, so linear interpolation followed by the convolution *is* a convolution whose
+  taps are the interpolation weights; here it runs as one, in training too (no gather).
+- means over time commute with 1x1 convolutions, so queries and keys are computed from the mean.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bhar_training.models.fold import Affine, bn_scale_shift, fold_conv_bn, pointwise
+from bharsdk.skeleton import Skeleton
+
+__all__ = ["DeGCN", "DeformableTemporalConv"]
+
+SLOPE = 0.1
+GROUPS = 4
+OFFSETS = 4
+CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
+STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
+
+
+class ConvBN(nn.Module):
+    """1x1 convolution, strided over time, then BatchNorm."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, stride=(stride, 1), groups=groups)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.stride, self.groups = stride, groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
+        out: Tensor = self.bn(self.conv(x))
+        return out
+
+    def deploy(self) -> nn.Module:
+        """The same with BatchNorm folded in."""
+        weight, bias = fold_conv_bn(self.conv.weight, self.conv.bias, self.bn)
+        return pointwise(weight, bias, self.stride, self.groups)
+
+
+class GroupedPointwise(nn.Module):
+    """A 1x1 convolution in four groups of channels, as one MatMul: faster on CPUs in training."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(GROUPS, outputs // GROUPS, inputs // GROUPS))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        # He initialisation over the fan out of the grouped convolution.
+        gain = math.sqrt(2.0 / (1 + SLOPE**2))
+        nn.init.normal_(self.weight, 0.0, gain / math.sqrt(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, ...] -> [N, C', ...]."""
+        n, c, *rest = x.shape
+        grouped = x.reshape(n, GROUPS, c // GROUPS, -1)
+        out = torch.matmul(self.weight, grouped) + self.bias.view(GROUPS, -1, 1)
+        return out.view(n, -1, *rest)
+
+    def deploy(self, scale: Tensor | None = None) -> nn.Conv2d:
+        """The convolution, its outputs multiplied by ``scale`` ([C'] or [1])."""
+        weight, bias = self.weight.detach().flatten(0, 1), self.bias.detach()
+        if scale is not None:
+            weight, bias = weight * scale.view(-1, 1), bias * scale
+        return pointwise(weight[..., None, None], bias, groups=GROUPS)
+
+
+class DeformableTemporalConv(nn.Module):
+    """DeTGC: convolve the clip sampled at ``t * stride + offset`` for learnable offsets.
+
+    Sampling is linear between neighbouring frames, frames beyond the clip repeat its edge.
+    x: [N, C, T, V] -> [N, C', ceil(T / stride), V], before the BatchNorm that follows it.
+    (Myung et al. 2024, section III-C; offsets start at linspace(-2d, 2d) for dilation d)
+    """
+
+    def __init__(self, inputs: int, outputs: int, dilation: int, stride: int) -> None:
+        super().__init__()
+        reach = 2.0 * dilation
+        self.offsets = nn.Parameter(torch.linspace(-reach, reach, OFFSETS))
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, OFFSETS))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.stride = stride
+        nn.init.kaiming_normal_(self.weight, a=SLOPE, mode="fan_out", nonlinearity="leaky_relu")
+
+    def kernel(self) -> tuple[Tensor, int, int]:
+        """(kernel [O, I, K, 1], frames before, frames after): the convolution this equals."""
+        first = math.floor(float(self.offsets.detach().min()))
+        last = math.floor(float(self.offsets.detach().max())) + 1
+        first, last = min(first, 0), max(last, 0)
+        taps = torch.arange(first, last + 1, device=self.offsets.device, dtype=self.offsets.dtype)
+        # The weight of frame k in a sample at time o is the hat function max(0, 1 - |k - o|).
+        hat = F.relu(1.0 - (taps[None] - self.offsets[:, None]).abs())
+        return (self.weight @ hat)[..., None], -first, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        kernel, before, after = self.kernel()
+        # As a concatenation: F.pad would leave bfloat16 under autocast.
+        first, last = x[:, :, :1], x[:, :, -1:]
+        edges = first.expand(-1, -1, before, -1), last.expand(-1, -1, after, -1)
+        padded = torch.cat([edges[0], x, edges[1]], dim=2)
+        return F.conv2d(padded, kernel, self.bias, stride=(self.stride, 1))
+
+
+class FoldedTemporalConv(nn.Module):
+    """A replicate-padded temporal convolution: what a DeTGC is after training."""
+
+    def __init__(self, conv: nn.Conv2d, before: int, after: int) -> None:
+        super().__init__()
+        self.conv, self.before, self.after = conv, before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
+        padded = F.pad(x, (0, 0, self.before, self.after), mode="replicate")
+        out: Tensor = self.conv(padded)
+        return out
+
+
+class StaticGraphConv(nn.Module):
+    """Block 1: 1x1 convolution, then three learnable adjacencies, summed; BatchNorm."""
+
+    def __init__(self, inputs: int, outputs: int, partitions: Tensor) -> None:
+        super().__init__()
+        self.adjacency = nn.Parameter(partitions.clone())
+        self.conv = nn.Conv2d(inputs, outputs * len(partitions), 1)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', T, V]."""
+        out: Tensor = self.bn(aggregate(self.conv(x), self.adjacency.transpose(1, 2)))
+        return out
+
+    def deploy(self) -> nn.Module:
+        """The same with BatchNorm folded in."""
+        return _DeployedStaticGraphConv(self)
+
+
+class _DeployedStaticGraphConv(nn.Module):
+    def __init__(self, source: StaticGraphConv) -> None:
+        super().__init__()
+        # BatchNorm scales and shifts channels; aggregation mixes joints. They commute, except that
+        # the shift must not be aggregated.
+        scale, shift = bn_scale_shift(source.bn)
+        factor = scale.repeat(len(source.adjacency))
+        weight, bias = source.conv.weight.detach(), source.conv.bias
+        assert bias is not None
+        self.conv = pointwise(weight * factor.view(-1, 1, 1, 1), bias.detach() * factor)
+        self.register_buffer("adjacency", source.adjacency.detach().transpose(1, 2).clone())
+        self.register_buffer("shift", shift.view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return aggregate(self.conv(x), self.adjacency) + self.shift  # type: ignore[arg-type,operator]
+
+
+def aggregate(values: Tensor, adjacency: Tensor) -> Tensor:
+    """Sum over partitions of values [N, K*C, T, V] times adjacency [K, V, W] -> [N, C, T, W]."""
+    parts = values.chunk(len(adjacency), dim=1)
+    out = parts[0] @ adjacency[0]
+    for part, matrix in zip(parts[1:], adjacency[1:], strict=True):
+        out = out + part @ matrix
+    return out
+
+
+class RefinedGraphConv(nn.Module):
+    """Channel-wise topology refinement (CTR-GC) in four channel groups; BatchNorm.
+
+    Per sample and channel the adjacency is ``A + alpha * conv4(tanh(q_i - k_j))`` with q and k the
+    means over time of 1x1 convolutions. (Chen et al. 2021, eq. 3-8, in DeGCN's grouped form)
+
+    The adjacencies of all samples and channels are the largest tensor of the model, so they are
+    written once: alpha and the bias go into the weights that make them, and the static A, being
+    shared, aggregates on its own.
+    """
+
+    def __init__(self, inputs: int, outputs: int, partitions: Tensor) -> None:
+        super().__init__()
+        k, relation = len(partitions), max(inputs // 8, GROUPS)
+        self.adjacency = nn.Parameter(partitions.clone())
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.query = nn.ModuleList(GroupedPointwise(inputs, relation) for _ in range(k))
+        self.key = nn.ModuleList(GroupedPointwise(inputs, relation) for _ in range(k))
+        self.value = nn.ModuleList(GroupedPointwise(inputs, outputs) for _ in range(k))
+        self.refine = nn.ModuleList(GroupedPointwise(relation, outputs) for _ in range(k))
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def topology(self, mean: Tensor, k: int) -> Tensor:
+        """mean [N, C, V] -> what partition k adds to A, [N * C', V (to), V (from)]."""
+        query, key = self.query[k](mean), self.key[k](mean)
+        difference = torch.tanh(query[..., :, None] - key[..., None, :])
+        n, relation, v, _ = difference.shape
+        grouped = difference.view(n, GROUPS, relation // GROUPS, v * v)
+        ones = torch.ones_like(grouped[:, :, :1])
+        refine = self.refine[k]
+        weight = torch.cat([refine.weight, refine.bias.view(GROUPS, -1, 1)], 2) * self.alpha
+        return torch.matmul(weight, torch.cat([grouped, ones], 2)).view(-1, v, v)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', T, V]."""
+        mean, (n, _, t, v) = x.mean(2), x.shape
+        out: Tensor | None = None
+        for k, project in enumerate(self.value):
+            value = project(x).view(-1, t, v)
+            static = (value.view(-1, v) @ self.adjacency[k].T).view(-1, t, v)
+            part = torch.baddbmm(static, value, self.topology(mean, k).transpose(1, 2))
+            out = part if out is None else out + part
+        assert out is not None
+        normalised: Tensor = self.bn(out.view(n, -1, t, v))
+        return normalised
+
+    def deploy(self) -> nn.Module:
+        """The same with BatchNorm and alpha folded in."""
+        return _DeployedRefinedGraphConv(self)
+
+
+class _DeployedRefinedGraphConv(nn.Module):
+    def __init__(self, source: RefinedGraphConv) -> None:
+        super().__init__()
+        scale, shift = bn_scale_shift(source.bn)
+        alpha = source.alpha.detach()
+        self.query = nn.ModuleList(layer.deploy() for layer in source.query)  # type: ignore[operator]
+        self.key = nn.ModuleList(layer.deploy() for layer in source.key)  # type: ignore[operator]
+        self.value = nn.ModuleList(layer.deploy(scale) for layer in source.value)  # type: ignore[operator]
+        self.refine = nn.ModuleList(layer.deploy(alpha) for layer in source.refine)  # type: ignore[operator]
+        # Transposed, so that MatMul reads the neighbours along its inner axis.
+        self.register_buffer("adjacency", source.adjacency.detach().transpose(1, 2).clone())
+        self.register_buffer("shift", shift.view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(2, keepdim=True)
+        out: Tensor | None = None
+        for k, value in enumerate(self.value):
+            query, key = self.query[k](mean), self.key[k](mean)
+            # [N, R, 1, V (to)] against [N, R, V (from), 1]: the topology, already transposed.
+            difference = torch.tanh(query - key.transpose(2, 3))
+            topology = self.refine[k](difference) + self.adjacency[k]  # type: ignore[index]
+            part = value(x) @ topology
+            out = part if out is None else out + part
+        assert out is not None
+        return out + self.shift  # type: ignore[operator]
+
+
+class MultiBranchTemporalConv(nn.Module):
+    """Four branches of C/4 channels: DeTGC, DeTGC dilated by 2, max pooling, plain 1x1."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        quarter = channels // 4
+        self.reduce = nn.ModuleList(ConvBN(channels, quarter) for _ in range(3))
+        self.near = DeformableTemporalConv(quarter, quarter, 1, stride)
+        self.far = DeformableTemporalConv(quarter, quarter, 2, stride)
+        self.near_bn, self.far_bn = nn.BatchNorm2d(quarter), nn.BatchNorm2d(quarter)
+        self.pool_bn = nn.BatchNorm2d(quarter)
+        self.plain = ConvBN(channels, quarter, stride)
+        self.pool = nn.MaxPool2d((3, 1), stride=(stride, 1), padding=(1, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C, ceil(T / stride), V]."""
+        near, far, pooled = (F.leaky_relu(reduce(x), SLOPE) for reduce in self.reduce)
+        return torch.cat(
+            [
+                self.near_bn(self.near(near)),
+                self.far_bn(self.far(far)),
+                self.pool_bn(self.pool(pooled)),
+                self.plain(x),
+            ],
+            dim=1,
+        )
+
+    def deploy(self) -> nn.Module:
+        """The same with DeTGC and BatchNorm folded and the three reductions joined in one."""
+        return _DeployedTemporalConv(self)
+
+
+class _DeployedTemporalConv(nn.Module):
+    def __init__(self, source: MultiBranchTemporalConv) -> None:
+        super().__init__()
+        reduced = [branch.deploy() for branch in source.reduce]  # type: ignore[operator]
+        self.reduce = pointwise(
+            torch.cat([conv.weight for conv in reduced]), torch.cat([c.bias for c in reduced])
+        )
+        self.near = _fold_detgc(source.near, source.near_bn)
+        self.far = _fold_detgc(source.far, source.far_bn)
+        self.pool = source.pool
+        scale, shift = bn_scale_shift(source.pool_bn)
+        self.pool_affine = Affine(scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1))
+        self.plain = source.plain.deploy()
+
+    def forward(self, x: Tensor) -> Tensor:
+        near, far, pooled = F.leaky_relu(self.reduce(x), SLOPE).chunk(3, dim=1)
+        branches = [self.near(near), self.far(far), self.pool_affine(self.pool(pooled))]
+        return torch.cat([*branches, self.plain(x)], dim=1)
+
+
+def _fold_detgc(conv: DeformableTemporalConv, bn: nn.BatchNorm2d) -> FoldedTemporalConv:
+    kernel, before, after = conv.kernel()
+    weight, bias = fold_conv_bn(kernel, conv.bias, bn)
+    return FoldedTemporalConv(pointwise(weight, bias, conv.stride), before, after)
+
+
+class Block(nn.Module):
+    """x1 = act(GC(x) + res1(x)); act(TCN(x1) + res2(x)). The first block has no res2."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, partitions: Tensor, first: bool):
+        super().__init__()
+        groups = 1 if first else GROUPS
+        graph_conv = StaticGraphConv if first else RefinedGraphConv
+        self.graph: nn.Module = graph_conv(inputs, outputs, partitions)
+        self.temporal: nn.Module = MultiBranchTemporalConv(outputs, stride)
+        self.residual_graph: nn.Module = (
+            nn.Identity() if inputs == outputs else ConvBN(inputs, outputs, 1, groups)
+        )
+        same = inputs == outputs and stride == 1
+        self.residual: nn.Module | None = None
+        if not first:
+            self.residual = nn.Identity() if same else ConvBN(inputs, outputs, stride, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
+        y = F.leaky_relu(self.graph(x) + self.residual_graph(x), SLOPE)
+        y = self.temporal(y)
+        if self.residual is not None:
+            y = y + self.residual(x)
+        return F.leaky_relu(y, SLOPE)
+
+
+class DeGCN(nn.Module):
+    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
+
+    Every joint, channel and person has its own input normalisation (``data_bn``). ``dropout`` acts
+    on the pooled features.
+    """
+
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        channels: int,
+        persons: int,
+        classes: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        partitions = torch.from_numpy(skeleton.partitions())
+        self.input_norm: nn.Module = nn.BatchNorm1d(persons * skeleton.joint_count * channels)
+        widths = (channels, *CHANNELS)
+        self.blocks = nn.ModuleList(
+            Block(widths[i], widths[i + 1], STRIDES[i], partitions, first=i == 0)
+            for i in range(len(CHANNELS))
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(CHANNELS[-1], classes)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(
+                    module.weight, a=SLOPE, mode="fan_out", nonlinearity="leaky_relu"
+                )
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.normal_(self.head.weight, 0.0, math.sqrt(2.0 / self.head.out_features))
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V, M] -> [N, 256, T', M, V], the backbone's output."""
+        n, c, t, v, m = x.shape
+        if isinstance(self.input_norm, nn.BatchNorm1d):
+            flat = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
+            x = flat.view(n, m, v, c, t).permute(0, 1, 3, 4, 2).reshape(n * m, c, t, v)
+        else:
+            x = self.input_norm(x).permute(0, 4, 1, 2, 3).reshape(n * m, c, t, v)
+        for block in self.blocks:
+            x = block(x)
+        return x.view(n, m, *x.shape[1:]).permute(0, 2, 3, 1, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V, M] -> logits [N, classes]: mean over T, V and M, then one layer."""
+        pooled = self.features(x).mean((2, 3, 4))
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def fold(self) -> None:
+        """Turn this module, in place, into its deployed form."""
+        assert isinstance(self.input_norm, nn.BatchNorm1d)
+        scale, shift = bn_scale_shift(self.input_norm)
+        channels = self.blocks[0].graph.conv.in_channels
+        joints = self.blocks[0].graph.adjacency.shape[-1]
+        layout = (-1, joints, channels)
+        # [M, V, C] -> [1, C, 1, V, M], the order of the input.
+        constants = [c.view(layout).permute(2, 1, 0)[None, :, None] for c in (scale, shift)]
+        self.input_norm = Affine(*constants)
+        for block in self.blocks:
+            for name in ("graph", "temporal", "residual_graph", "residual"):
+                part = getattr(block, name)
+                if part is not None and not isinstance(part, nn.Identity):
+                    setattr(block, name, part.deploy())
