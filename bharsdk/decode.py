@@ -15,6 +15,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from bharsdk.errors import InputError
 
 __all__ = ["Decoder", "DecoderConfig", "Event", "EventPhase"]
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[np.floating[Any]]
 
 
 class EventPhase(enum.Enum):

@@ -19,6 +19,8 @@ __all__ = ["Hop", "LandmarkWindow"]
 
 INITIAL_FRAMES = 128
 """Room for two windows of a 30 fps camera; a faster source makes the ring grow."""
+ROUNDING_MS = 1.0
+"""Containers store whole milliseconds, so a window's worth of frames may seem this much short."""
 
 
 class LandmarkWindow:
@@ -60,7 +62,7 @@ class LandmarkWindow:
     @property
     def is_filled(self) -> bool:
         """Whether frames reach back to the beginning of the newest feature window."""
-        return len(self) > 0 and self.span_ms >= self._window_ms
+        return len(self) > 0 and self.span_ms >= self._window_ms - ROUNDING_MS
 
     def check(self, landmarks: Landmarks) -> None:
         """Raise InputError unless ``landmarks`` is later than the newest frame."""

@@ -1,0 +1,107 @@
+"""Landmarks by MediaPipe Holistic: 33 pose joints and 2 x 21 hand joints of one person.
+
+Uses the solutions API of MediaPipe 0.10.14 to 0.10.21, whose wheels carry the models of complexity
+1 and open no connection. The same landmarks as in the public recordings that the models train on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import BackendMissingError, InputError
+from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
+from bharsdk.sources.frame import Image
+from bharsdk.sources.opencv import import_camera_module, import_cv2, quiet_stderr
+
+__all__ = ["HolisticLandmarker"]
+
+MODEL_COMPLEXITY = 1
+"""The only complexity whose models are inside the wheel; 0 and 2 try a download."""
+WARM_UP_SHAPE = (48, 64, 3)
+
+
+class HolisticLandmarker:
+    """MediaPipe Holistic in video mode: follows one person from picture to picture.
+
+    min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1. Not shared
+    between sources or threads. Raises BackendMissingError when MediaPipe, or a library that it
+    needs, is not installed.
+    """
+
+    def __init__(
+        self, *, min_detection_confidence: float = 0.5, min_tracking_confidence: float = 0.5
+    ) -> None:
+        self._cv2 = import_cv2()
+        solutions: Any = getattr(import_camera_module("mediapipe"), "solutions", None)
+        if solutions is None:
+            raise BackendMissingError(
+                "the installed mediapipe has no Holistic solution, expected 0.10.14 to 0.10.21:"
+                " run  pip install 'bharsdk[camera]'"
+            )
+        # The first picture starts the interpreters, which talk to stderr whatever they are told.
+        with quiet_stderr():
+            self._holistic: Any = solutions.holistic.Holistic(
+                model_complexity=MODEL_COMPLEXITY,
+                min_detection_confidence=min_detection_confidence,
+                min_tracking_confidence=min_tracking_confidence,
+            )
+            self._holistic.process(np.zeros(WARM_UP_SHAPE, np.uint8))
+        self._talkative = True
+
+    def detect(self, image: Image, timestamp_ms: float) -> Landmarks:
+        """The person in ``image`` (uint8 [height, width, 3], BGR), stamped ``timestamp_ms``.
+
+        Left and right are the person's own. Raises InputError on another kind of array.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError(
+                f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"
+            )
+        found = self._process(self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB))
+        hands = np.stack(
+            [
+                _points(found.left_hand_landmarks, HANDS_SHAPE[1:]),
+                _points(found.right_hand_landmarks, HANDS_SHAPE[1:]),
+            ]
+        )
+        body = _points(found.pose_landmarks, BODY_SHAPE)
+        return Landmarks(timestamp_ms, body, hands, image.shape[1] / image.shape[0])
+
+    def _process(self, image: Image) -> Any:
+        """Run the graph; in silence until the first hand, after which all has been said once."""
+        if not self._talkative:
+            return self._holistic.process(image)
+        with quiet_stderr():
+            found = self._holistic.process(image)
+        self._talkative = not (found.left_hand_landmarks or found.right_hand_landmarks)
+        return found
+
+    def __enter__(self) -> HolisticLandmarker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the graph. A second call does nothing."""
+        holistic, self._holistic = self._holistic, None
+        if holistic is not None:
+            holistic.close()
+
+
+def _points(found: Any, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """A MediaPipe landmark list -> float32 ``shape``; NaN when None, that is, not detected."""
+    if found is None:
+        return np.full(shape, np.nan, np.float32)
+    names = ("x", "y", "z", "visibility")[: shape[1]]
+    return np.array([[getattr(p, n) for n in names] for p in found.landmark], np.float32)

@@ -1,0 +1,79 @@
+"""OpenCV and MediaPipe on demand: imported when first needed, with one clear line when missing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+from bharsdk.errors import BackendMissingError
+
+__all__ = ["import_camera_module", "import_cv2", "quiet_stderr"]
+
+DEBIAN_PACKAGES = "libgl1 libglib2.0-0"
+SILENCE = {
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "GLOG_minloglevel": "3",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+"""What the libraries read at import; values that the user has set stay. -8 is AV_LOG_QUIET."""
+
+
+def import_cv2() -> ModuleType:
+    """Return the module ``cv2``. Raises BackendMissingError as :func:`import_camera_module`."""
+    return import_camera_module("cv2")
+
+
+def import_camera_module(name: str) -> ModuleType:
+    """Import a module that the extra ``camera`` brings, without its start-up messages.
+
+    Raises BackendMissingError naming the pip extra, or the Debian packages when the module is there
+    and a system library is not.
+    """
+    for key, value in SILENCE.items():
+        os.environ.setdefault(key, value)
+    try:
+        with quiet_stderr():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).split(".")[0]
+        raise BackendMissingError.for_extra(missing, "camera") from error
+    except ImportError as error:
+        library = re.search(r"(lib[\w.+-]+\.so[\w.]*): cannot open", str(error))
+        if library is None:
+            raise BackendMissingError(
+                f"{name} cannot be loaded ({error}): run  pip install --force-reinstall"
+                " 'bharsdk[camera]'"
+            ) from error
+        raise BackendMissingError(
+            f"{name} needs the system library {library[1]}, which is missing: run"
+            f"  apt-get install {DEBIAN_PACKAGES}"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere for a moment: C++ libraries write there past Python.
+
+    Concerns the whole process, so keep the block short; Python errors raised inside still arrive.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr at all: nothing to silence
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
