@@ -1,0 +1,129 @@
+"""Checkpoints: ``model.safetensors`` beside ``model.json``. No pickle anywhere.
+
+A checkpoint is a folder. Files are written to a temporary name and renamed, so an interrupted run
+leaves the previous epoch's checkpoint whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bhar_training.models import ActionModel, ModelConfig, build_model
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.errors import BundleError, IncompatibleError, InputError
+from bharsdk.features import FeatureConfig
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "CheckpointMeta",
+    "load_checkpoint",
+    "save_checkpoint",
+    "write_tensors",
+    "write_text",
+]
+
+FORMAT_VERSION = 1
+MODEL_FILE, META_FILE = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class CheckpointMeta:
+    """What ``model.json`` holds beside the weights."""
+
+    model: ModelConfig
+    features: FeatureConfig
+    labels: tuple[str, ...]
+    background: str | None
+    trained_on: str
+    signers: tuple[str, ...]
+    clips: int
+    epoch: int
+    seed: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    skeletons: tuple[str, ...] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
+    git_revision: str = ""
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained model in evaluation mode and its description."""
+
+    model: ActionModel
+    meta: CheckpointMeta
+
+
+def save_checkpoint(folder: Path, model: ActionModel, meta: CheckpointMeta) -> None:
+    """Write the checkpoint into ``folder``, which is made if needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / MODEL_FILE, dict(model.state_dict()))
+    write_text(folder / META_FILE, json.dumps(to_json_dict(meta), indent=2) + "\n")
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint folder.
+
+    Raises InputError when it is missing, IncompatibleError on another format version, BundleError
+    when its content does not fit its description.
+    """
+    meta_path = folder / META_FILE
+    if not meta_path.is_file():
+        raise InputError(f"{folder}: no checkpoint here, expected {META_FILE} and {MODEL_FILE}")
+    try:
+        data = json.loads(meta_path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleError(f"{meta_path}: not readable JSON ({error})") from error
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        raise IncompatibleError(
+            f"{meta_path}: got format version {version!r}, expected {FORMAT_VERSION}: train again or"
+            " use the bharsdk that wrote it"
+        )
+    try:
+        meta = from_json_dict(CheckpointMeta, data, META_FILE)
+        model = build_model(meta.model, meta.features, len(meta.labels))
+        model.load_state_dict(load_file(folder / MODEL_FILE))
+    except (InputError, SafetensorError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise BundleError(f"{folder}: the checkpoint does not fit its description ({first})") from error
+    return Checkpoint(model.eval(), meta)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Save tensors as safetensors, atomically."""
+    temporary = path.with_name(path.name + ".part")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, atomically."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def git_revision() -> str:
+    """The commit of the source tree, or "" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()

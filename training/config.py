@@ -1,0 +1,49 @@
+"""Training configuration: one frozen dataclass, stored in every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bhar_training.data.augment import AugmentConfig
+from bhar_training.models import ModelConfig
+from bharsdk.errors import InputError
+from bharsdk.features import FeatureConfig
+
+__all__ = ["TrainConfig"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a training run computes.
+
+    lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
+    cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
+    validation: part of the recording blocks held out to draw the curves; nothing is chosen by them.
+    background: the label that means "no sign"; negatives are made for it when it occurs.
+    bfloat16: mixed precision where the processor has it.
+    """
+
+    model: ModelConfig
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    epochs: int = 20
+    batch_size: int = 32
+    lr: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+    clip_norm: float = 2.0
+    validation: float = 0.1
+    background: str = "-"
+    seed: int = 0
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
+            raise InputError(
+                f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"
+                " expected at least 1 epoch, a batch of 2 and a positive rate"
+            )
+        if not 0 <= self.validation < 1:
+            raise InputError(f"training: got validation {self.validation}, expected 0 to below 1")

@@ -1,0 +1,24 @@
+"""Losses of body-and-hand models."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["complementary_loss"]
+
+
+def complementary_loss(
+    streams: tuple[Tensor, ...], target: Tensor, weights: tuple[float, ...], smoothing: float
+) -> Tensor:
+    """Cross-entropy of the fused logits and of each stream, weighted and summed; scalar.
+
+    L = lambda_cpl CE(fused) + lambda_B CE(body) + lambda_H CE(hand). streams: (fused, parts...),
+    each [N, classes]; target: [N]. (BHaRNet, complementary loss)
+    """
+    total = weights[0] * F.cross_entropy(streams[0].float(), target, label_smoothing=smoothing)
+    for logits, weight in zip(streams[1:], weights[1:], strict=False):
+        total = total + weight * F.cross_entropy(
+            logits.float(), target, label_smoothing=smoothing
+        )
+    return total

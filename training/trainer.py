@@ -1,0 +1,199 @@
+"""The training loop: one run from clips to a folder of checkpoint and curves, resumable.
+
+``OUT/`` holds ``checkpoint/`` (the last finished epoch), ``resume/`` (the optimiser), ``config.json``,
+``curves.csv`` and ``curves.png``. Order and augmentation depend on (seed, epoch) alone, so a run
+that was interrupted and resumed sees what an uninterrupted one sees.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.optim import AdamW
+from tqdm import tqdm
+
+from bhar_training.checkpoint import (
+    CheckpointMeta,
+    git_revision,
+    load_checkpoint,
+    save_checkpoint,
+    write_tensors,
+    write_text,
+)
+from bhar_training.config import TrainConfig
+from bhar_training.data.batches import features_of, split_blocks, training_batches
+from bhar_training.data.clips import ClipSet
+from bhar_training.evaluate import class_indices, logits_of
+from bhar_training.losses import complementary_loss
+from bhar_training.models import ActionModel, build_model
+from bhar_training.plots import plot_curves
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.errors import InputError, UsageError
+
+__all__ = ["EpochRow", "fit"]
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of the curves. Accuracies are parts of 1; NaN without validation clips."""
+
+    epoch: int
+    loss: float
+    train_top1: float
+    validation_top1: float
+    lr: float
+    seconds: float
+
+
+def fit(
+    clips: ClipSet, config: TrainConfig, out: Path, *, trained_on: str, resume: bool = False
+) -> CheckpointMeta:
+    """Train on ``clips`` and leave the result in ``out``. Returns the last checkpoint's description.
+
+    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one.
+    """
+    if len(clips) < config.batch_size:
+        raise InputError(
+            f"training: got {len(clips)} clips, expected at least one batch ({config.batch_size})"
+        )
+    labels = clips.classes
+    train, validation = split_blocks(clips, config.validation, config.seed)
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, config.features, len(labels))
+    optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    rows = _prepare(out, config, resume)
+    if rows:
+        _restore(out, model, optimiser)
+    meta = CheckpointMeta(
+        model=config.model,
+        features=config.features,
+        labels=labels,
+        background=config.background if config.background in labels else None,
+        trained_on=trained_on,
+        signers=tuple(sorted({s for s in clips.signers if s})),
+        clips=len(clips),
+        epoch=len(rows),
+        seed=config.seed,
+        git_revision=git_revision(),
+    )
+    held_out = features_of(validation, config.features) if len(validation) else None
+    for epoch in range(len(rows), config.epochs):
+        start = time.perf_counter()
+        loss, accuracy = _train_epoch(model, optimiser, train, meta, config, epoch)
+        scored = math.nan
+        if held_out is not None:
+            truth = torch.from_numpy(class_indices(validation, labels))
+            scored = float((logits_of(model, *held_out).argmax(1) == truth).float().mean())
+        lr = optimiser.param_groups[0]["lr"]
+        rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, time.perf_counter() - start))
+        meta = replace(
+            meta, epoch=epoch + 1, metrics={"train_top1": accuracy, "validation_top1": scored}
+        )
+        _write_epoch(out, model, optimiser, meta, rows)
+    return meta
+
+
+def _train_epoch(
+    model: ActionModel,
+    optimiser: AdamW,
+    clips: ClipSet,
+    meta: CheckpointMeta,
+    config: TrainConfig,
+    epoch: int,
+) -> tuple[float, float]:
+    """One epoch; mean loss and accuracy on the augmented clips."""
+    model.train()
+    per_epoch = max(1, len(clips) // config.batch_size)
+    losses, hits, seen = 0.0, 0, 0
+    batches = training_batches(
+        clips,
+        meta.labels,
+        config.features,
+        config.augment,
+        config.batch_size,
+        meta.background,
+        (config.seed, epoch),
+    )
+    title = f"epoch {epoch + 1}/{config.epochs}"
+    bar = tqdm(batches, desc=title, total=per_epoch, unit="batch", mininterval=1.0)
+    for step, (body, hands, target) in enumerate(bar):
+        progress = (epoch * per_epoch + step) / (config.epochs * per_epoch)
+        optimiser.param_groups[0]["lr"] = learning_rate(config, progress)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+            streams = model.streams(body, hands)
+        loss = complementary_loss(streams, target, config.loss_weights, config.label_smoothing)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimiser.step()
+        losses += float(loss) * len(target)
+        hits += int((streams[0].argmax(1) == target).sum())
+        seen += len(target)
+        bar.set_postfix(loss=f"{losses / seen:.3f}", top1=f"{hits / seen:.3f}")
+    return losses / seen, hits / seen
+
+
+def learning_rate(config: TrainConfig, progress: float) -> float:
+    """Linear warm-up, then cosine to zero; ``progress`` runs from 0 to 1 over the whole run."""
+    if progress < config.warmup:
+        return config.lr * (progress / config.warmup + 1e-3)
+    rest = (progress - config.warmup) / max(1e-9, 1.0 - config.warmup)
+    return config.lr * 0.5 * (1.0 + math.cos(math.pi * rest))
+
+
+def _prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
+    """Make ``out``, or read back the run that it holds."""
+    stored = out / "config.json"
+    if not stored.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(stored, json.dumps(to_json_dict(config), indent=2) + "\n")
+        return []
+    if not resume:
+        raise UsageError(f"{out}: holds a run already: give --resume, or another --out")
+    before = from_json_dict(TrainConfig, json.loads(stored.read_text()), str(stored))
+    if before != config:
+        raise UsageError(f"{out}: was started with other settings, see {stored}")
+    curves = out / "curves.csv"
+    if not curves.exists():
+        return []
+    with curves.open(newline="") as file:
+        return [
+            EpochRow(int(row["epoch"]), *(float(row[name]) for name in list(row)[1:]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def _write_epoch(
+    out: Path, model: ActionModel, optimiser: AdamW, meta: CheckpointMeta, rows: list[EpochRow]
+) -> None:
+    save_checkpoint(out / "checkpoint", model, meta)
+    state = optimiser.state_dict()["state"]
+    tensors = {f"{i}.{name}": value for i, item in state.items() for name, value in item.items()}
+    (out / "resume").mkdir(exist_ok=True)
+    write_tensors(out / "resume" / "optimiser.safetensors", tensors)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(vars(rows[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(vars(row) for row in rows)
+    # Last, because its length says how many epochs are complete.
+    write_text(out / "curves.csv", text.getvalue())
+    plot_curves(out / "curves.csv", out / "curves.png")
+
+
+def _restore(out: Path, model: ActionModel, optimiser: AdamW) -> None:
+    model.load_state_dict(load_checkpoint(out / "checkpoint").model.state_dict())
+    flat = load_file(out / "resume" / "optimiser.safetensors")
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
