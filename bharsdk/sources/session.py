@@ -8,7 +8,7 @@
     body.npy           float16 or float32 [33, 4, T]
     hands.npy          float16 or float32 [2, 21, 3, T]
 
-Time is the last axis: each coordinate then lies beside its own past, which deflates a fifth smaller.
+Time is the last axis: each coordinate then lies beside its own past and deflates a fifth smaller.
 Values come back exactly as stored; NaN means "not detected". Names, sizes and array headers are
 checked before anything is decompressed or parsed; there is no pickle.
 """

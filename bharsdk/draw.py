@@ -1,0 +1,100 @@
+"""Annotated pictures: joints, bones, the sign that goes on, the last events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.decode import Event, EventPhase
+from bharsdk.errors import InputError
+from bharsdk.landmarks import Landmarks
+from bharsdk.results import Result
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
+from bharsdk.sources.frame import Image
+from bharsdk.sources.opencv import import_cv2
+
+__all__ = ["draw_landmarks", "draw_result", "event_line"]
+
+BLANK_HEIGHT = 480
+BODY_COLOUR = (200, 160, 60)
+HAND_COLOURS = ((80, 200, 80), (60, 120, 250))
+TEXT_COLOUR, SHADOW_COLOUR = (255, 255, 255), (0, 0, 0)
+MIN_VISIBILITY = 0.5
+FAR_OUTSIDE = 4.0
+"""Image sizes. Guesses further out than this are not drawn: OpenCV's coordinates are 16 bit."""
+
+
+def event_line(event: Event) -> str:
+    """One event as a line of text, times in seconds."""
+    start = f"{event.start_ms / 1000:.2f}"
+    if event.phase is EventPhase.START or event.end_ms is None:
+        return f"start  {event.label:<10} {start:>7} s             score {event.score:.2f}"
+    end = f"{event.end_ms / 1000:.2f}"
+    return f"end    {event.label:<10} {start:>7} s to {end:>7} s  score {event.score:.2f}"
+
+
+def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] = ()) -> Image:
+    """A copy of ``image`` with the result drawn on it.
+
+    image: uint8 [height, width, 3] BGR, or None to draw on black. recent: events to list beside
+    those of this frame. Raises InputError on another kind of array.
+    """
+    if image is None:
+        width = round(BLANK_HEIGHT * result.landmarks.aspect)
+        canvas = np.zeros((BLANK_HEIGHT, width, 3), np.uint8)
+    elif image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+        canvas = np.ascontiguousarray(image).copy()
+    else:
+        raise InputError(
+            f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"
+        )
+    draw_landmarks(canvas, result.landmarks)
+    scale = canvas.shape[0] / 480
+    title = f"{result.label}  {result.score:.2f}" if result.label else "no known sign"
+    _text(canvas, title, 30 * scale, 0.9 * scale)
+    for row, event in enumerate([*recent, *result.events][-4:]):
+        _text(canvas, " ".join(event_line(event).split()), (56 + 20 * row) * scale, 0.5 * scale)
+    return canvas
+
+
+def draw_landmarks(canvas: Image, landmarks: Landmarks) -> None:
+    """Draw joints and bones into ``canvas``, uint8 [height, width, 3] BGR."""
+    count = MEDIAPIPE_BODY25.joint_count
+    body = landmarks.body[:count]
+    _skeleton(canvas, MEDIAPIPE_BODY25, body[:, :2], body[:, 3] >= MIN_VISIBILITY, BODY_COLOUR)
+    shown = np.ones(MEDIAPIPE_HAND21.joint_count, bool)
+    for hand, colour in zip(landmarks.hands, HAND_COLOURS, strict=True):
+        _skeleton(canvas, MEDIAPIPE_HAND21, hand[:, :2], shown, colour)
+
+
+def _skeleton(
+    canvas: Image,
+    skeleton: Skeleton,
+    points: npt.NDArray[np.float32],
+    shown: npt.NDArray[np.bool_],
+    colour: tuple[int, int, int],
+) -> None:
+    """points [V, 2], fractions of the image; NaN is not drawn."""
+    cv2: Any = import_cv2()
+    height, width = canvas.shape[:2]
+    with np.errstate(invalid="ignore"):
+        shown = shown & (np.abs(points) < FAR_OUTSIDE).all(axis=1)
+    pixels = np.where(shown[:, None], points * np.array([width, height], np.float32), 0)
+    at = [(round(float(x)), round(float(y))) for x, y in pixels]
+    thick = max(1, height // 360)
+    for a, b in skeleton.bones:
+        if shown[a] and shown[b]:
+            cv2.line(canvas, at[a], at[b], colour, thick, cv2.LINE_AA)
+    for point in np.flatnonzero(shown):
+        cv2.circle(canvas, at[point], thick + 1, colour, -1, cv2.LINE_AA)
+
+
+def _text(canvas: Image, text: str, y: float, scale: float) -> None:
+    cv2: Any = import_cv2()
+    at, font = (round(12 * scale) + 4, round(y)), cv2.FONT_HERSHEY_SIMPLEX
+    # OpenCV's fonts are ASCII; anything else would print as question marks of its own choosing.
+    text = text.encode("ascii", "replace").decode()
+    for colour, extra in ((SHADOW_COLOUR, 3), (TEXT_COLOUR, 1)):
+        cv2.putText(canvas, text, at, font, scale, colour, round(scale) + extra, cv2.LINE_AA)
