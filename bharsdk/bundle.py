@@ -1,0 +1,192 @@
+"""A trained model as one file: ``NAME.bhar``, a stored zip, or the same files as a folder.
+
+::
+
+    manifest.json     Manifest: what the model is, and size and sha256 of every other file
+    model.onnx        float32 graph          (at least one of these two)
+    model.int8.onnx   quantised graph, QDQ
+    golden/*.npy      body, hands and the logits they must give
+    report.json       what the exporter measured
+    MODEL_CARD.md     the same for people
+
+Loading trusts nothing: names, sizes and hashes are checked before any parser but JSON sees a byte.
+Hashes show damage, not authorship: use bundles from people you trust.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bharsdk.archive import MAX_FILES, check_name, pack, unpack
+from bharsdk.errors import BundleError, InputError
+from bharsdk.manifest import (
+    FORMAT_VERSION,
+    FileRecord,
+    Manifest,
+    Precision,
+    encode_manifest,
+    parse_manifest,
+    parse_object,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GOLDEN",
+    "Bundle",
+    "FileRecord",
+    "Manifest",
+    "Precision",
+    "load_bundle",
+    "save_bundle",
+]
+
+MANIFEST, REPORT, MODEL_CARD = "manifest.json", "report.json", "MODEL_CARD.md"
+GOLDEN = {name: f"golden/{name}.npy" for name in ("body", "hands", "logits")}
+"""Golden arrays: name -> file."""
+
+MAX_BUNDLE_BYTES = 64 << 20
+
+
+ALLOWED_FILES = frozenset(
+    {*(p.model_file for p in Precision), *GOLDEN.values(), REPORT, MODEL_CARD}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A checked bundle in memory. ``source`` names it in messages; ``files``: name -> bytes."""
+
+    source: str
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX graph that runs: the one of the manifest's precision."""
+        return self.files[self.manifest.precision.model_file]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the exporter measured; empty when the bundle has no report."""
+        if REPORT not in self.files:
+            return {}
+        return parse_object(self.files[REPORT], f"{self.source}: {REPORT}")
+
+    @property
+    def model_card(self) -> str:
+        """The model card, Markdown; empty when the bundle has none."""
+        return self.files.get(MODEL_CARD, b"").decode("utf-8", "replace")
+
+
+def load_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read and check the bundle at ``path``, a ``.bhar`` file or a folder with the same files.
+
+    Raises InputError when nothing is there or it cannot be read, IncompatibleError when it has
+    another format version, BundleError when it is damaged or is no bundle. Needs at most about
+    three times ``MAX_BUNDLE_BYTES`` of memory, whatever the file claims.
+    """
+    source = Path(path)
+    try:
+        mode = source.stat().st_mode
+        if stat.S_ISDIR(mode):
+            files = _read_folder(source)
+        elif stat.S_ISREG(mode):
+            files = unpack(_read_file(source, MAX_BUNDLE_BYTES, str(source)), str(source))
+        else:
+            raise BundleError(f"{source}: got a device or pipe, expected a .bhar file or a folder")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{source}: cannot read the bundle: {reason}; check the path") from error
+    return _checked(files, str(source))
+
+
+def save_bundle(
+    path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
+) -> Bundle:
+    """Write ``files`` and ``manifest`` as the bundle ``path`` and return it as it loads again.
+
+    Sizes and hashes are filled in. Same input, same bytes. The file appears whole or not at all.
+    Raises BundleError when the result would not load, InputError when it cannot be written.
+    """
+    target = Path(path)
+    manifest = replace(manifest, files={n: FileRecord.of(files[n]) for n in sorted(files)})
+    packed = {MANIFEST: encode_manifest(manifest), **{name: files[name] for name in manifest.files}}
+    bundle = _checked(packed, str(target))
+    data = pack(packed)
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{target}: got {len(data)} bytes, expected at most {MAX_BUNDLE_BYTES}")
+    try:
+        _write_atomically(target, data)
+    except OSError as error:
+        raise InputError(f"{target}: cannot write the bundle: {error.strerror}") from error
+    return bundle
+
+
+def _checked(files: dict[str, bytes], where: str) -> Bundle:
+    """The bundle of ``files``, if the manifest accounts for every one of them."""
+    if MANIFEST not in files:
+        raise BundleError(f"{where}: {MANIFEST} is missing, this is not a bharsdk bundle")
+    content = {name: data for name, data in files.items() if name != MANIFEST}
+    manifest = parse_manifest(files[MANIFEST], f"{where}: {MANIFEST}")
+    unknown = sorted((set(content) | set(manifest.files)) - ALLOWED_FILES)
+    if unknown:
+        raise BundleError(f"{where}: got a file {unknown[0]!r} that no bundle of this format has")
+    needed = {*manifest.files, manifest.precision.model_file}
+    for name in sorted(needed ^ set(content)):
+        state = "missing" if name in needed else "not listed in the manifest"
+        raise BundleError(f"{where}: {name} is {state}; fetch or export the bundle again")
+    for name, data in content.items():
+        if manifest.files.get(name) != FileRecord.of(data):
+            raise BundleError(
+                f"{where}: size or sha256 of {name} is not the manifest's, the file was damaged or"
+                " changed; fetch or export the bundle again"
+            )
+    return Bundle(where, manifest, content)
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, links and other oddities refused, by name as in the archive."""
+    files: dict[str, bytes] = {}
+    pending, seen, budget = [folder], 0, MAX_BUNDLE_BYTES
+    while pending:
+        for entry in os.scandir(pending.pop()):
+            seen += 1
+            name = check_name(Path(entry.path).relative_to(folder).as_posix(), str(folder))
+            if seen > 2 * MAX_FILES:
+                raise BundleError(f"{folder}: got more than {MAX_FILES} files, this is no bundle")
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                files[name] = _read_file(Path(entry.path), budget, str(folder))
+                budget -= len(files[name])
+            else:
+                raise BundleError(f"{folder}: {name} is a link or device, expected plain files")
+    return files
+
+
+def _read_file(path: Path, budget: int, where: str) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(budget + 1)
+    if len(data) > budget:
+        raise BundleError(f"{where}: got more than {MAX_BUNDLE_BYTES >> 20} MiB, this is no bundle")
+    return data
+
+
+def _write_atomically(target: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
+        Path(temporary).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -1,0 +1,157 @@
+"""``manifest.json``: what a bundle is, and the size and sha256 of every other file in it."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.decode import DecoderConfig
+from bharsdk.errors import BundleError, IncompatibleError, InputError
+from bharsdk.features import FeatureConfig
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton, skeleton_by_name
+
+__all__ = [
+    "FORMAT_VERSION",
+    "FileRecord",
+    "Manifest",
+    "Precision",
+    "encode_manifest",
+    "parse_manifest",
+    "parse_object",
+]
+
+FORMAT_VERSION = 1
+MAX_MANIFEST_BYTES = 256 << 10
+
+
+class Precision(enum.Enum):
+    """Number format of the graph that runs."""
+
+    FP32 = "fp32"
+    INT8 = "int8"
+
+    @property
+    def model_file(self) -> str:
+        """The file in the bundle that holds the graph of this precision."""
+        return {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx"}[self]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and sha256, lower-case hex, of one file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of ``data``."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle holds and how to run it. Raises InputError on values that contradict.
+
+    labels: class names, in the order of the logits. background: the label that means "no sign", or
+    None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
+    machine. model, trained_on, licence: for people. tools: name -> version of what exported it.
+    files: every file but the manifest; :func:`save_bundle` fills it in.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    background: str | None
+    features: FeatureConfig
+    decoder: DecoderConfig
+    precision: Precision
+    model: str
+    trained_on: str
+    licence: str
+    golden_tolerance: float
+    skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
+    tools: dict[str, str] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise InputError(f"got {len(self.labels)} labels, expected at least two, all different")
+        for text in (*self.labels, self.name, self.model):
+            # One printable line: labels and names end up in terminals and file names.
+            if not 0 < len(text) <= 100 or not text.isprintable():
+                raise InputError(f"got the name {text[:100]!r}, expected 1 to 100 printable signs")
+        if self.background is not None and self.background not in self.labels:
+            raise InputError(f"got background {self.background!r}, expected one of the labels")
+        if not 0 < self.golden_tolerance < 1e6:
+            raise InputError(f"got golden_tolerance {self.golden_tolerance}, expected more than 0")
+        for skeleton in self.skeletons:
+            skeleton_by_name(skeleton)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the model inputs without the batch axis: body [C, T, V, 1], hands [.., 2]."""
+        body, hand = (skeleton_by_name(name) for name in self.skeletons)
+        return {"body": self._shape(body, 1), "hands": self._shape(hand, 2)}
+
+    def _shape(self, skeleton: Skeleton, instances: int) -> tuple[int, ...]:
+        return (self.features.channels, self.features.frames, skeleton.joint_count, instances)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """``manifest`` as UTF-8 JSON; what :func:`parse_manifest` reads."""
+    fields = to_json_dict(manifest)
+    return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """The manifest in ``data``; ``where`` names it in messages.
+
+    Raises IncompatibleError on another format version, BundleError on anything else wrong.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{where}: got {len(data)} bytes, expected at most {MAX_MANIFEST_BYTES}")
+    fields = parse_object(data, where)
+    # Before anything else is interpreted: another version may mean anything by the other keys.
+    version = fields.get("format_version")
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise BundleError(f"{where}: got no format_version, this is not a bharsdk bundle")
+    if version != FORMAT_VERSION:
+        raise IncompatibleError(
+            f"{where}: got format_version {version!s:.20}, expected {FORMAT_VERSION}; "
+            + ("upgrade bharsdk" if version > FORMAT_VERSION else "export the model again")
+        )
+    try:
+        return from_json_dict(Manifest, fields, where)
+    except InputError as error:
+        message = str(error).replace("\n", " ")[:300]
+        prefix = "" if message.startswith(where) else f"{where}: "
+        raise BundleError(prefix + message) from error
+
+
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """Strict JSON: UTF-8, one object, no key twice, no NaN. BundleError otherwise."""
+
+    def no_constant(text: str) -> None:
+        raise ValueError(f"{text} is not JSON")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key appears twice")
+        return dict(pairs)
+
+    try:
+        value = json.loads(
+            data.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=unique
+        )
+        json.dumps(value, ensure_ascii=False).encode()  # refuses lone surrogates
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{where}: got invalid JSON ({reason}), the file is damaged") from error
+    if not isinstance(value, dict):
+        raise BundleError(f"{where}: got a JSON {type(value).__name__}, expected an object")
+    return value
