@@ -29,6 +29,7 @@ class CMakeBuild(build_ext):
     """Build an extension with the CMakeLists.txt beside this file."""
 
     def build_extension(self, ext: Extension) -> None:
+        """Configure and build, leaving the library where setuptools looks for it."""
         library = Path(self.get_ext_fullpath(ext.name)).resolve()
         build_folder = Path(self.build_temp).resolve() / ext.name
         build_folder.mkdir(parents=True, exist_ok=True)

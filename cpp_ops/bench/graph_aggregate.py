@@ -27,7 +27,9 @@ SHAPES = [
 ROUNDS = 200
 
 
-def contenders(x_shape: tuple[int, ...], a_shape: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+def contenders(
+    x_shape: tuple[int, ...], a_shape: tuple[int, ...]
+) -> dict[str, Callable[[], object]]:
     """Return the same sum in every way, by name."""
     generator = np.random.default_rng(0)
     x = generator.standard_normal(x_shape).astype(np.float32)

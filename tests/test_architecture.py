@@ -1,0 +1,125 @@
+"""The directions of ARCHITECTURE.md, held by tests and not by memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCKED = ["torch", "onnx", "onnxscript", "cv2", "mediapipe", "matplotlib", "safetensors"]
+TOP_LEVEL = {
+    *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", ".ci"),
+    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile"),
+    *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "NOTICE"),
+    *(".gitignore", ".clang-format"),
+}
+
+
+def _python(program: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_imports_go_one_way() -> None:
+    """Export -> training -> bharsdk, and the layers inside bharsdk: the contracts in pyproject."""
+    linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    if linter is None:
+        pytest.skip("import-linter is not installed: pip install 'bharsdk[dev]'")
+    environment = {**os.environ, "NO_COLOR": "1"}
+    result = subprocess.run(
+        [linter, "--no-cache"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_public_name_of_bharsdk_loads_without_training_or_camera_packages() -> None:
+    """With torch, onnx, cv2 and mediapipe blocked, all that bharsdk offers still loads."""
+    program = (
+        "import sys\n"
+        f"for name in {BLOCKED!r}: sys.modules[name] = None\n"
+        "import bharsdk\n"
+        "for name in bharsdk.__all__: getattr(bharsdk, name)\n"
+    )
+    _python(program)
+
+
+def test_import_bharsdk_loads_nothing_heavy() -> None:
+    """Neither the blocked packages nor onnxruntime are loaded before something needs them."""
+    heavy = [*BLOCKED, "onnxruntime", "bhar_training", "bhar_export"]
+    found = _python(f"import sys, bharsdk\nprint([n for n in {heavy!r} if n in sys.modules])")
+    assert found == "[]"
+
+
+def test_import_bharsdk_takes_less_than_0_3_s() -> None:
+    """The median of five fresh processes."""
+    program = (
+        "import time\nstart = time.perf_counter()\nimport bharsdk\n"
+        "print(time.perf_counter() - start)"
+    )
+    assert statistics.median(float(_python(program)) for _ in range(5)) < 0.3
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """The lazy names do not swallow typing mistakes."""
+    import bharsdk
+
+    with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
+        bharsdk.Recogniser  # noqa: B018 (reading the name is the test)
+
+
+def test_the_top_level_is_the_fixed_house() -> None:
+    """No tracked file lies outside the rooms of ARCHITECTURE.md."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: the list of tracked files is not known")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    tracked = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert tracked <= TOP_LEVEL, f"outside the house: {sorted(tracked - TOP_LEVEL)}"
+
+
+def _includes(path: Path) -> set[str]:
+    return set(re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)', path.read_text(), re.MULTILINE))
+
+
+def test_kernels_include_only_intrinsics_and_kernels_h() -> None:
+    """Inline code of the standard library, compiled for AVX, would crash older CPUs."""
+    kernels = sorted((ROOT / "cpp_ops/src/kernels").glob("*.cc"))
+    assert kernels
+    for path in kernels:
+        extra = _includes(path) - {"bhar_ops/kernels.h", "immintrin.h", "arm_neon.h"}
+        assert not extra, f"{path.name} includes {sorted(extra)}"
+
+
+def test_only_the_bindings_know_python() -> None:
+    """The kernels build and run where there is no Python."""
+    sources = [p for p in (ROOT / "cpp_ops").rglob("*") if p.suffix in {".h", ".cc", ".cpp"}]
+    with_python = {
+        path.name
+        for path in sources
+        if any(name.startswith(("pybind11", "Python.h")) for name in _includes(path))
+    }
+    assert with_python == {"bindings.cpp"}
+
+
+def test_no_instruction_set_is_given_by_compiler_flags() -> None:
+    """Function attributes choose it; a flag for a file would leak into shared inline code."""
+    for name in ("CMakeLists.txt", "setup.py"):
+        code = re.sub(r"#.*", "", (ROOT / name).read_text())
+        assert not re.search(r"-m(avx|fma|arch|cpu|tune)|/arch:", code), name
