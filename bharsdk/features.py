@@ -54,8 +54,8 @@ class FeatureConfig:
     each, in order. presence: append the presence channel.
     """
 
-    fps: float = 24.0
-    frames: int = 32
+    fps: float = 18.0
+    frames: int = 24
     max_gap_s: float = 0.25
     modalities: tuple[Modality, ...] = (Modality.JOINT, Modality.BONE)
     presence: bool = True

@@ -370,7 +370,9 @@ class DeGCN(nn.Module):
                 )
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(self.head.weight, 0.0, math.sqrt(2.0 / self.head.out_features))
+        # Small, so that training starts from even chances whatever the number of classes.
+        nn.init.normal_(self.head.weight, 0.0, 0.01)
+        nn.init.zeros_(self.head.bias)
 
     def features(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V, M] -> [N, 256, T', M, V], the backbone's output."""
