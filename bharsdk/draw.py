@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bharsdk.decode import Event, EventPhase
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks
 from bharsdk.results import Result
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 from bharsdk.sources.frame import Image
-from bharsdk.sources.opencv import import_cv2
+from bharsdk.sources.opencv import import_cv2, quiet_stderr
 
-__all__ = ["draw_landmarks", "draw_result", "event_line"]
+__all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result", "event_line"]
 
 BLANK_HEIGHT = 480
 BODY_COLOUR = (200, 160, 60)
@@ -76,7 +80,7 @@ def _skeleton(
     shown: npt.NDArray[np.bool_],
     colour: tuple[int, int, int],
 ) -> None:
-    """points [V, 2], fractions of the image; NaN is not drawn."""
+    """Joints at ``points`` [V, 2], fractions of the image, where ``shown``; and their bones."""
     cv2: Any = import_cv2()
     height, width = canvas.shape[:2]
     with np.errstate(invalid="ignore"):
@@ -98,3 +102,76 @@ def _text(canvas: Image, text: str, y: float, scale: float) -> None:
     text = text.encode("ascii", "replace").decode()
     for colour, extra in ((SHADOW_COLOUR, 3), (TEXT_COLOUR, 1)):
         cv2.putText(canvas, text, at, font, scale, colour, round(scale) + extra, cv2.LINE_AA)
+
+
+class AnnotatedVideo:
+    """An mp4 of annotated pictures, under a temporary name until the ``with`` block ends.
+
+    Kept when the block ends by itself or by Ctrl-C; on any other error nothing is left behind.
+    path: ends in ``.mp4``. fps: of the written file. Raises UsageError on another suffix,
+    InputError when the file cannot be written, BackendMissingError without OpenCV.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        self._path, self._fps = Path(path), fps
+        if self._path.suffix.lower() != ".mp4":
+            raise UsageError(f"video: got {self._path.name!r}, expected a name that ends in .mp4")
+        self._cv2: Any = import_cv2()
+        self._writer: Any = None
+        self._size = (0, 0)
+        self._recent: tuple[Event, ...] = ()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # OpenCV chooses the container by the suffix, so the temporary name keeps it.
+            handle, name = tempfile.mkstemp(
+                prefix=f".{self._path.stem}.", suffix=".mp4", dir=self._path.parent
+            )
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: cannot be written ({error.strerror}), expected a folder with write"
+                " permission"
+            ) from error
+        os.close(handle)
+        self._temporary = Path(name)
+
+    def write(self, result: Result) -> None:
+        """Append one frame, annotated. Raises InputError when the file cannot be written."""
+        self._recent = (*self._recent, *result.events)[-4:]
+        if result.is_final:
+            return
+        earlier = tuple(event for event in self._recent if event not in result.events)
+        picture = draw_result(result, result.image, earlier)
+        if self._writer is None:
+            self._size = (picture.shape[1], picture.shape[0])
+            with quiet_stderr():
+                self._writer = self._cv2.VideoWriter(
+                    str(self._temporary),
+                    self._cv2.VideoWriter_fourcc(*"mp4v"),
+                    self._fps,
+                    self._size,
+                )
+            if not self._writer.isOpened():
+                raise InputError(
+                    f"{self._path}: cannot be written as mp4, expected free disk space"
+                )
+        if (picture.shape[1], picture.shape[0]) != self._size:
+            picture = self._cv2.resize(picture, self._size)
+        self._writer.write(picture)
+
+    def __enter__(self) -> AnnotatedVideo:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        written = self._writer is not None
+        if written:
+            self._writer.release()
+        if written and (kind is None or issubclass(kind, KeyboardInterrupt)):
+            self._temporary.chmod(0o644)
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -88,7 +88,9 @@ class Recognizer:
         """A new stream, for one source. Streams share nothing but the model."""
         return Stream(self._bundle, self._engine)
 
-    def run(self, source: SourceLike, *, landmarker: Landmarker | None = None) -> Iterator[Result]:
+    def run(
+        self, source: SourceLike, *, landmarker: Landmarker | None = None
+    ) -> Generator[Result, None, None]:
         """A result for every frame of ``source``, and a final one if its end brought events.
 
         source: a camera number, the path of a video or recorded session, or Landmarks in time

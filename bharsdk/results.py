@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from bharsdk.decode import Event
 from bharsdk.landmarks import Landmarks
 from bharsdk.sources.frame import Image
 
-__all__ = ["Result", "StageTimes"]
+__all__ = ["Result", "StageSummary", "StageTimes"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,65 @@ class Result:
             "events": [event.to_dict() for event in self.events],
             "stages": self.stages.to_dict(),
         }
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What the stages of many frames took, milliseconds.
+
+    capture_ms, landmarks_ms, decode_ms: medians over all frames. features_ms, action_ms: medians
+    over the frames on which the model ran. own_*: features, action and decode together, over all
+    frames: most frames lie between two hops, so the median alone would hide the model.
+    """
+
+    frames: int
+    model_runs: int
+    capture_ms: float
+    landmarks_ms: float
+    features_ms: float
+    action_ms: float
+    decode_ms: float
+    own_median_ms: float
+    own_mean_ms: float
+    own_p95_ms: float
+
+    @classmethod
+    def of(cls, stages: Sequence[StageTimes]) -> StageSummary:
+        """The summary of ``stages``, one entry a frame; zeros when there is none."""
+        own = np.array([s.own_ms for s in stages] or [0.0])
+        ran = [s for s in stages if s.action_ms > 0]
+
+        def median(name: str, of: Sequence[StageTimes]) -> float:
+            return float(np.median([getattr(s, name) for s in of] or [0.0]))
+
+        return cls(
+            frames=len(stages),
+            model_runs=len(ran),
+            capture_ms=median("capture_ms", stages),
+            landmarks_ms=median("landmarks_ms", stages),
+            features_ms=median("features_ms", ran),
+            action_ms=median("action_ms", ran),
+            decode_ms=median("decode_ms", stages),
+            own_median_ms=float(np.median(own)),
+            own_mean_ms=float(np.mean(own)),
+            own_p95_ms=float(np.percentile(own, 95)),
+        )
+
+    def lines(self) -> list[str]:
+        """The summary as text, the slowest stage marked."""
+        stages = {
+            "capture": (self.capture_ms, "median"),
+            "landmarks": (self.landmarks_ms, "median"),
+            "features": (self.features_ms, f"median of {self.model_runs} runs of the model"),
+            "action": (self.action_ms, f"median of {self.model_runs} runs of the model"),
+            "decode": (self.decode_ms, "median"),
+        }
+        slowest = max(stages, key=lambda name: stages[name][0])
+        return [
+            *(
+                f"  {name:<10} {ms:8.2f} ms  {what}{'  <- bottleneck' * (name == slowest)}"
+                for name, (ms, what) in stages.items()
+            ),
+            f"  ours, capture excluded: {self.own_median_ms:.2f} ms median /"
+            f" {self.own_mean_ms:.2f} ms mean / {self.own_p95_ms:.2f} ms p95 a frame",
+        ]

@@ -1,0 +1,195 @@
+"""The command ``bhar``: run a model on a camera, a video or a session; look into bundles."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bharsdk import __version__
+from bharsdk.bundle import load_bundle
+from bharsdk.codec import to_json_dict
+from bharsdk.draw import AnnotatedVideo, event_line
+from bharsdk.errors import BharError
+from bharsdk.recognizer import Recognizer, shipped_bundles
+from bharsdk.results import Result, StageSummary, StageTimes
+from bharsdk.sources import Source, open_source
+
+__all__ = ["main"]
+
+DEFAULT_MODEL = "asl-coffee"
+CAMERA_VIDEO_FPS = 15.0
+"""What a camera with MediaPipe delivers on a small machine; cameras do not say it beforehand."""
+PROGRESS_AFTER_S = 2.0
+INTERRUPTED = 130
+
+EXIT_CODES = """\
+exit codes:
+  0  ok (a camera run ends with Ctrl-C)    5  incompatible version or device
+  1  internal error                        6  accuracy gate failed
+  2  usage                                 7  parity failed
+  3  bad input data                        8  back end missing
+  4  corrupt or untrusted model            9  camera cannot be opened, or source lost
+  130  Ctrl-C before the end of a file; what was written stays readable
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's). Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+        return code
+    except BharError as error:
+        print(f"bhar: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output left (``bhar run ... | head``): nothing to say to anybody.
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        print(f"bhar: error: {error}", file=sys.stderr)
+        return BharError.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bhar",
+        description="Recognise body-and-hand actions from a camera, a video or a session.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"bhar {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = commands.add_parser(
+        "run",
+        help="print the events in a source as they happen",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("source", help="camera number, video file, or NAME.bhar-session")
+    run.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="path of a bundle, or name of a shipped one (see  bhar models); default %(default)s",
+    )
+    run.add_argument("--save", metavar="OUT.mp4", type=Path, help="write an annotated video")
+    run.add_argument("--json", action="store_true", help="one JSON object a line")
+    run.add_argument("--max-frames", metavar="N", type=_positive, help="stop after N frames")
+    run.set_defaults(command=_run)
+
+    inspect = commands.add_parser("inspect", help="print the manifest of a bundle")
+    inspect.add_argument("bundle", type=Path, help="path of a bundle")
+    inspect.set_defaults(command=_inspect)
+
+    models = commands.add_parser("models", help="list the shipped models")
+    models.set_defaults(command=_models)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a whole number of at least 1")
+    return number
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    manifest = load_bundle(arguments.bundle).manifest
+    print(json.dumps(to_json_dict(manifest), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    for name, path in shipped_bundles().items():
+        manifest = load_bundle(path).manifest
+        kibibytes = path.stat().st_size / 1024
+        print(
+            f"{name:<20} {manifest.model}, {manifest.precision.value}, {kibibytes:.0f} KiB,"
+            f" {len(manifest.labels)} labels: {' '.join(manifest.labels)}"
+        )
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    recognizer = Recognizer(arguments.model)
+    stages: list[StageTimes] = []
+    interrupted = False
+    with _limited(open_source(arguments.source), arguments.max_frames) as source:
+        printer = _Printer(source, as_json=arguments.json)
+        video: AnnotatedVideo | None = None
+        if arguments.save is not None:
+            video = AnnotatedVideo(arguments.save, source.fps or CAMERA_VIDEO_FPS)
+        try:
+            # Entered inside the try, so that Ctrl-C passes through it and it keeps its file.
+            with video or contextlib.nullcontext():
+                for result in recognizer.run(source):
+                    if not result.is_final:
+                        stages.append(result.stages)
+                    printer.show(result)
+                    if video is not None:
+                        video.write(result)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            printer.clear()
+    printer.summarise(StageSummary.of(stages))
+    if not interrupted or arguments.source.isdecimal():
+        return 0
+    print("bhar: interrupted before the end of the source", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _limited(source: Source, max_frames: int | None) -> Source:
+    """The first ``max_frames`` of ``source``; it ends there as at its own end."""
+    if max_frames is None:
+        return source
+    count = max_frames if source.frame_count is None else min(max_frames, source.frame_count)
+    frames = itertools.islice(source, max_frames)
+    return Source(frames, source.close, fps=source.fps, frame_count=count)
+
+
+class _Printer:
+    """Events to stdout, and for longer files a progress line to a stderr that is a terminal."""
+
+    def __init__(self, source: Source, *, as_json: bool) -> None:
+        self._total = source.frame_count
+        self._as_json = as_json
+        self._begin_s = time.monotonic()
+        self._wants_progress = self._total is not None and sys.stderr.isatty()
+        self._width = 0
+
+    def show(self, result: Result) -> None:
+        if result.events:
+            self.clear()
+        for event in result.events:
+            line = json.dumps(event.to_dict()) if self._as_json else event_line(event)
+            print(line, flush=True)
+        if self._wants_progress and time.monotonic() - self._begin_s > PROGRESS_AFTER_S:
+            text = f"frame {result.frame + 1} of {self._total}"
+            self._width = len(text)
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._width:
+            print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
+        self._width = 0
+
+    def summarise(self, summary: StageSummary) -> None:
+        if self._as_json:
+            print(json.dumps({"summary": asdict(summary)}), flush=True)
+            return
+        print(f"{summary.frames} frames")
+        for line in summary.lines():
+            print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Camera to label on real input: videos through MediaPipe, then sessions with known truth.
+
+    make demo          or, with the extra "camera" installed:   python examples/demo.py
+
+Needs nothing but this folder. Writes annotated videos to out/. One thread for everything of ours;
+MediaPipe uses the threads it likes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bharsdk import Event, Recognizer
+from bharsdk.decode import EventPhase
+from bharsdk.draw import AnnotatedVideo, event_line
+from bharsdk.errors import BharError, InputError
+from bharsdk.ops import active_isa
+from bharsdk.recognizer import shipped_bundles
+from bharsdk.results import StageSummary, StageTimes
+from bharsdk.sources import TrueEvent, load_session, open_source
+
+DATA = Path(__file__).parent / "data"
+MODEL = "asl-coffee"
+TOLERANCE_MS = 250.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run both parts; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the videos")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of videos/ and sessions/")
+    arguments = parser.parse_args(argv)
+    try:
+        show_videos(_files(arguments.data / "videos", "*.mp4"), arguments.out)
+        show_sessions(_files(arguments.data / "sessions", "*.bhar-session"))
+    except BharError as error:
+        print(f"demo: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise InputError(f"{folder}: got no {pattern}, expected the files of the project")
+    return found
+
+
+def show_videos(paths: Sequence[Path], out: Path) -> None:
+    """Each video through MediaPipe and the shipped INT8 model, events printed, and annotated."""
+    recognizer = Recognizer(MODEL)
+    manifest = recognizer.bundle.manifest
+    print(f"1. Videos through MediaPipe and {manifest.name} ({manifest.precision.value})")
+    print(f"   kernels: {active_isa()}, {platform.machine()}; model: {len(manifest.labels)} labels")
+    print("   The clips show words of Mexican Sign Language, which this model of American signs")
+    print("   does not know: the right answer is no event, and every event below is a false one.")
+    stages: list[StageTimes] = []
+    found = 0
+    for path in paths:
+        events = _annotate(recognizer, path, out / f"{path.stem}.annotated.mp4", stages)
+        found += sum(event.phase is EventPhase.END for event in events)
+    print(f"\n   {found} false events in {len(paths)} clips of unknown signs, {len(stages)} frames")
+    for line in StageSummary.of(stages).lines():
+        print(f" {line}")
+
+
+def _annotate(
+    recognizer: Recognizer, path: Path, target: Path, stages: list[StageTimes]
+) -> list[Event]:
+    print(f"\n   {path.name} -> {target}")
+    events: list[Event] = []
+    with open_source(path) as source, AnnotatedVideo(target, source.fps or 30.0) as video:
+        for result in recognizer.run(source):
+            video.write(result)
+            events += result.events
+            for event in result.events:
+                print(f"     {event_line(event)}")
+            if not result.is_final:
+                stages.append(result.stages)
+    if not events:
+        print("     no known sign")
+    return events
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Events beside the truth. pairs: in time order; None where the other side has nothing."""
+
+    pairs: tuple[tuple[TrueEvent | None, Event | None], ...]
+
+    @property
+    def right(self) -> int:
+        """Signs found with their label at their time."""
+        return sum(t is not None and e is not None and t.label == e.label for t, e in self.pairs)
+
+    @property
+    def mistaken(self) -> int:
+        """Signs at whose time another label was found."""
+        return sum(t is not None and e is not None and t.label != e.label for t, e in self.pairs)
+
+    @property
+    def missed(self) -> int:
+        """Signs at whose time nothing was found."""
+        return sum(e is None for _, e in self.pairs)
+
+    @property
+    def false(self) -> int:
+        """Events where there was no sign, or a second one for the same sign."""
+        return sum(t is None for t, _ in self.pairs)
+
+
+def compare(truth: Sequence[TrueEvent], events: Sequence[Event]) -> Comparison:
+    """Match END events with the truth, each with at most one.
+
+    An event belongs to the sign in whose interval, widened by TOLERANCE_MS on both sides, its
+    middle lies; of several, the one with the right label first, then the nearest.
+    """
+    left, pairs = list(events), []
+    for right_label in (True, False):
+        for true in truth:
+            if any(true is paired for paired, _ in pairs):
+                continue
+            middle_ms = (true.start_ms + true.end_ms) / 2
+            near = [e for e in left if _is_at(e, true) and (e.label == true.label) == right_label]
+            if near:
+                best = min(near, key=lambda e, at=middle_ms: abs(_middle_ms(e) - at))
+                left.remove(best)
+                pairs.append((true, best))
+    matched = [true for true, _ in pairs]
+    pairs += [(true, None) for true in truth if not any(true is m for m in matched)]
+    pairs += [(None, event) for event in left]
+    return Comparison(tuple(sorted(pairs, key=lambda p: p[0].start_ms if p[0] else p[1].start_ms)))
+
+
+def _middle_ms(event: Event) -> float:
+    end_ms = event.start_ms if event.end_ms is None else event.end_ms
+    return (event.start_ms + end_ms) / 2
+
+
+def _is_at(event: Event, true: TrueEvent) -> bool:
+    return true.start_ms - TOLERANCE_MS <= _middle_ms(event) <= true.end_ms + TOLERANCE_MS
+
+
+def show_sessions(paths: Sequence[Path]) -> None:
+    """Replay each session through every shipped bundle, truth beside events, and count."""
+    print("\n2. Recorded landmarks of signer s2, whom no shipped model has seen, with the truth")
+    print("   Clips of single signs and of no sign one after another, with a jump where they meet.")
+    print(
+        "   right: an event of the sign's label whose middle lies in the sign's interval, give or"
+    )
+    print(f"   take {TOLERANCE_MS:.0f} ms.")
+    for name in shipped_bundles():
+        recognizer = Recognizer(name)
+        total = []
+        for number, path in enumerate(paths):
+            session = load_session(path)
+            comparison = compare(session.truth, recognizer.recognize_clip(session))
+            total.append(comparison)
+            print(f"\n   {name} on {path.name}")
+            if number == 0 or name == MODEL:
+                _print_pairs(comparison)
+            _print_counts(f"   {path.name}:", [comparison])
+        _print_counts(f"\n   {name}, all sessions:", total)
+
+
+def _print_pairs(comparison: Comparison) -> None:
+    print("     truth                          event")
+    for true, event in comparison.pairs:
+        want = f"{_span(true.start_ms, true.end_ms)} {true.label}" if true else ""
+        got, mark = "", "missed"
+        if event is not None and event.end_ms is not None:
+            got = f"{_span(event.start_ms, event.end_ms)} {event.label:<10} {event.score:.2f}"
+            mark = "false" if true is None else "ok" if true.label == event.label else "WRONG"
+        print(f"     {want:<30} {got:<36} {mark}")
+
+
+def _span(start_ms: float, end_ms: float) -> str:
+    return f"{start_ms / 1000:6.2f} to {end_ms / 1000:6.2f} s"
+
+
+def _print_counts(title: str, comparisons: Sequence[Comparison]) -> None:
+    right, mistaken, missed, false = (
+        sum(getattr(c, name) for c in comparisons)
+        for name in ("right", "mistaken", "missed", "false")
+    )
+    print(
+        f"{title} {right} of {right + mistaken + missed} signs right, {mistaken} with another"
+        f" label, {missed} missed; {false} false events"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
