@@ -120,21 +120,23 @@ def compare(truth: Sequence[TrueEvent], events: Sequence[Event]) -> Comparison:
     An event belongs to the sign in whose interval, widened by TOLERANCE_MS on both sides, its
     middle lies; of several, the one with the right label first, then the nearest.
     """
-    left, pairs = list(events), []
-    for right_label in (True, False):
+    left: list[Event] = list(events)
+    matched: dict[TrueEvent, Event] = {}
+    for label_matters in (True, False):
         for true in truth:
-            if any(true is paired for paired, _ in pairs):
-                continue
-            middle_ms = (true.start_ms + true.end_ms) / 2
-            near = [e for e in left if _is_at(e, true) and (e.label == true.label) == right_label]
-            if near:
-                best = min(near, key=lambda e, at=middle_ms: abs(_middle_ms(e) - at))
-                left.remove(best)
-                pairs.append((true, best))
-    matched = [true for true, _ in pairs]
-    pairs += [(true, None) for true in truth if not any(true is m for m in matched)]
-    pairs += [(None, event) for event in left]
-    return Comparison(tuple(sorted(pairs, key=lambda p: p[0].start_ms if p[0] else p[1].start_ms)))
+            near = [
+                event
+                for event in left
+                if _is_at(event, true) and (event.label == true.label or not label_matters)
+            ]
+            if near and true not in matched:
+                middle_ms = (true.start_ms + true.end_ms) / 2
+                distances_ms = [abs(_middle_ms(event) - middle_ms) for event in near]
+                matched[true] = near[distances_ms.index(min(distances_ms))]
+                left.remove(matched[true])
+    signs = [(true.start_ms, (true, matched.get(true))) for true in truth]
+    extras = [(event.start_ms, (None, event)) for event in left]
+    return Comparison(tuple(pair for _, pair in sorted([*signs, *extras], key=lambda x: x[0])))
 
 
 def _middle_ms(event: Event) -> float:

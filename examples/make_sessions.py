@@ -2,8 +2,9 @@
 
     python examples/make_sessions.py WORDS.npz --signer s2 --out examples/data/sessions
 
-WORDS.npz: ``landmarks`` float16 [clip, frame, 258], ``label``, ``signer``, ``block``. Signs alternate
-with clips of no sign; every sign of the vocabulary comes at least once. Same seed, same bytes.
+WORDS.npz: ``landmarks`` float16 [clip, frame, 258], ``label``, ``signer``, ``block``. Signs
+alternate with clips of no sign, and no sign comes twice before each came once. Same seed, same
+bytes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ FPS = 15.0
 BACKGROUND = "-"
 NOTE = (
     "Clips of signer {signer} of the traduttore recordings, one after another: a sign, a clip of no"
-    " sign, a sign, and so on. Where two clips meet the person jumps from one pose to another, which"
-    " no real stream does. The recordings carry no times; 15 frames a second is an estimate."
+    " sign, a sign, and so on. Where two clips meet the person jumps from one pose to another,"
+    " which no real stream does. The recordings carry no times; 15 frames a second is an estimate."
 )
 LICENCE = "MIT, (c) 2022 traduttore (repository traduttore/traduttore-model)"
 
