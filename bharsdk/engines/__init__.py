@@ -1,0 +1,59 @@
+"""What runs a bundle's graph: body and hands in, logits out.
+
+A back end is one module with one class, one member of :class:`Backend` and one case in
+:func:`open_engine`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.bundle import Bundle
+from bharsdk.errors import assert_never
+
+__all__ = ["Backend", "Engine", "open_engine"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A loaded model. Stateless: one engine may be used by several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """What runs, for people: ``onnxruntime int8``."""
+        ...
+
+    def run(self, body: FloatArray, hands: FloatArray) -> FloatArray:
+        """Logits float32 [N, classes].
+
+        body: float32 [N, C, T, 25, 1]. hands: float32 [N, C, T, 21, 2]. N is free, the rest is the
+        manifest's. Raises InputError on another shape or dtype.
+        """
+        ...
+
+
+class Backend(enum.Enum):
+    """What may run a graph."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+
+
+def open_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
+    """The engine for ``bundle``.
+
+    Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
+    BackendMissingError when the package that runs it is not installed.
+    """
+    match backend:
+        case Backend.AUTO | Backend.ONNX:
+            from bharsdk.engines.onnx import OnnxEngine
+
+            return OnnxEngine(bundle)
+        case _:
+            assert_never(backend)

@@ -1,0 +1,101 @@
+"""Runs ``model.onnx`` or ``model.int8.onnx`` with ONNX Runtime, on one thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.bundle import Bundle
+from bharsdk.errors import BackendMissingError, BundleError, InputError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["OnnxEngine", "single_thread_session"]
+
+FloatArray = npt.NDArray[np.float32]
+
+_EXTERNAL_LOCATION = b"\x0a\x08location\x12"
+"""How a tensor kept in another file names that file: field 1 of StringStringEntryProto (onnx.proto).
+A graph in a bundle is whole; one that points elsewhere would make the runtime read that path."""
+
+_ERRORS_ONLY = 3
+
+
+def single_thread_session(model: bytes) -> onnxruntime.InferenceSession:
+    """A CPU session that computes on the calling thread and never spins.
+
+    The machine belongs to the landmarker; more threads would only take it away. Raises
+    BackendMissingError without onnxruntime, and whatever onnxruntime raises on a bad graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendMissingError(
+            "onnxruntime is not installed: run  pip install bharsdk"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = _ERRORS_ONLY
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxEngine:
+    """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._precision = bundle.manifest.precision
+        self._shapes = bundle.manifest.input_shapes
+        self._where = f"{bundle.source}: {self._precision.model_file}"
+        if _EXTERNAL_LOCATION in bundle.model:
+            raise BundleError(f"{self._where} keeps weights in another file, expected one whole")
+        try:
+            self._session = single_thread_session(bundle.model)
+        except BackendMissingError:
+            raise
+        # onnxruntime's exceptions have no common base class of their own.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BundleError(f"{self._where} does not load: {reason}") from error
+        self._check_graph(len(bundle.manifest.labels))
+
+    @property
+    def name(self) -> str:
+        """``onnxruntime`` and the precision."""
+        return f"onnxruntime {self._precision.value}"
+
+    def run(self, body: FloatArray, hands: FloatArray) -> FloatArray:
+        """Logits float32 [N, classes] of body [N, C, T, 25, 1] and hands [N, C, T, 21, 2]."""
+        inputs = {"body": body, "hands": hands}
+        for name, array in inputs.items():
+            expected = self._shapes[name]
+            if array.dtype != np.float32 or array.shape[1:] != expected or len(array) != len(body):
+                raise InputError(
+                    f"engine: got {name} {array.dtype} {list(array.shape)}, expected float32"
+                    f" [{len(body)}, {', '.join(map(str, expected))}]"
+                )
+        logits: FloatArray = self._session.run(["logits"], inputs)[0]
+        return logits
+
+    def _check_graph(self, classes: int) -> None:
+        """Raise BundleError unless names, types and shapes are those the manifest implies."""
+        got = {i.name: (i.type, i.shape) for i in self._session.get_inputs()}
+        got |= {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
+        expected = {**self._shapes, "logits": (classes,)}
+        for name in sorted(set(got) ^ set(expected)):
+            raise BundleError(
+                f"{self._where}: got inputs and outputs {sorted(got)}, expected {sorted(expected)}"
+            )
+        for name, shape in expected.items():
+            kind, dimensions = got[name]
+            # The first axis is the batch: free, or fixed by a graph that runs single windows.
+            if kind != "tensor(float)" or tuple(dimensions[1:]) != shape:
+                raise BundleError(
+                    f"{self._where}: got {name} {kind} {dimensions}, expected tensor(float)"
+                    f" ['N', {', '.join(map(str, shape))}] from the manifest"
+                )
