@@ -66,7 +66,9 @@ class GroupedPointwise(nn.Module):
         """x: [N, C, ...] -> [N, C', ...]."""
         n, c, *rest = x.shape
         grouped = x.reshape(n, GROUPS, c // GROUPS, -1)
-        out = torch.matmul(self.weight, grouped) + self.bias.view(GROUPS, -1, 1)
+        out = torch.matmul(self.weight, grouped)
+        # In the precision of the product: a float32 bias would promote all that follows.
+        out = out + self.bias.to(out.dtype).view(GROUPS, -1, 1)
         return out.view(n, -1, *rest)
 
     def deploy(self, scale: Tensor | None = None) -> nn.Conv2d:
