@@ -18,8 +18,8 @@ __all__ = ["OnnxEngine", "single_thread_session"]
 FloatArray = npt.NDArray[np.float32]
 
 _EXTERNAL_LOCATION = b"\x0a\x08location\x12"
-"""How a tensor kept in another file names that file: field 1 of StringStringEntryProto (onnx.proto).
-A graph in a bundle is whole; one that points elsewhere would make the runtime read that path."""
+"""How a tensor kept in another file names it: field 1 of StringStringEntryProto. A graph
+in a bundle is whole; one that points elsewhere would make the runtime read that path."""
 
 _ERRORS_ONLY = 3
 
@@ -87,7 +87,7 @@ class OnnxEngine:
         got = {i.name: (i.type, i.shape) for i in self._session.get_inputs()}
         got |= {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
         expected = {**self._shapes, "logits": (classes,)}
-        for name in sorted(set(got) ^ set(expected)):
+        if set(got) != set(expected):
             raise BundleError(
                 f"{self._where}: got inputs and outputs {sorted(got)}, expected {sorted(expected)}"
             )
