@@ -7,14 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bharsdk.errors import BackendMissingError, BharError, InputError
 
+if TYPE_CHECKING:
+    from bhar_training.data.clips import ClipSet
+
 __all__ = ["main"]
 
+INTERRUPTED = 130
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
-    " version, 8 package missing"
+    " version, 8 package missing, 130 interrupted"
 )
 
 
@@ -35,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bhar-train: error: {missing}", file=sys.stderr)
         return missing.exit_code
     except KeyboardInterrupt:
-        print("bhar-train: interrupted; finished epochs are kept, --resume goes on", file=sys.stderr)
-        return 130
+        print(f"bhar-train: {arguments.when_interrupted}", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -47,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
     _add_eval(commands)
+    _add_extract(commands)
     return parser
 
 
@@ -58,7 +64,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("fit", help="train a model", epilog=EXIT_CODES)
-    parser.set_defaults(run=_fit)
+    parser.set_defaults(
+        run=_fit, when_interrupted="interrupted; finished epochs are kept, --resume goes on"
+    )
     parser.add_argument("--model", required=True, choices=("bharnet-e", "pr-gcn"))
     _add_data(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -75,13 +83,37 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("eval", help="score a checkpoint", epilog=EXIT_CODES)
-    parser.set_defaults(run=_eval)
+    parser.set_defaults(run=_eval, when_interrupted="interrupted")
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
     _add_data(parser)
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
 
 
-def _load(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "extract",
+        help="landmarks of videos, as recordings to train on",
+        description="Write DIR/<label>/<name>.bhar-session for every video; what is there stays.",
+        epilog=EXIT_CODES,
+    )
+    parser.set_defaults(
+        run=_extract, when_interrupted="interrupted; the same command goes on where it stopped"
+    )
+    parser.add_argument(
+        "videos", nargs="+", type=Path, metavar="VIDEOS", help="folder <label>/<video>, or files"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill")
+    parser.add_argument("--label", help="what the given files show")
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="processes, default: all cores")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 up")
+    return int(text)
+
+
+def _load(arguments: argparse.Namespace) -> ClipSet:
     from bhar_training.data.clips import load_clips
 
     clips = load_clips(arguments.data, fps=arguments.fps)
@@ -106,7 +138,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     )
     clips = _load(arguments)
     print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
-    meta = fit(clips, config, arguments.out, trained_on=arguments.data.name, resume=arguments.resume)
+    name = arguments.data.resolve().name
+    meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
     print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
 
 
@@ -115,6 +148,9 @@ def _eval(arguments: argparse.Namespace) -> None:
     from bhar_training.evaluate import evaluate
     from bhar_training.plots import plot_confusion
 
+    picture = arguments.confusion
+    if picture is not None and not picture.parent.is_dir():
+        raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
     folder = arguments.checkpoint
     nested = folder / "checkpoint"
     checkpoint = load_checkpoint(nested if nested.is_dir() else folder)
@@ -126,11 +162,27 @@ def _eval(arguments: argparse.Namespace) -> None:
         row = found.confusion[found.labels.index(label)]
         if row.sum():
             print(f"  {label:12s} {100 * recall:6.2f} %  of {row.sum()}")
-    if arguments.confusion is not None:
-        if not arguments.confusion.parent.is_dir():
-            raise InputError(f"{arguments.confusion.parent}: no such folder for the picture")
-        plot_confusion(found, arguments.confusion, f"top-1 {100 * found.top1:.1f} %")
-        print(f"confusion matrix    {arguments.confusion}")
+    if picture is not None:
+        plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
+        print(f"confusion matrix    {picture}")
+
+
+def _extract(arguments: argparse.Namespace) -> None:
+    from bhar_training.extract import extract, find_videos
+
+    jobs = find_videos(arguments.videos, arguments.label)
+    summary = extract(jobs, arguments.out, processes=arguments.jobs)
+    bad = len(summary.failures)
+    print(
+        f"{arguments.out}: {summary.written} clips written, {summary.skipped} there before,"
+        f" {bad} videos could not be used"
+    )
+    for video, _ in summary.failures:
+        print(f"  {video}")
+    if bad == len(jobs):
+        raise InputError(
+            f"got {bad} videos and no clip out of them, expected at least one: see above"
+        )
 
 
 if __name__ == "__main__":

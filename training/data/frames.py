@@ -1,0 +1,134 @@
+"""Recordings in folders, one folder a label.
+
+Two forms of clip, also side by side in one label's folder::
+
+    <label>/<sequence>/<frame>.npy   one array a frame, 258 values, or 1,662 with the face mesh;
+                                     frames numbered without a gap from 0 or 1; stores no time
+    <label>/<name>.bhar-session      a recorded session; ``bhar-train extract`` writes these
+
+The first is what many public sign recordings use. Nothing in it is trusted: a file's size is
+checked before it is read, and pickles are refused. Hidden files and folders are passed over.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from bhar_training.data.clips import ClipSet
+from bharsdk.errors import InputError
+from bharsdk.landmarks import FLAT_SIZES, LandmarkSequence
+from bharsdk.sources.session import SUFFIX, load_session
+
+__all__ = ["read_folder"]
+
+LAYOUTS = f"<label>/<sequence>/<frame>.npy or <label>/<name>{SUFFIX}"
+SIZES = " or ".join(str(size) for size in sorted(FLAT_SIZES))
+MAX_FRAME_BYTES = max(FLAT_SIZES) * 8 + 1024
+"""The longer form in double precision, and its npy header."""
+FIRST_FRAMES = (0, 1)
+NPY: Any = np.lib.format
+"""Typed in some numpy releases and not in others."""
+
+
+def read_folder(path: Path, *, fps: float, aspect: float) -> ClipSet:
+    """Read every clip below ``path``, sorted by label and name (layouts: see the module).
+
+    fps, aspect: of frames in single arrays, which store neither. Signers are "" and blocks -1, so
+    each clip counts as a recording of its own. Raises InputError naming the file or folder that
+    cannot be used.
+    """
+    found = [(label.name, clip) for label in _folders(path) for clip in _clips(label)]
+    if not found:
+        raise InputError(f"{path}: got no recordings, expected {LAYOUTS}")
+    bar = tqdm(found, desc="read", unit="clip", leave=False, delay=1.0, disable=None)
+    sequences = tuple(_read_clip(clip, fps, aspect) for _, clip in bar)
+    labels = tuple(label for label, _ in found)
+    return ClipSet(sequences, labels, ("",) * len(found), (-1,) * len(found))
+
+
+def _clips(label: Path) -> list[Path]:
+    """The sequence folders and session files of one label, sorted."""
+    sessions = [
+        entry for entry in label.glob(f"*{SUFFIX}") if entry.is_file() and entry.name[0] != "."
+    ]
+    clips = sorted([*_folders(label), *sessions], key=_natural)
+    if not clips:
+        raise InputError(f"{label}: got a label without recordings, expected {LAYOUTS}")
+    return clips
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _natural(path: Path) -> tuple[int, str]:
+    """Sequence 2 before sequence 10; names that are no number after them."""
+    number = path.name.zfill(20) if path.name.isdecimal() else path.name
+    return (not path.name.isdecimal(), number)
+
+
+def _read_clip(path: Path, fps: float, aspect: float) -> LandmarkSequence:
+    if path.is_file():
+        return load_session(path).sequence
+    frames: list[npt.NDArray[np.float32]] = []
+    for file in _frame_files(path):
+        frames.append(_read_frame(file))
+        if len(frames[-1]) != len(frames[0]):
+            raise InputError(
+                f"{file}: got {len(frames[-1])} values after frames of {len(frames[0])}, expected"
+                " one count in a sequence"
+            )
+    return LandmarkSequence.from_flat(np.stack(frames), fps=fps, aspect=aspect, where=str(path))
+
+
+def _frame_files(sequence: Path) -> list[Path]:
+    """The frames in order of their numbers, which leave no gap."""
+    files: dict[int, Path] = {}
+    for file in sorted(sequence.glob("*.npy")):
+        if file.name.startswith("."):
+            continue
+        if not (file.stem.isascii() and file.stem.isdecimal()):
+            raise InputError(f"{file}: got a frame named {file.stem!r}, expected its number")
+        number = int(file.stem)
+        if number in files:
+            raise InputError(f"{file}: got frame {number} twice, also as {files[number].name}")
+        files[number] = file
+    if not files:
+        raise InputError(f"{sequence}: got a sequence without frames, expected <frame>.npy")
+    first = min(files) if min(files) in FIRST_FRAMES else FIRST_FRAMES[0]
+    for number in range(first, first + len(files)):
+        if number not in files:
+            raise InputError(
+                f"{sequence}: got frames up to {max(files)} without {number}.npy, expected every"
+                " number: record the sequence again or remove it"
+            )
+    return [files[number] for number in sorted(files)]
+
+
+def _read_frame(path: Path) -> npt.NDArray[np.float32]:
+    """One frame, float32 [258] or [1662], finite."""
+    size = path.stat().st_size
+    if not 0 < size <= MAX_FRAME_BYTES:
+        raise InputError(f"{path}: got {size} bytes, expected one frame of {SIZES} values")
+    try:
+        values = NPY.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
+        raise InputError(f"{path}: not a readable .npy without pickles ({error})") from error
+    if values.ndim != 1 or values.size not in FLAT_SIZES:
+        raise InputError(
+            f"{path}: got {values.size} values, shape {list(values.shape)}, expected {SIZES} of"
+            " MediaPipe Holistic"
+        )
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{path}: got values of type {values.dtype}, expected numbers")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite: refused
+        frame: npt.NDArray[np.float32] = values.astype(np.float32)
+    if not np.isfinite(frame).all():
+        raise InputError(f"{path}: got NaN or infinite values, expected 0 for 'not detected'")
+    return frame
