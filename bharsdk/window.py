@@ -1,7 +1,7 @@
 """The last moments of one stream: a ring of landmarks, gaps, and when the model is due.
 
 The ring keeps the feature window, the longest gap that features may bridge before it, and one frame
-more, so the newest window gets the features that it would get from the whole recording so far.
+more, so that a gap at the window's beginning is bridged as one in its middle.
 """
 
 from __future__ import annotations
