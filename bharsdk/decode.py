@@ -155,11 +155,14 @@ class Decoder:
             return None
         return self._labels[self._open.index], float(self._smoothed[self._open.index])
 
-    def step(self, timestamp_ms: float, probabilities: FloatArray) -> list[Event]:
+    def step(
+        self, timestamp_ms: float, probabilities: FloatArray, source_start_ms: float | None = None
+    ) -> list[Event]:
         """The events that become certain with one more window.
 
         timestamp_ms: capture time of the window's last frame, milliseconds. probabilities:
-        [classes], 0 to 1. Raises InputError, with the state unchanged, on a time that does not
+        [classes], 0 to 1. source_start_ms: capture time of the first frame that any window saw; a
+        sign that fills the first window starts there. Raises InputError, with the state unchanged, on a time that does not
         increase and on probabilities of another shape, out of range or NaN.
         """
         values = self._checked(timestamp_ms, probabilities)
@@ -167,7 +170,10 @@ class Decoder:
         self._smooth(timestamp_ms, values)
         self._time_ms = timestamp_ms
         ended = self._close(timestamp_ms)
-        self._enter(timestamp_ms, window_start=first)
+        start_ms = timestamp_ms - self._delay_ms
+        if first and source_start_ms is not None:
+            start_ms = source_start_ms
+        self._enter(timestamp_ms, start_ms)
         return [*ended, *self._report(timestamp_ms)]
 
     def flush(self, timestamp_ms: float) -> list[Event]:
@@ -240,11 +246,9 @@ class Decoder:
             return []
         return [self._event(sign, EventPhase.END, sign.last_above_ms - self._delay_ms)]
 
-    def _enter(self, timestamp_ms: float, *, window_start: bool) -> None:
+    def _enter(self, timestamp_ms: float, start_ms: float) -> None:
         rival = self._rival()
         if self._open is None and rival is not None:
-            # What fills the first window began no later than the window did.
-            start_ms = timestamp_ms - self._delay_ms * (2 if window_start else 1)
             score = float(self._smoothed[rival])
             self._open = _Open(rival, timestamp_ms, start_ms, timestamp_ms, score)
 

@@ -238,7 +238,7 @@ class Stream:
     def _step(self, now_ms: float) -> list[Event]:
         self._probabilities = self._classify(now_ms)
         self._stepped_ms = now_ms
-        return self._decoder.step(now_ms, self._probabilities)
+        return self._decoder.step(now_ms, self._probabilities, self._window.first_ms)
 
     def _classify(self, now_ms: float) -> npt.NDArray[np.float64]:
         """Probabilities float64 [classes] of the window that ends now."""

@@ -77,7 +77,7 @@ def make_sessions(
         rounds = [list(random.permutation(vocabulary)) for _ in range(-(-signs // len(vocabulary)))]
         order = [str(label) for part in rounds for label in part][:signs]
         string = [BACKGROUND] + [x for label in order for x in (label, BACKGROUND)]
-        if any(string.count(label) > len(pools[label]) for label in set(string)):
+        if any(string.count(label) > len(pools.get(label, [])) for label in set(string)):
             raise InputError(f"{words}: signer {signer} has too few clips for {sessions} sessions")
         chosen = [pools[label].pop() for label in string]
         session = _string_together(clips[chosen], string, signer)

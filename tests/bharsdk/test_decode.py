@@ -125,8 +125,16 @@ def test_flush_reports_a_sign_that_had_no_time_to_last():
     decoder = _decoder(delay_ms=HALF_WINDOW_MS)
     assert decoder.step(1300.0, _distribution("tea")) == []
     phases = [(e.phase, e.start_ms, e.end_ms) for e in decoder.flush(1300.0)]
-    # The first window is all that was seen, so the sign fills it.
-    assert phases == [(EventPhase.START, 100.0, None), (EventPhase.END, 100.0, 1300.0)]
+    assert phases == [(EventPhase.START, 700.0, None), (EventPhase.END, 700.0, 1300.0)]
+
+
+def test_a_sign_that_fills_the_first_window_starts_with_the_source():
+    decoder = _decoder(delay_ms=HALF_WINDOW_MS)
+    decoder.step(1300.0, _distribution("tea"), source_start_ms=50.0)
+    assert _spans(decoder.flush(1300.0)) == [("tea", 50.0, 1300.0)]
+    decoder.step(1300.0, _distribution("-"), source_start_ms=50.0)
+    decoder.step(1400.0, _distribution("tea"), source_start_ms=50.0)
+    assert _spans(decoder.flush(1400.0)) == [("tea", 800.0, 1400.0)]
 
 
 def test_flush_leaves_a_decoder_as_newly_made():
