@@ -1,0 +1,81 @@
+"""Real clips as model input: what sets the ranges of INT8, and what the gate is counted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from onnxruntime.quantization import CalibrationDataReader
+
+from bhar_export.spec import DataSpec
+from bhar_training.checkpoint import CheckpointMeta
+from bhar_training.data.batches import features_of
+from bhar_training.data.clips import load_clips
+from bhar_training.evaluate import class_indices
+from bharsdk.errors import InputError
+
+__all__ = ["CalibrationReader", "LabelledFeatures", "load_features"]
+
+FloatArray = npt.NDArray[np.float32]
+
+MAX_CALIBRATION_CLIPS = 512
+"""Ranges stop growing long before; more only costs time."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFeatures:
+    """N clips as model input: body [N, C, T, 25, 1], hands [N, C, T, 21, 2], truth int64 [N].
+
+    truth: class index. source: where they come from, for the report. signers: those that occur.
+    """
+
+    source: str
+    body: FloatArray
+    hands: FloatArray
+    truth: npt.NDArray[np.int64]
+    signers: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def evenly(self, count: int) -> LabelledFeatures:
+        """At most ``count`` clips, spread evenly over all."""
+        keep = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
+        return LabelledFeatures(
+            self.source, self.body[keep], self.hands[keep], self.truth[keep], self.signers
+        )
+
+    def batches(self, size: int = 32) -> Iterator[dict[str, FloatArray]]:
+        """Inputs of the graph, ``size`` clips at a time."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield {"body": self.body[part], "hands": self.hands[part]}
+
+
+def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
+    """The clips of ``spec`` through the features of the checkpoint, the same as in training.
+
+    Raises InputError on missing data, unknown labels and signers, and on no clips at all.
+    """
+    clips = load_clips(spec.path, fps=spec.fps)
+    if spec.signers:
+        clips = clips.of_signers(spec.signers)
+    if not len(clips):
+        raise InputError(f"{spec.path}: got no clips, expected labelled recordings")
+    truth = class_indices(clips, meta.labels)
+    body, hands = features_of(clips, meta.features)
+    signers = tuple(sorted(set(clips.signers) - {""}))
+    return LabelledFeatures(str(spec), body.numpy(), hands.numpy(), truth, signers)
+
+
+class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands clips to ONNX Runtime's calibrator."""
+
+    def __init__(self, clips: LabelledFeatures) -> None:
+        self._batches = clips.evenly(MAX_CALIBRATION_CLIPS).batches()
+
+    def get_next(self) -> dict[str, FloatArray] | None:
+        """The next batch, or None after the last."""
+        return next(self._batches, None)

@@ -1,0 +1,99 @@
+"""``MODEL_CARD.md``, written from the measurements and nothing else."""
+
+from __future__ import annotations
+
+from bhar_export.proof import Proof
+from bhar_training.checkpoint import CheckpointMeta
+from bharsdk.bundle import Manifest
+
+__all__ = ["write_card"]
+
+
+def write_card(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
+    """The card, Markdown."""
+    sections = [
+        _head(manifest, proof),
+        _data(manifest, meta, proof),
+        _accuracy(manifest, proof),
+        _cost(proof),
+        _limits(manifest, meta, proof),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(manifest: Manifest, proof: Proof) -> str:
+    signs = [label for label in manifest.labels if label != manifest.background]
+    features = manifest.features
+    background = f", and {manifest.background!r} for none of them" if manifest.background else ""
+    forced = "\n\n**Written by force: it failed its gate.**" if proof.forced else ""
+    return (
+        f"# {manifest.name}\n\n"
+        f"{manifest.model}, {proof.parameters:,} parameters, {manifest.precision.value}."
+        f" Recognises {len(signs)} actions from MediaPipe Holistic landmarks"
+        f" (window {features.window_ms / 1000:.2f} s at {features.fps:g} frames a second):"
+        f" {', '.join(signs)}{background}.{forced}"
+    )
+
+
+def _data(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
+    strangers = sorted(set(proof.signers) - set(meta.signers)) if meta.signers else []
+    tested = proof.evaluated_on or "nothing: accuracy was not measured"
+    lines = [
+        "## Data",
+        f"- Trained on: {manifest.trained_on}",
+        f"- Tested on: {tested}",
+        f"- Licence of the data: {manifest.licence}",
+    ]
+    if strangers:
+        lines.append(f"- Strangers to the model, never seen in training: {', '.join(strangers)}")
+    if proof.evaluated_on and not proof.held_out:
+        lines.append("- The test clips are the calibration clips: expect less on other people")
+    return "\n".join(lines)
+
+
+def _accuracy(manifest: Manifest, proof: Proof) -> str:
+    if not proof.accuracy:
+        return "## Accuracy\n\nNot measured."
+    names = list(proof.accuracy)
+    scores = list(proof.accuracy.values())
+    rows = [
+        ("top-1", [100 * score.top1 for score in scores]),
+        ("macro recall of the signs", [100 * score.macro_recall_signs for score in scores]),
+    ]
+    rows += [
+        (f"recall of `{label}`", [100 * score.recalls[label] for score in scores])
+        for label in manifest.labels
+        if label in scores[0].recalls
+    ]
+    table = [f"| % | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    table += [f"| {name} | {' | '.join(f'{v:.2f}' for v in values)} |" for name, values in rows]
+    return f"## Accuracy on {scores[0].clips} clips\n\n" + "\n".join(table)
+
+
+def _cost(proof: Proof) -> str:
+    lines = ["## Size and speed", "", "| | ms a window, one thread | KB |", "|---|---|---|"]
+    for name, ms in proof.latency_ms.items():
+        lines.append(f"| {name} | {ms:.2f} | {proof.size_bytes[name] / 1000:.0f} |")
+    lines += ["", f"Median on {proof.machine}, ONNX Runtime {proof.tools.get('onnxruntime', '')}."]
+    parity = f"{proof.parity_max_abs:.1g}"
+    lines.append(f"Largest difference of a logit, torch against the float32 graph: {parity}.")
+    if proof.nodes is not None:
+        lines.append(
+            f"{proof.nodes.integer} nodes multiply in integers,"
+            f" {len(proof.nodes.float_compute)} in float."
+        )
+    return "\n".join(lines)
+
+
+def _limits(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
+    people = f"{len(meta.signers)} people" if meta.signers else "few people"
+    lines = [
+        "## Limits",
+        f"- Trained on {people}; other people, clothes, cameras and rooms may do worse.",
+        "- Isolated actions of one person, upper body and hands in view; not continuous signing.",
+        "- A score is no probability that a person did something: do not decide over people by it.",
+    ]
+    if manifest.background is None:
+        lines.append("- It has no class for 'none of them': every movement is taken for an action.")
+    lines += [f"- {warning}" for warning in proof.warnings]
+    return "\n".join(lines)

@@ -1,0 +1,167 @@
+"""``bhar-export``: from a checkpoint to a bundle that carries its own proof."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bharsdk.bundle import Bundle, Precision
+from bharsdk.codec import from_json_dict
+from bharsdk.decode import DecoderConfig
+from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from bhar_export.spec import ExportSpec
+
+__all__ = ["main"]
+
+EXIT_CODES = (
+    "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
+    " version, 6 accuracy gate failed, 7 parity failed, 8 package missing"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code (see ``bharsdk.errors``)."""
+    arguments = _parser().parse_args(argv)
+    # Threads that spin while they wait cost more than they gain on small, shared machines.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        bundle = _export(_spec(arguments))
+    except BharError as error:
+        print(f"bhar-export: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        ours = ("bharsdk", "bhar_training", "bhar_export")
+        if error.name is None or error.name.split(".")[0] in ours:
+            raise
+        missing = BackendMissingError.for_extra(error.name, "export")
+        print(f"bhar-export: error: {missing}", file=sys.stderr)
+        return missing.exit_code
+    except KeyboardInterrupt:
+        print("bhar-export: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    print(_summary(bundle, arguments.output))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "bhar-export", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES
+    )
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
+    add("--output", type=Path, required=True, help="the bundle to write, NAME.bhar")
+    add("--target", choices=("onnx",), default="onnx", help="where it runs (onnx)")
+    precision = parser.add_mutually_exclusive_group()
+    choices = [p.value for p in Precision]
+    precision.add_argument("--precision", choices=choices, default="fp32", help="default fp32")
+    precision.add_argument(
+        "--int8", dest="precision", action="store_const", const="int8", help="--precision int8"
+    )
+    add("--calib", type=Path, metavar="DATA", help="recordings that set the ranges of int8")
+    add("--calib-signers", default="", metavar="S,S", help="only these")
+    add("--eval", type=Path, metavar="DATA", help="recordings for the accuracy gate")
+    add("--eval-signers", default="", metavar="S,S", help="only these")
+    add("--fps", type=float, default=15.0, help="of recordings without time (15)")
+    add("--max-drop", type=float, default=1.0, help="points of top-1 int8 may lose (1.0)")
+    add("--force", action="store_true", help="write even if a gate fails, and mark it")
+    add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
+    add("--name", default="", help="name in the manifest, default that of the output")
+    add("--licence", default="not stated", help="licence of the training data, for the card")
+    add("--decoder", type=Path, metavar="JSON", help="decoder configuration, default built in")
+    return parser
+
+
+def _spec(arguments: argparse.Namespace) -> ExportSpec:
+    """The specification that the command line asks for. Raises UsageError if it contradicts."""
+    from bhar_export.spec import DataSpec, ExportSpec, Target
+
+    def data(path: Path | None, signers: str, option: str) -> DataSpec | None:
+        if path is None and signers:
+            raise UsageError(f"{option}-signers chooses from {option}: add {option} DATA")
+        named = tuple(s for s in signers.split(",") if s)
+        return None if path is None else DataSpec(path, named, arguments.fps)
+
+    return ExportSpec(
+        checkpoint=arguments.checkpoint,
+        output=arguments.output,
+        target=Target(arguments.target),
+        precision=Precision(arguments.precision),
+        calibration=data(arguments.calib, arguments.calib_signers, "--calib"),
+        evaluation=data(arguments.eval, arguments.eval_signers, "--eval"),
+        max_drop_points=arguments.max_drop,
+        force=arguments.force,
+        keep_fp32=arguments.keep_fp32,
+        name=arguments.name,
+        licence=arguments.licence,
+        decoder=_decoder(arguments.decoder),
+    )
+
+
+def _decoder(path: Path | None) -> DecoderConfig:
+    if path is None:
+        return DecoderConfig()
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error})") from error
+    return from_json_dict(DecoderConfig, fields, str(path))
+
+
+def _export(spec: ExportSpec) -> Bundle:
+    """Export with a bar of the stages."""
+    from tqdm import tqdm
+
+    from bhar_export.pipeline import STAGES, export_bundle
+
+    with tqdm(total=len(STAGES), unit="stage", leave=False) as bar:
+
+        def progress(stage: str) -> None:
+            bar.set_description(stage)
+            bar.update(STAGES.index(stage) - bar.n)
+
+        return export_bundle(spec, progress)
+
+
+def _summary(bundle: Bundle, path: Path) -> str:
+    """What was written and measured, for people; the same figures as in report.json."""
+    report = bundle.report
+    lines = [f"{path}: {bundle.manifest.name}, {path.stat().st_size / 1e6:.2f} MB"]
+    lines += [f"  warning: {warning}" for warning in report["warnings"]]
+    if report["forced"]:
+        lines.append("  FORCED: it failed its gate")
+    lines.append(
+        f"  parity torch -> onnx fp32: {report['parity_max_abs']:.1e} on the largest logit"
+    )
+    for name, ms in report["latency_ms"].items():
+        size = report["size_bytes"][name] / 1e6
+        score = report["accuracy"].get(name)
+        found = (
+            ""
+            if score is None
+            else (
+                f"  top-1 {100 * score['top1']:6.2f} %"
+                f"  macro recall {100 * score['macro_recall_signs']:6.2f} %"
+            )
+        )
+        lines.append(f"  {name}{found}  {ms:6.2f} ms  {size:5.2f} MB")
+    if report["drop_points"] is not None:
+        limit = report["max_drop_points"]
+        lines.append(f"  int8 loses {report['drop_points']:.2f} points of top-1 (limit {limit:g})")
+    if report["nodes"] is not None:
+        named = report["nodes"]["float_compute"]
+        lines.append(
+            f"  {report['nodes']['integer']} nodes multiply in integers, {len(named)} in float"
+            + (f": {', '.join(named[:5])}" if named else "")
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Checkpoint model -> ONNX graph that is fit to deploy, and the check that it is."""
+
+from __future__ import annotations
+
+import onnx
+import torch
+from torch import nn
+
+from bhar_export.quiet import quiet
+from bhar_training.models import ActionModel
+from bharsdk.errors import ParityError
+from bharsdk.features import FeatureConfig
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
+
+__all__ = ["INPUTS", "OPSET", "OUTPUT", "check_graph", "deploy", "to_onnx"]
+
+OPSET = 18
+"""The lowest that torch's exporter writes without conversion."""
+INPUTS, OUTPUT = ("body", "hands"), "logits"
+FORBIDDEN_OPS = {
+    "Einsum": "write it as MatMul",
+    "BatchNormalization": "fold it in the model's deploy()",
+    "LSTM": "no model here has one",
+    "If": "trace a straight graph",
+    "Loop": "trace a straight graph",
+}
+"""Operators that never run in integers, and what to do instead."""
+
+MAX_BATCH = 4096
+
+
+def deploy(model: ActionModel) -> nn.Module:
+    """A copy of ``model`` in evaluation mode, everything constant folded into weights.
+
+    body float32 [N, C, T, 25, 1], hands float32 [N, C, T, 21, 2] -> logits float32 [N, classes],
+    the same as before.
+    """
+    return model.deploy().eval()
+
+
+def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
+    """The ONNX graph of ``module``: fixed names, opset 18, any batch size; checked.
+
+    Raises ParityError when the graph has operators or inputs that a deployed one must not have.
+    """
+    shape = features.channels, features.frames
+    # A batch of two: a one would be taken for a constant.
+    example = (
+        torch.zeros(2, *shape, MEDIAPIPE_BODY25.joint_count, 1),
+        torch.zeros(2, *shape, MEDIAPIPE_HAND21.joint_count, 2),
+    )
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    with quiet():
+        program = torch.onnx.export(
+            module,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: batch}, {0: batch}),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # Metadata of every node tells paths and stack traces of the machine that exported it.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.value_info[:]
+    check_graph(model)
+    return model
+
+
+def check_graph(model: onnx.ModelProto) -> None:
+    """Raise ParityError, naming the nodes, unless ``model`` is fit to quantise and deploy."""
+    onnx.checker.check_model(model, full_check=True)
+    names = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
+    if names != (list(INPUTS), [OUTPUT]):
+        raise ParityError(
+            f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands and logits"
+        )
+    for value in model.graph.input:
+        if value.type.tensor_type.shape.dim[0].HasField("dim_value"):
+            raise ParityError(f"graph: {value.name} has a fixed batch, expected a free first axis")
+    for op, remedy in FORBIDDEN_OPS.items():
+        found = [node.name or node.output[0] for node in model.graph.node if node.op_type == op]
+        if found:
+            raise ParityError(f"graph: got {op} in {', '.join(found[:5])}; {remedy}")
+    versions = {imported.domain or "ai.onnx": imported.version for imported in model.opset_import}
+    used = {node.domain or "ai.onnx" for node in model.graph.node}
+    if versions.get("ai.onnx") != OPSET or used != {"ai.onnx"}:
+        raise ParityError(f"graph: got operator sets {versions}, expected only ai.onnx {OPSET}")

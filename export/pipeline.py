@@ -1,0 +1,135 @@
+"""One export, as a story: load -> graph -> quantise -> verify -> gate -> bundle.
+
+Every stage is a function of its own module and can be used alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from bhar_export.calibrate import LabelledFeatures, load_features
+from bhar_export.card import write_card
+from bhar_export.graph import deploy, to_onnx
+from bhar_export.proof import Proof, check_gates, prove
+from bhar_export.spec import ExportSpec, Target
+from bhar_export.targets.onnx import OnnxArtefacts, build
+from bhar_export.verify import run_graph, tool_versions
+from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
+from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make_bundle, save_bundle
+from bharsdk.codec import to_json_dict
+from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
+from bharsdk.errors import UsageError, assert_never
+
+__all__ = ["STAGES", "export_bundle"]
+
+STAGES = ("load", "graph", "quantise", "verify", "bundle")
+
+GOLDEN_CLIPS = 3
+GOLDEN_TOLERANCE = {Precision.FP32: 1e-3, Precision.INT8: 0.05}
+"""Largest difference of a logit between machines, as a part of the largest golden logit: kernels of
+other machines sum in another order, and in INT8 a sum near a half rounds to the neighbour."""
+
+
+def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda stage: None) -> Bundle:
+    """Export and prove one model, and write its bundle; nothing is written if a gate fails.
+
+    ``progress`` is told the name of each stage as it starts. Raises InputError, BundleError and
+    IncompatibleError as the checkpoint and data readers do, ParityError when a graph computes
+    something else, AccuracyGateError when INT8 loses more than ``spec.max_drop_points``.
+    """
+    progress("load")
+    checkpoint = load_checkpoint(_checkpoint_folder(spec))
+    calibration, evaluation = _load_data(spec, checkpoint.meta)
+    progress("graph")
+    graph = to_onnx(deploy(checkpoint.model), checkpoint.meta.features)
+    progress("quantise")
+    artefacts = _build(spec, graph, calibration)
+    progress("verify")
+    proof = prove(spec, checkpoint, artefacts, calibration, evaluation)
+    check_gates(spec, proof)
+    progress("bundle")
+    return _write(spec, checkpoint, artefacts, proof, evaluation)
+
+
+def _checkpoint_folder(spec: ExportSpec) -> Path:
+    """A run keeps its checkpoint in a folder of that name; both may be given."""
+    nested = spec.checkpoint / "checkpoint"
+    return nested if nested.is_dir() else spec.checkpoint
+
+
+def _load_data(
+    spec: ExportSpec, meta: CheckpointMeta
+) -> tuple[LabelledFeatures | None, LabelledFeatures]:
+    """(calibration, evaluation): without evaluation data the calibration clips, else noise."""
+    calibration = load_features(spec.calibration, meta) if spec.calibration else None
+    if spec.evaluation is not None:
+        return calibration, load_features(spec.evaluation, meta)
+    return calibration, calibration or _noise(meta)
+
+
+def _noise(meta: CheckpointMeta) -> LabelledFeatures:
+    """Random inputs: enough for the parity of a float32 graph, worthless as accuracy."""
+    random = np.random.default_rng(0)
+    shape = (8, meta.features.channels, meta.features.frames)
+    body = random.standard_normal((*shape, 25, 1), dtype=np.float32)
+    hands = random.standard_normal((*shape, 21, 2), dtype=np.float32)
+    return LabelledFeatures("", body, hands, np.zeros(len(body), np.int64), ())
+
+
+def _build(
+    spec: ExportSpec, graph: onnx.ModelProto, calibration: LabelledFeatures | None
+) -> OnnxArtefacts:
+    match spec.target:
+        case Target.ONNX:
+            return build(graph, spec.precision, calibration)
+        case _:
+            assert_never(spec.target)
+
+
+def _write(
+    spec: ExportSpec,
+    checkpoint: Checkpoint,
+    artefacts: OnnxArtefacts,
+    proof: Proof,
+    evaluation: LabelledFeatures,
+) -> Bundle:
+    model = artefacts.models[spec.precision]
+    clips = evaluation.evenly(GOLDEN_CLIPS)
+    golden = Golden(clips.body, clips.hands, run_graph(model, clips))
+    scale = max(1.0, float(np.abs(golden.logits).max()))
+    manifest = _manifest(spec, checkpoint.meta, GOLDEN_TOLERANCE[spec.precision] * scale)
+    report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
+    files = {
+        **artefacts.files(keep_fp32=spec.keep_fp32),
+        **encode_golden(golden),
+        REPORT: report.encode(),
+        MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),
+    }
+    # Replayed as users will load it, before anything is on disk.
+    verify_bundle(make_bundle(str(spec.output), manifest, files))
+    return save_bundle(spec.output, manifest, files)
+
+
+def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -> Manifest:
+    if len(meta.skeletons) != 2:
+        raise UsageError(f"export: got skeletons {meta.skeletons}, expected body and hand")
+    signers = f", signers {', '.join(meta.signers)}" if meta.signers else ""
+    return Manifest(
+        name=spec.bundle_name,
+        labels=meta.labels,
+        background=meta.background,
+        features=meta.features,
+        decoder=spec.decoder,
+        precision=spec.precision,
+        model=meta.model.name.value,
+        trained_on=f"{meta.trained_on}{signers}, {meta.clips} clips",
+        licence=spec.licence,
+        golden_tolerance=golden_tolerance,
+        skeletons=(meta.skeletons[0], meta.skeletons[1]),
+        tools=tool_versions(),
+    )

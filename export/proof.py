@@ -1,0 +1,144 @@
+"""The proof that a bundle carries: what was measured, and the gates it had to pass."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bhar_export.calibrate import LabelledFeatures
+from bhar_export.quantize import IntegerNodes, integer_nodes
+from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
+from bhar_export.targets.onnx import OnnxArtefacts
+from bhar_export.verify import (
+    PARITY_LIMIT,
+    Accuracy,
+    accuracy,
+    latency_ms,
+    machine,
+    max_difference,
+    run_graph,
+    run_torch,
+    tool_versions,
+)
+from bhar_training.checkpoint import Checkpoint
+from bharsdk.bundle import Precision
+from bharsdk.errors import AccuracyGateError, ParityError
+
+__all__ = ["Proof", "check_gates", "prove"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """``report.json``. Dictionaries are keyed by precision, ``fp32`` and ``int8``.
+
+    evaluated_on: the clips behind ``accuracy``; empty when there were none. held_out: whether they
+    are other clips than the calibration's. parity_max_abs: largest difference of a logit, torch
+    against the float32 graph, on ``parity_clips`` clips. drop_points: top-1 that INT8 loses, in
+    points. forced: written though a gate failed.
+    """
+
+    model: str
+    parameters: int
+    evaluated_on: str
+    signers: tuple[str, ...]
+    held_out: bool
+    parity_clips: int
+    parity_max_abs: float
+    parity_limit: float
+    accuracy: dict[str, Accuracy]
+    drop_points: float | None
+    max_drop_points: float
+    logit_error_int8: float | None
+    forced: bool
+    latency_ms: dict[str, float]
+    machine: str
+    size_bytes: dict[str, int]
+    nodes: IntegerNodes | None
+    warnings: tuple[str, ...]
+    tools: dict[str, str]
+
+
+def prove(
+    spec: ExportSpec,
+    checkpoint: Checkpoint,
+    artefacts: OnnxArtefacts,
+    calibration: LabelledFeatures | None,
+    clips: LabelledFeatures,
+) -> Proof:
+    """Measure every graph of ``artefacts`` on ``clips``, the evaluation clips."""
+    models = {precision.value: model for precision, model in artefacts.models.items()}
+    logits = {name: run_graph(model, clips) for name, model in models.items()}
+    # Against the checkpoint's own model, so that folding is under test too.
+    parity = max_difference(run_torch(checkpoint.model, clips), logits["fp32"])
+    labelled = bool(clips.source)
+    meta = checkpoint.meta
+    scores = {n: accuracy(x, clips, meta) for n, x in logits.items()} if labelled else {}
+    drop = 100 * (scores["fp32"].top1 - scores["int8"].top1) if "int8" in scores else None
+    error = max_difference(logits["fp32"], logits["int8"]) if "int8" in logits else None
+    failed = not parity <= PARITY_LIMIT or (drop is not None and drop > spec.max_drop_points)
+    return Proof(
+        model=meta.model.name.value,
+        parameters=sum(p.numel() for p in checkpoint.model.parameters()),
+        evaluated_on=clips.source,
+        signers=clips.signers,
+        held_out=spec.evaluation is not None and spec.evaluation != spec.calibration,
+        parity_clips=len(clips),
+        parity_max_abs=parity,
+        parity_limit=PARITY_LIMIT,
+        accuracy=scores,
+        drop_points=drop,
+        max_drop_points=spec.max_drop_points,
+        logit_error_int8=error,
+        forced=failed and spec.force,
+        latency_ms={n: round(ms, 3) for n, ms in latency_ms(models, clips).items()},
+        machine=machine(),
+        size_bytes={name: len(model) for name, model in models.items()},
+        nodes=_nodes(artefacts),
+        warnings=_warnings(spec, calibration, clips),
+        tools=tool_versions(),
+    )
+
+
+def check_gates(spec: ExportSpec, proof: Proof) -> None:
+    """Raise ParityError or AccuracyGateError if ``proof`` fails a gate and nothing forces it.
+
+    Values that are not finite are refused even when forced: such a model says nothing.
+    """
+    if not math.isfinite(proof.parity_max_abs) or not math.isfinite(proof.logit_error_int8 or 0.0):
+        raise ParityError("export: a graph gives logits that are not finite; nothing was written")
+    if spec.force:
+        return
+    if proof.parity_max_abs > proof.parity_limit:
+        raise ParityError(
+            f"export: the float32 graph is off torch by {proof.parity_max_abs:.2g}, expected at"
+            f" most {proof.parity_limit:g}; nothing was written (--force writes it, marked)"
+        )
+    if proof.drop_points is not None and proof.drop_points > spec.max_drop_points:
+        before, after = (100 * proof.accuracy[p].top1 for p in ("fp32", "int8"))
+        raise AccuracyGateError(
+            f"export: int8 loses {proof.drop_points:.2f} points of top-1 ({before:.2f} ->"
+            f" {after:.2f} %), expected at most {spec.max_drop_points:g}; nothing was written:"
+            " calibrate on more real clips, or --force writes it, marked"
+        )
+
+
+def _nodes(artefacts: OnnxArtefacts) -> IntegerNodes | None:
+    if artefacts.shipped is not Precision.INT8:
+        return None
+    return integer_nodes(artefacts.models[Precision.INT8])
+
+
+def _warnings(
+    spec: ExportSpec, calibration: LabelledFeatures | None, clips: LabelledFeatures
+) -> tuple[str, ...]:
+    found = []
+    if calibration is not None and len(calibration) < MIN_CALIBRATION_CLIPS:
+        found.append(
+            f"got {len(calibration)} calibration clips, expected at least {MIN_CALIBRATION_CLIPS}:"
+            " other people may exceed the ranges"
+        )
+    if not clips.source:
+        found.append("no --eval data: parity is on random inputs, accuracy was not measured")
+    elif spec.evaluation is None:
+        found.append("no --eval data: accuracy is on the calibration clips, not on other people")
+    return tuple(found)

@@ -1,0 +1,75 @@
+"""What to export, from what, to what: the arguments of one export, checked once."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bharsdk.bundle import Precision
+from bharsdk.decode import DecoderConfig
+from bharsdk.errors import UsageError
+
+__all__ = ["MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
+
+MIN_CALIBRATION_CLIPS = 300
+"""Fewer clips than this leave ranges that the next signer exceeds: a warning."""
+
+
+class Target(enum.Enum):
+    """Where the bundle will run."""
+
+    ONNX = "onnx"
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Labelled recordings. signers: only these; empty for all. fps: of layouts without time."""
+
+    path: Path
+    signers: tuple[str, ...] = ()
+    fps: float = 15.0
+
+    def __str__(self) -> str:
+        return f"{self.path.name} ({', '.join(self.signers) or 'all signers'})"
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """One export. Raises UsageError when the parts contradict.
+
+    checkpoint: folder of ``model.safetensors``. output: the bundle to write. calibration: clips
+    that set the ranges of INT8. evaluation: clips the accuracy gate counts; the calibration clips
+    when None. max_drop_points: top-1, in points, that INT8 may lose. force: write a bundle that
+    failed its gate, and mark it. keep_fp32: keep the float32 graph beside the INT8 one.
+    """
+
+    checkpoint: Path
+    output: Path
+    target: Target = Target.ONNX
+    precision: Precision = Precision.FP32
+    calibration: DataSpec | None = None
+    evaluation: DataSpec | None = None
+    max_drop_points: float = 1.0
+    force: bool = False
+    keep_fp32: bool = False
+    name: str = ""
+    licence: str = "not stated"
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+    def __post_init__(self) -> None:
+        if self.precision is Precision.INT8 and self.calibration is None:
+            raise UsageError(
+                "int8 needs real recordings to calibrate on: add --calib DATA, the training data"
+            )
+        if self.output.suffix != ".bhar":
+            raise UsageError(f"--output: got {self.output.name!r}, expected a name ending in .bhar")
+        if not 0 <= self.max_drop_points <= 100:
+            raise UsageError(f"--max-drop: got {self.max_drop_points:g}, expected 0 to 100 points")
+        if not self.output.absolute().parent.is_dir():
+            raise UsageError(f"--output: {self.output.absolute().parent} is no folder, create it")
+
+    @property
+    def bundle_name(self) -> str:
+        """The name in the manifest: ``name``, or else that of the output file."""
+        return self.name or self.output.stem

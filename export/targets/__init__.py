@@ -1,0 +1,1 @@
+"""One module a target: float32 graph and calibration clips in, files of the bundle out."""
