@@ -44,6 +44,7 @@ __all__ = [
     "Manifest",
     "Precision",
     "load_bundle",
+    "make_bundle",
     "save_bundle",
 ]
 
@@ -107,6 +108,16 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     return _checked(files, str(source))
 
 
+def make_bundle(source: str, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """The bundle of ``files``, in memory, its sizes and hashes filled in.
+
+    Raises BundleError when the result would not load.
+    """
+    manifest = replace(manifest, files={n: FileRecord.of(files[n]) for n in sorted(files)})
+    content = {name: files[name] for name in manifest.files}
+    return _checked({MANIFEST: encode_manifest(manifest), **content}, source)
+
+
 def save_bundle(
     path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
 ) -> Bundle:
@@ -116,10 +127,8 @@ def save_bundle(
     Raises BundleError when the result would not load, InputError when it cannot be written.
     """
     target = Path(path)
-    manifest = replace(manifest, files={n: FileRecord.of(files[n]) for n in sorted(files)})
-    packed = {MANIFEST: encode_manifest(manifest), **{name: files[name] for name in manifest.files}}
-    bundle = _checked(packed, str(target))
-    data = pack(packed)
+    bundle = make_bundle(str(target), manifest, files)
+    data = pack({MANIFEST: encode_manifest(bundle.manifest), **bundle.files})
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(f"{target}: got {len(data)} bytes, expected at most {MAX_BUNDLE_BYTES}")
     try:
