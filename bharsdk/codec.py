@@ -42,9 +42,7 @@ def from_json_dict(cls: type[T], data: object, where: str) -> T:
     for name, field in fields.items():
         if name in data:
             values[name] = _decode(hints[name], data[name], f"{where}.{name}")
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InputError(f"{where}: key {name!r} is missing")
     return cls(**values)
 

@@ -1,4 +1,4 @@
-"""What a landmarker saw: one frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
+"""What a landmarker saw: a frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
 
 Coordinates are MediaPipe's: x and y as fractions of image width and height, z in the unit of x,
 smaller is nearer. A joint, hand or person that was not detected is NaN, never zero: zeros look like
@@ -41,6 +41,7 @@ FLAT_SIZES = {
 }
 """Values a frame of the public layouts (258 without, 1,662 with the face mesh) -> hand offset."""
 
+MAX_FPS = 1000
 BODY_SHAPE = (BodyJoint.COUNT, 4)
 HANDS_SHAPE = (2, HandJoint.COUNT, 3)
 
@@ -77,6 +78,7 @@ class Landmarks:
             )
         _check_aspect(self.aspect)
         _check_whole("body", self.body[None, None, :, :3])
+        _check_visibility(self.body)
         _check_whole("hand", self.hands[None])
 
     @property
@@ -110,7 +112,8 @@ class LandmarkSequence:
     aspect: float = DEFAULT_ASPECT
 
     def __post_init__(self) -> None:
-        times = np.ascontiguousarray(self.timestamps_ms, np.float64)
+        times = np.ascontiguousarray(self.timestamps_ms, np.float64).view()
+        times.flags.writeable = False
         frames = len(times)
         if times.ndim != 1 or frames == 0:
             raise InputError(f"landmarks: got {times.shape} timestamps, expected at least one")
@@ -120,6 +123,7 @@ class LandmarkSequence:
         object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *HANDS_SHAPE)))
         _check_aspect(self.aspect)
         _check_whole("body", self.body[:, None, :, :3])
+        _check_visibility(self.body)
         _check_whole("hand", self.hands)
 
     def __len__(self) -> int:
@@ -157,6 +161,8 @@ class LandmarkSequence:
         ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
         was found, and any value that is not finite.
         """
+        if not 0 < fps <= MAX_FPS:
+            raise InputError(f"{where}: got {fps:g} frames a second, expected up to {MAX_FPS}")
         array = np.asarray(values)
         if array.dtype.kind not in "fiu" or array.ndim != 2:
             raise InputError(
@@ -180,7 +186,8 @@ class LandmarkSequence:
     def to_flat(self) -> FloatArray:
         """The 258-value layout, float32 [T, 258], zeros where nothing was detected."""
         parts = [self.body.reshape(len(self), -1), self.hands.reshape(len(self), -1)]
-        return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
+        flat: FloatArray = np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
+        return flat
 
     def frames(self) -> Iterator[Landmarks]:
         """The single frames, in order."""
@@ -238,6 +245,14 @@ def _check_whole(name: str, points: FloatArray) -> None:
         raise InputError(
             f"landmarks: got a {name} with some NaN coordinates in frame {frame}, expected all"
             " finite, or all NaN for 'not detected'"
+        )
+
+
+def _check_visibility(body: FloatArray) -> None:
+    """body [..., 33, 4]: refuse a visibility that is not finite beside a detected joint."""
+    if not np.isfinite(body[..., 3][~np.isnan(body[..., 0])]).all():
+        raise InputError(
+            "landmarks: got a NaN or infinite visibility of a detected body, expected 0 to 1"
         )
 
 

@@ -113,7 +113,8 @@ class Skeleton:
 
 def _normalise(adjacency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     degree = adjacency.sum(axis=0)
-    return (adjacency / np.where(degree > 0, degree, 1.0)).astype(np.float32)
+    normalised: npt.NDArray[np.float32] = adjacency / np.where(degree > 0, degree, 1.0)
+    return normalised.astype(np.float32)
 
 
 def _mirror_by_name(joints: tuple[str, ...]) -> tuple[int, ...]:
@@ -175,7 +176,7 @@ MEDIAPIPE_HAND21 = _tree(
         f"{finger}_{joint}": "wrist" if i == 0 else f"{finger}_{chain[i - 1]}"
         for finger, chain in {
             "thumb": ("cmc", "mcp", "ip", "tip"),
-            **{f: ("mcp", "pip", "dip", "tip") for f in ("index", "middle", "ring", "pinky")},
+            **dict.fromkeys(("index", "middle", "ring", "pinky"), ("mcp", "pip", "dip", "tip")),
         }.items()
         for i, joint in enumerate(chain)
     },

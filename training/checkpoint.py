@@ -7,7 +7,6 @@ leaves the previous epoch's checkpoint whole.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,31 +85,38 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise IncompatibleError(
-            f"{meta_path}: got format version {version!r}, expected {FORMAT_VERSION}: train again or"
-            " use the bharsdk that wrote it"
+            f"{meta_path}: got format version {version!r}, expected {FORMAT_VERSION}: train again"
+            " or use the bharsdk that wrote it"
         )
     try:
         meta = from_json_dict(CheckpointMeta, data, META_FILE)
         model = build_model(meta.model, meta.features, len(meta.labels))
         model.load_state_dict(load_file(folder / MODEL_FILE))
     except (InputError, SafetensorError, RuntimeError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise BundleError(f"{folder}: the checkpoint does not fit its description ({first})") from error
+        # torch puts the reason below a headline.
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise BundleError(
+            f"{folder}: the checkpoint does not fit its description ({reason}): train again or copy"
+            " it again"
+        ) from error
     return Checkpoint(model.eval(), meta)
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Save tensors as safetensors, atomically."""
     temporary = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(whole, temporary, metadata)
+    temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, atomically."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def git_revision() -> str:

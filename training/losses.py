@@ -18,7 +18,5 @@ def complementary_loss(
     """
     total = weights[0] * F.cross_entropy(streams[0].float(), target, label_smoothing=smoothing)
     for logits, weight in zip(streams[1:], weights[1:], strict=False):
-        total = total + weight * F.cross_entropy(
-            logits.float(), target, label_smoothing=smoothing
-        )
+        total = total + weight * F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
     return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -51,4 +50,4 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
 def _save(figure: Figure, picture: Path) -> None:
     temporary = picture.with_name(picture.name + ".part")
     figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, picture)
+    temporary.replace(picture)

@@ -1,8 +1,9 @@
 """The training loop: one run from clips to a folder of checkpoint and curves, resumable.
 
-``OUT/`` holds ``checkpoint/`` (the last finished epoch), ``resume/`` (the optimiser), ``config.json``,
-``curves.csv`` and ``curves.png``. Order and augmentation depend on (seed, epoch) alone, so a run
-that was interrupted and resumed sees what an uninterrupted one sees.
+``OUT/`` holds ``checkpoint/`` (the last finished epoch), ``config.json``, ``curves.csv``,
+``curves.png`` and ``resume/`` (all that training goes on from, in one file, so that a run which is
+stopped while it writes has a whole state of one epoch). Order and augmentation depend on
+(seed, epoch) alone, so a run that was interrupted and resumed sees what an uninterrupted one sees.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import AdamW
 from tqdm import tqdm
@@ -24,7 +25,6 @@ from tqdm import tqdm
 from bhar_training.checkpoint import (
     CheckpointMeta,
     git_revision,
-    load_checkpoint,
     save_checkpoint,
     write_tensors,
     write_text,
@@ -37,9 +37,11 @@ from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
 from bhar_training.plots import plot_curves
 from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import InputError, UsageError
+from bharsdk.errors import BundleError, InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
+
+STATE = Path("resume/state.safetensors")
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,45 @@ class EpochRow:
 def fit(
     clips: ClipSet, config: TrainConfig, out: Path, *, trained_on: str, resume: bool = False
 ) -> CheckpointMeta:
-    """Train on ``clips`` and leave the result in ``out``. Returns the last checkpoint's description.
+    """Train on ``clips`` and leave the result in ``out``; returns the last epoch's description.
 
-    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one.
+    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one;
+    InputError on fewer clips than a batch; BundleError when the run to resume is damaged.
     """
     if len(clips) < config.batch_size:
         raise InputError(
             f"training: got {len(clips)} clips, expected at least one batch ({config.batch_size})"
         )
-    labels = clips.classes
     train, validation = split_blocks(clips, config.validation, config.seed)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, config.features, len(labels))
+    model = build_model(config.model, config.features, len(clips.classes))
     optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     rows = _prepare(out, config, resume)
-    if rows:
-        _restore(out, model, optimiser)
-    meta = CheckpointMeta(
+    meta = _description(clips, config, trained_on)
+    if (out / STATE).exists():
+        meta = _restore(out / STATE, model, optimiser, meta)
+    rows = rows[: meta.epoch]
+    held_out = features_of(validation, config.features) if len(validation) else None
+    truth = torch.from_numpy(class_indices(validation, meta.labels))
+    for epoch in range(meta.epoch, config.epochs):
+        start = time.perf_counter()
+        loss, accuracy = _train_epoch(model, optimiser, train, meta, config, epoch)
+        scored = math.nan
+        if held_out is not None:
+            scored = float((logits_of(model, *held_out).argmax(1) == truth).float().mean())
+        lr = optimiser.param_groups[0]["lr"]
+        rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, time.perf_counter() - start))
+        metrics = {"train_top1": accuracy, "validation_top1": scored}
+        known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+        meta = replace(meta, epoch=epoch + 1, metrics=known)
+        _write_epoch(out, model, optimiser, meta, rows)
+    return meta
+
+
+def _description(clips: ClipSet, config: TrainConfig, trained_on: str) -> CheckpointMeta:
+    """What the checkpoint of epoch 0 would say."""
+    labels = clips.classes
+    return CheckpointMeta(
         model=config.model,
         features=config.features,
         labels=labels,
@@ -81,25 +105,10 @@ def fit(
         trained_on=trained_on,
         signers=tuple(sorted({s for s in clips.signers if s})),
         clips=len(clips),
-        epoch=len(rows),
+        epoch=0,
         seed=config.seed,
         git_revision=git_revision(),
     )
-    held_out = features_of(validation, config.features) if len(validation) else None
-    for epoch in range(len(rows), config.epochs):
-        start = time.perf_counter()
-        loss, accuracy = _train_epoch(model, optimiser, train, meta, config, epoch)
-        scored = math.nan
-        if held_out is not None:
-            truth = torch.from_numpy(class_indices(validation, labels))
-            scored = float((logits_of(model, *held_out).argmax(1) == truth).float().mean())
-        lr = optimiser.param_groups[0]["lr"]
-        rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, time.perf_counter() - start))
-        meta = replace(
-            meta, epoch=epoch + 1, metrics={"train_top1": accuracy, "validation_top1": scored}
-        )
-        _write_epoch(out, model, optimiser, meta, rows)
-    return meta
 
 
 def _train_epoch(
@@ -112,6 +121,7 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """One epoch; mean loss and accuracy on the augmented clips."""
     model.train()
+    torch.manual_seed(config.seed + epoch)  # of dropout
     per_epoch = max(1, len(clips) // config.batch_size)
     losses, hits, seen = 0.0, 0, 0
     batches = training_batches(
@@ -135,7 +145,7 @@ def _train_epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         optimiser.step()
-        losses += float(loss) * len(target)
+        losses += float(loss.detach()) * len(target)
         hits += int((streams[0].argmax(1) == target).sum())
         seen += len(target)
         bar.set_postfix(loss=f"{losses / seen:.3f}", top1=f"{hits / seen:.3f}")
@@ -151,7 +161,7 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
 
 
 def _prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
-    """Make ``out``, or read back the run that it holds."""
+    """Make ``out``, or read back the curves of the run that it holds."""
     stored = out / "config.json"
     if not stored.exists():
         out.mkdir(parents=True, exist_ok=True)
@@ -159,41 +169,66 @@ def _prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
         return []
     if not resume:
         raise UsageError(f"{out}: holds a run already: give --resume, or another --out")
-    before = from_json_dict(TrainConfig, json.loads(stored.read_text()), str(stored))
+    curves = out / "curves.csv"
+    try:
+        before = from_json_dict(TrainConfig, json.loads(stored.read_text()), "config.json")
+        table = curves.read_text().splitlines() if curves.exists() else []
+        rows = [
+            EpochRow(int(row["epoch"]), *(float(row[name]) for name in list(row)[1:]))
+            for row in csv.DictReader(table)
+        ]
+    except (InputError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{out}: the run is damaged ({error}): start again elsewhere") from error
     if before != config:
         raise UsageError(f"{out}: was started with other settings, see {stored}")
-    curves = out / "curves.csv"
-    if not curves.exists():
-        return []
-    with curves.open(newline="") as file:
-        return [
-            EpochRow(int(row["epoch"]), *(float(row[name]) for name in list(row)[1:]))
-            for row in csv.DictReader(file)
-        ]
+    return rows
 
 
 def _write_epoch(
     out: Path, model: ActionModel, optimiser: AdamW, meta: CheckpointMeta, rows: list[EpochRow]
 ) -> None:
     save_checkpoint(out / "checkpoint", model, meta)
-    state = optimiser.state_dict()["state"]
-    tensors = {f"{i}.{name}": value for i, item in state.items() for name, value in item.items()}
-    (out / "resume").mkdir(exist_ok=True)
-    write_tensors(out / "resume" / "optimiser.safetensors", tensors)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(vars(rows[0])), lineterminator="\n")
     writer.writeheader()
     writer.writerows(vars(row) for row in rows)
-    # Last, because its length says how many epochs are complete.
     write_text(out / "curves.csv", text.getvalue())
+    # What counts when the run goes on; whatever was written before it is then written again.
+    (out / STATE).parent.mkdir(exist_ok=True)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for i, item in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{name}": value for name, value in item.items()}
+    write_tensors(out / STATE, tensors, {"meta": json.dumps(to_json_dict(meta))})
     plot_curves(out / "curves.csv", out / "curves.png")
 
 
-def _restore(out: Path, model: ActionModel, optimiser: AdamW) -> None:
-    model.load_state_dict(load_checkpoint(out / "checkpoint").model.state_dict())
-    flat = load_file(out / "resume" / "optimiser.safetensors")
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in flat.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+def _restore(
+    path: Path, model: ActionModel, optimiser: AdamW, expected: CheckpointMeta
+) -> CheckpointMeta:
+    """Load model and optimiser as they were; returns the description of the epoch they are from.
+
+    Raises UsageError unless the run is one on the data that ``expected`` describes.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            found = json.loads(file.metadata()["meta"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dict
+        before = from_json_dict(CheckpointMeta, found, path.name)
+        for name in ("labels", "signers", "clips"):
+            got, was = getattr(expected, name), getattr(before, name)
+            if got != was:
+                raise UsageError(f"{path.parents[1]}: was trained on {name} {was}, got {got} now")
+        weights, moments = {}, dict[int, dict[str, Tensor]]()
+        for key, value in tensors.items():
+            part, name = key.split(".", 1)
+            if part == "model":
+                weights[name] = value
+            else:
+                number, name = name.split(".", 1)
+                moments.setdefault(int(number), {})[name] = value
+        model.load_state_dict(weights)
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    except (InputError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"{path}: damaged ({reason}): start the run again elsewhere") from error
+    return replace(expected, epoch=before.epoch, metrics=before.metrics)

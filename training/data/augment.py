@@ -91,7 +91,7 @@ def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[n
 def _moved(
     points: npt.NDArray[np.float32],
     transform: npt.NDArray[np.float32],
-    noise: npt.NDArray[np.floating],
+    noise: npt.NDArray[np.float32],
     random: np.random.Generator,
 ) -> npt.NDArray[np.float32]:
     centre = np.array([0.5, 0.5, 0.0], np.float32)
@@ -111,7 +111,8 @@ def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
 def _held(clip: LandmarkSequence, until: int, random: np.random.Generator) -> LandmarkSequence:
     """Frames 0 .. until play, then the last of them is held; until 0 holds a random frame."""
     frames = len(clip)
-    index = np.minimum(np.arange(frames), until) if until else np.full(frames, random.integers(frames))
+    played = np.minimum(np.arange(frames), until)
+    index = played if until else np.full(frames, random.integers(frames))
     return clip.replaced(body=clip.body[index], hands=clip.hands[index])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -60,15 +61,14 @@ def training_batches(
         changed, end_ms = augment(clip, config, child)
         return extract(changed, features, end_ms), label
 
-    def make(batch: tuple[np.ndarray, list[np.random.Generator]]) -> Batch:
+    def make(batch: tuple[npt.NDArray[np.int64], list[np.random.Generator]]) -> Batch:
         made = [sample(int(i), child) for i, child in zip(*batch, strict=True)]
         body, hands = _stack([item for item, _ in made])
         return body, hands, torch.tensor([label for _, label in made])
 
     starts = range(0, len(order) - batch_size + 1, batch_size) or range(1)
-    work = [
-        (order[s : s + batch_size], _children(random, len(order[s : s + batch_size]))) for s in starts
-    ]
+    chosen = [order[start : start + batch_size] for start in starts]
+    work = [(indices, _children(random, len(indices))) for indices in chosen]
     # One batch ahead, in a thread: the next batch is ready when the step ends.
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(make, work[0])

@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bharsdk.errors import InputError
 from bharsdk.landmarks import DEFAULT_ASPECT, LandmarkSequence
@@ -85,26 +89,28 @@ def load_clips(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_AS
 
 
 def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPECT) -> ClipSet:
-    """Read the packed layout: landmarks [clip, T, 258 or 1662], label, signer, block."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: not a readable .npz without pickles ({error})") from error
+    """Read the packed layout: landmarks [clip, T, 258 or 1662], label, signer, block.
+
+    Raises InputError naming the path, and the clip, when they cannot be used.
+    """
+    arrays = _arrays(path)
     missing = {"landmarks", "label"} - set(arrays)
     if missing:
         raise InputError(f"{path}: array {sorted(missing)[0]!r} is missing, got {sorted(arrays)}")
     landmarks, labels = arrays["landmarks"], arrays["label"]
-    count = len(labels)
-    if landmarks.ndim != 3 or len(landmarks) != count or not 0 < count <= MAX_CLIPS:
+    count = labels.size
+    if landmarks.ndim != 3 or labels.shape != landmarks.shape[:1] or not 0 < count <= MAX_CLIPS:
         raise InputError(
             f"{path}: got landmarks {landmarks.shape} for {count} labels, expected"
             " [clips, frames, values]"
         )
     signers = arrays.get("signer", np.full(count, ""))
     blocks = arrays.get("block", np.full(count, -1))
-    if len(signers) != count or len(blocks) != count:
-        raise InputError(f"{path}: signer or block has another length than the {count} labels")
+    if signers.shape != (count,) or blocks.shape != (count,) or blocks.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: got signer {signers.shape} and block {blocks.dtype} {blocks.shape}, expected"
+            f" a name and a whole number for each of {count} labels"
+        )
     return ClipSet(
         tuple(
             LandmarkSequence.from_flat(clip, fps=fps, aspect=aspect, where=f"{path}: clip {i}")
@@ -114,3 +120,14 @@ def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPE
         tuple(str(signer) for signer in signers),
         tuple(int(block) for block in blocks),
     )
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    damaged = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+    try:
+        with zipfile.ZipFile(path):  # np.load would also open what is no archive
+            pass
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except damaged as error:
+        raise InputError(f"{path}: not a readable .npz without pickles ({error})") from error

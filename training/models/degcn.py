@@ -205,6 +205,7 @@ class RefinedGraphConv(nn.Module):
         grouped = difference.view(n, GROUPS, relation // GROUPS, v * v)
         ones = torch.ones_like(grouped[:, :, :1])
         refine = self.refine[k]
+        assert isinstance(refine, GroupedPointwise)
         weight = torch.cat([refine.weight, refine.bias.view(GROUPS, -1, 1)], 2) * self.alpha
         return torch.matmul(weight, torch.cat([grouped, ones], 2)).view(-1, v, v)
 
@@ -354,7 +355,8 @@ class DeGCN(nn.Module):
     ) -> None:
         super().__init__()
         partitions = torch.from_numpy(skeleton.partitions())
-        self.input_norm: nn.Module = nn.BatchNorm1d(persons * skeleton.joint_count * channels)
+        self.layout = (persons, skeleton.joint_count, channels)
+        self.input_norm: nn.Module = nn.BatchNorm1d(math.prod(self.layout))
         widths = (channels, *CHANNELS)
         self.blocks = nn.ModuleList(
             Block(widths[i], widths[i + 1], STRIDES[i], partitions, first=i == 0)
@@ -398,11 +400,8 @@ class DeGCN(nn.Module):
         """Turn this module, in place, into its deployed form."""
         assert isinstance(self.input_norm, nn.BatchNorm1d)
         scale, shift = bn_scale_shift(self.input_norm)
-        channels = self.blocks[0].graph.conv.in_channels
-        joints = self.blocks[0].graph.adjacency.shape[-1]
-        layout = (-1, joints, channels)
         # [M, V, C] -> [1, C, 1, V, M], the order of the input.
-        constants = [c.view(layout).permute(2, 1, 0)[None, :, None] for c in (scale, shift)]
+        constants = [c.view(self.layout).permute(2, 1, 0)[None, :, None] for c in (scale, shift)]
         self.input_norm = Affine(*constants)
         for block in self.blocks:
             for name in ("graph", "temporal", "residual_graph", "residual"):

@@ -48,7 +48,7 @@ class TemporalConv(nn.Module):
 
 
 class GraphConv(nn.Module):
-    """gcn: 1x1 convolution to three partitions, dense learnable adjacencies, BatchNorm, residual."""
+    """gcn: 1x1 convolution to three partitions, learnable adjacencies, BatchNorm, residual."""
 
     def __init__(self, inputs: int, outputs: int, partitions: Tensor) -> None:
         super().__init__()
@@ -93,6 +93,8 @@ class _Shift(nn.Module):
 class PoseRefinement(nn.Module):
     """PRM: a small graph network predicts an offset that is added to the coordinates."""
 
+    mask: Tensor
+
     def __init__(self, inputs: int, refined: int, partitions: Tensor) -> None:
         super().__init__()
         self.enter = nn.Conv2d(inputs, 32, 1)
@@ -106,7 +108,7 @@ class PoseRefinement(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> the same shape."""
-        offset = self.leave(self.graph2(self.temporal(self.graph1(self.enter(x)))))
+        offset: Tensor = self.leave(self.graph2(self.temporal(self.graph1(self.enter(x)))))
         return x + offset * self.mask
 
 
@@ -176,7 +178,7 @@ class PRGCN(nn.Module):
             out: Tensor = self.input_norm(x)
             return out
         n, c, t, v = x.shape
-        flat = self.input_norm(x.transpose(2, 3).reshape(n, c * v, t))
+        flat: Tensor = self.input_norm(x.transpose(2, 3).reshape(n, c * v, t))
         return flat.view(n, c, v, t).transpose(2, 3)
 
     def _fuse(self, position: Tensor, motion: Tensor) -> Tensor:
