@@ -22,13 +22,11 @@ def _is_offline(output: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names inside a wheel that was built from a copy, in isolation, as pip builds it."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+    """A copy of the sources, and the names in the wheel that pip built from it in isolation."""
     folder = tmp_path_factory.mktemp("wheel")
-    skipped = shutil.ignore_patterns(
-        ".*", "build", "out", "dist", "*.egg-info", "__pycache__", "*.so"
-    )
-    shutil.copytree(ROOT, folder / "source", ignore=skipped)
+    unwanted = (".*", "build", "out", "dist", "*.egg-info", "__pycache__", "*.so")
+    shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*unwanted))
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder)]
     result = subprocess.run(
         [*command, str(folder / "source")], capture_output=True, text=True, timeout=600, check=False
@@ -37,32 +35,33 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         pytest.skip("the package index cannot be reached, and an isolated build needs it")
     assert result.returncode == 0, result.stdout + result.stderr
     (wheel,) = folder.glob("*.whl")
-    return set(zipfile.ZipFile(wheel).namelist())
+    return folder / "source", set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_a_wheel_holds_exactly_the_three_packages(wheel_names: set[str]) -> None:
+def test_a_wheel_holds_exactly_the_three_packages(built: tuple[Path, set[str]]) -> None:
     """No tests, no C++ sources, no folder under its source name."""
-    top = {name.split("/")[0] for name in wheel_names}
+    top = {name.split("/")[0] for name in built[1]}
     assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
 
 
-def test_a_wheel_holds_every_module_and_data_file(wheel_names: set[str]) -> None:
+def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) -> None:
     """The extension, the type marks, the stub and the bundles that ship."""
+    source, wheel_names = built
     wanted = {f"{package}/py.typed" for package in PACKAGES} | {"bharsdk/_ops.pyi"}
     for package, folder in PACKAGES.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            wanted.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
-    for bundle in (ROOT / "bharsdk/models").glob("*.bhar"):
+        for path in (source / folder).rglob("*.py"):
+            wanted.add(f"{package}/{path.relative_to(source / folder).as_posix()}")
+    for bundle in (source / "bharsdk/models").glob("*.bhar"):
         wanted.add(f"bharsdk/models/{bundle.name}")
     assert wanted <= wheel_names, f"missing: {sorted(wanted - wheel_names)}"
-    compiled = {name for name in wheel_names if name.endswith(".so")}
+    compiled = {name for name in built[1] if name.endswith(".so")}
     assert len(compiled) == 1
     assert compiled.pop().startswith("bharsdk/_ops.")
 
 
-def test_a_wheel_carries_its_licence_and_notice(wheel_names: set[str]) -> None:
+def test_a_wheel_carries_its_licence_and_notice(built: tuple[Path, set[str]]) -> None:
     """Apache-2.0 asks for both beside every copy."""
-    files = {name.rsplit("/", 1)[-1] for name in wheel_names if ".dist-info/" in name}
+    files = {name.rsplit("/", 1)[-1] for name in built[1] if ".dist-info/" in name}
     assert {"LICENSE", "NOTICE"} <= files
 
 
