@@ -72,6 +72,8 @@ def make_sessions(
     shuffled = random.permutation(len(labels))
     pools = {str(x): [int(i) for i in shuffled if labels[i] == x] for x in np.unique(labels)}
     vocabulary = sorted(set(pools) - {BACKGROUND})
+    if not vocabulary:
+        raise InputError(f"{words}: signer {signer} has too few clips: none of a sign")
     paths = []
     for number in range(sessions):
         rounds = [list(random.permutation(vocabulary)) for _ in range(-(-signs // len(vocabulary)))]

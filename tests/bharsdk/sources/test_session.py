@@ -141,7 +141,7 @@ def test_arrays_of_another_kind_are_refused_before_they_are_read(path: Path, tmp
         load_session(path)
     np.save(times, np.array([object()] * 200), allow_pickle=True)
     _rewrite(path, timestamps_ms__npy=times.read_bytes().ljust(1728, b"."))
-    with pytest.raises(InputError, match="object|timestamps_ms"):
+    with pytest.raises(InputError, match=r"timestamps_ms\.npy"):
         load_session(path)
 
 

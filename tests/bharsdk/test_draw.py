@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bharsdk.decode import Event, EventPhase
+from bharsdk.draw import AnnotatedVideo, draw_landmarks, event_line
+from bharsdk.errors import InputError, UsageError
+from bharsdk.landmarks import Landmarks, LandmarkSequence
+from bharsdk.results import Result
+
+cv2 = pytest.importorskip("cv2", reason="needs the extra 'camera'")
+END = Event("tea", EventPhase.END, 1000.0, 2500.0, 0.875)
+
+
+def _result(landmarks: Landmarks, **changes: object) -> Result:
+    values = {"label": "tea", "score": 0.9, "events": (END,), **changes}
+    return Result(timestamp_ms=landmarks.timestamp_ms, frame=0, landmarks=landmarks, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def frame(recording: LandmarkSequence) -> Landmarks:
+    return next(recording.frames())
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def _write_and_raise(path: Path, frame: Landmarks, error: BaseException) -> None:
+    with AnnotatedVideo(path, 25.0) as video:
+        video.write(_result(frame))
+        video.write(_result(frame))
+        raise error
+
+
+def _frames_in(path: Path) -> int:
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    capture.release()
+    return count
+
+
+def test_plot_draws_on_a_copy(frame: Landmarks):
+    image = np.full((360, 640, 3), 50, np.uint8)
+    drawn = _result(frame, image=image).plot()
+    assert (image == 50).all()
+    assert drawn.shape == image.shape
+    assert (drawn != image).any(axis=2).mean() > 0.01
+
+
+def test_plot_without_a_picture_draws_on_black_of_the_same_aspect(frame: Landmarks):
+    drawn = _result(frame).plot()
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(frame.aspect, rel=0.01)
+    assert drawn.any()
+
+
+def test_what_was_not_detected_is_not_drawn():
+    canvas = np.zeros((120, 160, 3), np.uint8)
+    draw_landmarks(canvas, Landmarks.empty(0.0))
+    assert not canvas.any()
+
+
+def test_joints_far_outside_the_picture_do_no_harm(frame: Landmarks):
+    body = frame.body.copy()
+    body[:, :2] *= 1e30
+    body[0, :2] = 2.0
+    draw_landmarks(np.zeros((120, 160, 3), np.uint8), Landmarks(0.0, body, frame.hands))
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (48, 64, 4)])
+def test_another_kind_of_picture_is_refused(frame: Landmarks, shape: tuple[int, ...]):
+    with pytest.raises(InputError, match="expected uint8"):
+        _result(frame).plot(np.zeros(shape, np.uint8))
+
+
+def test_an_event_is_one_line_in_seconds():
+    assert event_line(END).split() == [
+        "end",
+        "tea",
+        "1.00",
+        "s",
+        "to",
+        "2.50",
+        "s",
+        "score",
+        "0.88",
+    ]
+    start = Event("tea", EventPhase.START, 1000.0, None, 0.5)
+    assert " ".join(event_line(start).split()) == "start tea 1.00 s score 0.50"
+
+
+def test_a_video_appears_whole_with_every_frame(frame: Landmarks, tmp_path: Path):
+    path = tmp_path / "new folder" / "a.mp4"
+    with AnnotatedVideo(path, 25.0) as video:
+        for _ in range(6):
+            video.write(_result(frame))
+        video.write(_result(frame, is_final=True))
+        assert not path.exists()
+    assert _names(path.parent) == ["a.mp4"]
+    assert _frames_in(path) == 6
+
+
+def test_an_error_leaves_no_video_and_an_older_one_whole(frame: Landmarks, tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    path.write_text("older")
+    with pytest.raises(InputError, match="lost"):
+        _write_and_raise(path, frame, InputError("lost"))
+    assert _names(tmp_path) == ["a.mp4"]
+    assert path.read_text() == "older"
+
+
+def test_ctrl_c_keeps_a_readable_video(frame: Landmarks, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        _write_and_raise(tmp_path / "a.mp4", frame, KeyboardInterrupt())
+    assert _frames_in(tmp_path / "a.mp4") == 2
+
+
+def test_a_source_without_frames_leaves_no_video(tmp_path: Path):
+    with AnnotatedVideo(tmp_path / "a.mp4", 25.0):
+        pass
+    assert _names(tmp_path) == []
+
+
+def test_pictures_that_change_size_are_fitted(frame: Landmarks, tmp_path: Path):
+    with AnnotatedVideo(tmp_path / "a.mp4", 25.0) as video:
+        for shape in ((48, 64, 3), (96, 128, 3)):
+            video.write(_result(frame, image=np.zeros(shape, np.uint8)))
+    assert _frames_in(tmp_path / "a.mp4") == 2
+
+
+def test_a_name_or_folder_that_cannot_be_written_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"ends in \.mp4"):
+        AnnotatedVideo(tmp_path / "a.gif", 25.0)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        AnnotatedVideo(tmp_path / "file" / "a.mp4", 25.0)
