@@ -242,5 +242,6 @@ def test_a_summary_shows_the_model_that_most_frames_do_not_run():
     assert summary.action_ms == 4.0
     assert summary.own_median_ms == pytest.approx(0.1)
     assert summary.own_mean_ms == pytest.approx(5.3 / 3)
+    assert summary.own_run_median_ms == pytest.approx(5.1)
     busy_only = StageSummary.of([busy]).lines()
     assert [line.split()[0] for line in busy_only if "bottleneck" in line] == ["landmarks"]
