@@ -63,7 +63,7 @@ def test_zeros_in_the_flat_layout_mean_not_detected() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_flat_values_that_are_not_finite_are_refused(bad: float) -> None:
-    """This layout has zeros for what was not detected."""
+    """The flat layout has zeros for what was not detected."""
     values = np.ones((3, 258), np.float32)
     values[1, 140] = bad
     with pytest.raises(InputError, match="here: got NaN or infinite"):

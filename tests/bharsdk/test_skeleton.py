@@ -123,5 +123,5 @@ def test_skeletons_are_found_by_name() -> None:
     """Every name leads to its skeleton; another one is refused with the list."""
     for name, skeleton in SKELETONS.items():
         assert skeleton_by_name(name) is skeleton
-    with pytest.raises(InputError, match="got 'ntu52', expected one of .*'ntu25'"):
+    with pytest.raises(InputError, match=r"got 'ntu52', expected one of .*'ntu25'"):
         skeleton_by_name("ntu52")
