@@ -165,25 +165,28 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     pending, seen, budget = [folder], 0, MAX_BUNDLE_BYTES
     while pending:
-        for entry in os.scandir(pending.pop()):
-            seen += 1
-            name = check_name(Path(entry.path).relative_to(folder).as_posix(), str(folder))
-            if seen > 2 * MAX_FILES:
-                raise BundleError(f"{folder}: got more than {MAX_FILES} files, this is no bundle")
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(Path(entry.path))
-            elif entry.is_file(follow_symlinks=False):
-                files[name] = _read_file(Path(entry.path), budget, str(folder))
-                budget -= len(files[name])
-            else:
-                raise BundleError(f"{folder}: {name} is a link or device, expected plain files")
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                name = check_name(Path(entry.path).relative_to(folder).as_posix(), str(folder))
+                if seen > MAX_FILES:
+                    raise BundleError(f"{folder}: got more than {MAX_FILES} files, no bundle has")
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    files[name] = _read_file(Path(entry.path), budget, str(folder))
+                    budget -= len(files[name])
+                else:
+                    raise BundleError(f"{folder}: {name} is a link or device, expected plain files")
     return files
 
 
 def _read_file(path: Path, budget: int, where: str) -> bytes:
     with path.open("rb") as file:
-        data = file.read(budget + 1)
-    if len(data) > budget:
+        # The size first, so that a huge file costs nothing; then what is read, since it may grow.
+        fits = os.fstat(file.fileno()).st_size <= budget
+        data = file.read(budget + 1) if fits else b""
+    if not fits or len(data) > budget:
         raise BundleError(f"{where}: got more than {MAX_BUNDLE_BYTES >> 20} MiB, this is no bundle")
     return data
 
