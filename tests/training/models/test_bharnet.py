@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from bhar_training.models import ActionModel, ModelConfig, ModelName, build_model
+from bhar_training.models.bharnet import BHaRNetExpertOnly
+from bhar_training.models.degcn import DeformableTemporalConv
+from bharsdk.features import FeatureConfig, Modality, extract
+from bharsdk.landmarks import LandmarkSequence
+
+CONFIG = FeatureConfig(frames=9)
+CLASSES = 5
+Inputs = tuple[torch.Tensor, torch.Tensor]
+each_model = pytest.mark.parametrize("name", list(ModelName), ids=lambda name: name.value)
+
+
+@pytest.fixture(scope="module")
+def real_inputs(word_clips: dict[str, npt.NDArray[np.float16]]) -> Inputs:
+    """Features of eight recorded clips."""
+    clips = [clip for label in sorted(word_clips)[:4] for clip in word_clips[label][:2]]
+    found = [extract(LandmarkSequence.from_flat(clip, fps=15), CONFIG, 900.0) for clip in clips]
+    body = torch.stack([torch.from_numpy(item.body) for item in found])
+    return body, torch.stack([torch.from_numpy(item.hands) for item in found])
+
+
+def _trained(name: ModelName, inputs: Inputs) -> ActionModel:
+    """A model whose statistics, offsets and refinements are no longer at their start."""
+    torch.manual_seed(1)
+    model = build_model(ModelConfig(name), CONFIG, CLASSES)
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key.endswith(("alpha", "offsets", "bias", "adjacency")):
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+            elif parameter.dim() == 1:
+                parameter.mul_(torch.empty_like(parameter).uniform_(0.7, 1.3))
+            elif "head" in key:
+                parameter.normal_(0, 0.05)
+        for module in model.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = 0.5
+        model.train()
+        for _ in range(4):
+            model(*(part + 0.05 * torch.randn_like(part) for part in inputs))
+    return model.eval()
+
+
+@each_model
+@torch.no_grad()
+def test_the_deployed_model_gives_the_same_logits(name: ModelName, real_inputs: Inputs) -> None:
+    """Within 1e-4 on real features, and the model itself stays as it was."""
+    model = _trained(name, real_inputs)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = model(*real_inputs)
+    assert expected.std(0).max() > 1e-3
+    found = model.deploy()(*real_inputs)
+    assert float((found - expected).abs().max()) < 1e-4
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+@each_model
+def test_nothing_is_left_to_fold_in_the_deployed_model(name: ModelName) -> None:
+    """No BatchNorm, no DeTGC, no gradients, evaluation mode."""
+    deployed = build_model(ModelConfig(name), CONFIG, CLASSES).deploy()
+    unwanted = (torch.nn.modules.batchnorm._BatchNorm, DeformableTemporalConv)
+    assert not [module for module in deployed.modules() if isinstance(module, unwanted)]
+    assert not [p for p in deployed.parameters() if p.requires_grad]
+    assert not deployed.training
+
+
+@each_model
+@pytest.mark.parametrize("frames", [2, 3, 13])
+@torch.no_grad()
+def test_any_window_length_and_a_batch_of_one(name: ModelName, frames: int) -> None:
+    """Also deployed: the graph that runs live sees batches of one."""
+    config = FeatureConfig(frames=frames, modalities=(Modality.JOINT,))
+    model = build_model(ModelConfig(name), config, CLASSES).eval()
+    body, hands = torch.randn(1, 4, frames, 25, 1), torch.randn(1, 4, frames, 21, 2)
+    logits = model(body, hands)
+    assert logits.shape == (1, CLASSES)
+    torch.testing.assert_close(model.deploy()(body, hands), logits, rtol=1e-4, atol=1e-4)
+
+
+@each_model
+@torch.no_grad()
+def test_a_missing_hand_is_not_a_hand_at_rest(name: ModelName, real_inputs: Inputs) -> None:
+    """Zeros without presence and zeros with presence give different logits."""
+    model = _trained(name, real_inputs)
+    body, missing = real_inputs[0], real_inputs[1].clone()
+    missing[..., 0] = 0
+    resting = missing.clone()
+    resting[:, -1, :, :, 0] = 1
+    assert float((model(body, missing) - model(body, resting)).abs().max()) > 1e-4
+
+
+@each_model
+@torch.no_grad()
+def test_left_and_right_hand_are_told_apart(name: ModelName, real_inputs: Inputs) -> None:
+    """Swapping the hands of a clip changes its logits."""
+    model = _trained(name, real_inputs)
+    body, hands = real_inputs
+    assert float((model(body, hands) - model(body, hands.flip(4))).abs().max()) > 1e-4
+
+
+@torch.no_grad()
+def test_bharnet_e_fuses_by_the_mean_of_its_experts(real_inputs: Inputs) -> None:
+    """(fused, body, hand), and forward gives the fused ones."""
+    model = BHaRNetExpertOnly(CONFIG, CLASSES).eval()
+    fused, body, hand = model.streams(*real_inputs)
+    torch.testing.assert_close(fused, (body + hand) / 2)
+    torch.testing.assert_close(model(*real_inputs), fused)
+
+
+@torch.no_grad()
+def test_each_expert_sees_its_own_part_only(real_inputs: Inputs) -> None:
+    """The body expert does not change with the hands, nor the hand expert with the body."""
+    model = _trained(ModelName.BHARNET_E, real_inputs)
+    body, hands = real_inputs
+    _, body_logits, hand_logits = model.streams(body, hands)
+    _, same, changed = model.streams(body, hands * 0.5)
+    torch.testing.assert_close(same, body_logits, rtol=0, atol=0)
+    assert (changed - hand_logits).abs().max() > 1e-4
