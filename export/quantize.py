@@ -18,6 +18,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bhar_export.calibrate import CalibrationReader, LabelledFeatures
 from bhar_export.quiet import quiet
+from bhar_export.sensitive import sensitive_nodes
 
 __all__ = ["IntegerNodes", "integer_nodes", "quantize"]
 
@@ -58,6 +59,7 @@ def quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=list(sensitive_nodes(onnx.load(prepared))),
             extra_options={"TensorQuantOverrides": _per_tensor(onnx.load(prepared))},
         )
         return onnx.load(result)
