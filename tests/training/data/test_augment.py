@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bhar_training.data.augment import AugmentConfig, augment, make_negative
+from bhar_training.data.clips import load_clips
+from bharsdk.features import FeatureConfig, extract
+from bharsdk.landmarks import LandmarkSequence
+
+NOTHING = AugmentConfig(**{field.name: 0.0 for field in fields(AugmentConfig)})
+WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
+CLIP, OTHER = WORDS.sequences[20], WORDS.sequences[60]
+
+
+def _random(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_all_at_zero_changes_nothing() -> None:
+    """The clip comes back, and its window ends with it."""
+    changed, end_ms = augment(CLIP, NOTHING, _random())
+    np.testing.assert_allclose(changed.body, CLIP.body, atol=1e-6)
+    np.testing.assert_allclose(changed.hands, CLIP.hands, atol=1e-6)
+    np.testing.assert_array_equal(changed.timestamps_ms, CLIP.timestamps_ms)
+    assert end_ms == CLIP.timestamps_ms[-1]
+
+
+def test_mirroring_gives_the_mirrored_clip() -> None:
+    """With probability one."""
+    changed, _ = augment(CLIP, replace(NOTHING, mirror=1.0), _random())
+    np.testing.assert_allclose(changed.body, CLIP.mirrored().body, atol=1e-6)
+    np.testing.assert_allclose(changed.hands, CLIP.mirrored().hands, atol=1e-6)
+
+
+def test_time_is_warped_within_its_bounds() -> None:
+    """Speeds from 1 / time_warp to time_warp, most of them near the recorded one."""
+    config = replace(NOTHING, time_warp=2.0)
+    spans = [augment(CLIP, config, _random(seed))[0].timestamps_ms[-1] for seed in range(300)]
+    factors = np.array(spans) / CLIP.timestamps_ms[-1]
+    assert factors.min() >= 0.5
+    assert factors.max() <= 2.0
+    assert factors.min() < 0.65
+    assert factors.max() > 1.55
+    assert 0.9 < np.median(factors) < 1.1
+
+
+def test_the_window_moves_by_no_more_than_its_shift() -> None:
+    """Both earlier and later."""
+    config = replace(NOTHING, shift_s=0.15)
+    moved = np.array([augment(CLIP, config, _random(seed))[1] for seed in range(200)])
+    moved -= CLIP.timestamps_ms[-1]
+    assert np.abs(moved).max() <= 150
+    assert moved.min() < -100
+    assert moved.max() > 100
+
+
+def test_a_lost_hand_is_not_detected_for_one_stretch() -> None:
+    """NaN, as a landmarker would report it, and only one hand."""
+    whole = CLIP.replaced(hands=np.nan_to_num(CLIP.hands, nan=0.5))
+    sides = set()
+    for seed in range(20):
+        changed, _ = augment(whole, replace(NOTHING, lose_hand=1.0), _random(seed))
+        lost = np.isnan(changed.hands).all((2, 3))
+        (side,) = np.flatnonzero(lost.any(0))
+        sides.add(int(side))
+        assert (np.diff(np.flatnonzero(lost[:, side])) == 1).all()
+    assert sides == {0, 1}
+
+
+def test_rotation_keeps_lengths_on_the_picture() -> None:
+    """In image heights, where they are lengths; in fractions of a wide picture they change."""
+    config = replace(NOTHING, rotation_rad=0.5)
+    changed, _ = augment(CLIP, config, _random(3))
+    metric = np.array([CLIP.aspect, 1.0])
+
+    def lengths(clip: LandmarkSequence) -> np.ndarray:
+        return np.linalg.norm((clip.body[:, 11, :2] - clip.body[:, 16, :2]) * metric, axis=1)
+
+    np.testing.assert_allclose(lengths(changed), lengths(CLIP), rtol=1e-4)
+    assert np.abs(changed.body[..., :2] - CLIP.body[..., :2]).max() > 0.02
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_the_clip_stays_usable(seed: int) -> None:
+    """All augmentations at once give a valid sequence and finite features."""
+    config = AugmentConfig(mirror=0.5, lose_hand=0.5)
+    random = _random(seed)
+    clip = make_negative(CLIP, OTHER, random) if seed % 2 else CLIP
+    changed, end_ms = augment(clip, config, random)
+    assert isinstance(changed, LandmarkSequence)
+    assert len(changed) == len(CLIP)
+    np.testing.assert_array_equal(np.isnan(changed.body), np.isnan(clip.body))
+    found = extract(changed, FeatureConfig(), end_ms)
+    assert np.isfinite(found.body).all()
+    assert np.isfinite(found.hands).all()
+
+
+def test_a_negative_is_no_whole_sign() -> None:
+    """It freezes, or most of it is another clip: no negative plays the clip to its end."""
+    for seed in range(30):
+        negative = make_negative(CLIP, OTHER, _random(seed))
+        assert len(negative) == len(CLIP)
+        same = np.nanmax(np.abs(negative.body - CLIP.body), axis=(1, 2)) == 0
+        assert same.mean() < 0.65
+
+
+def test_a_single_frame_can_be_augmented() -> None:
+    """The shortest clip there is."""
+    one = CLIP.replaced(timestamps_ms=[0.0], body=CLIP.body[:1], hands=CLIP.hands[:1])
+    for seed in range(10):
+        clip = make_negative(one, OTHER, _random(seed))
+        changed, _ = augment(clip, AugmentConfig(), _random(seed))
+        assert len(changed) == 1

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bhar_training.data.augment import AugmentConfig
+from bhar_training.data.batches import Batch, features_of, split_blocks, training_batches
+from bhar_training.data.clips import ClipSet, load_clips
+from bharsdk.features import FeatureConfig
+
+CONFIG = FeatureConfig(frames=8)
+
+
+@pytest.fixture(scope="module")
+def clips() -> ClipSet:
+    """Every second clip of the fixture."""
+    words = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
+    return words.take(range(0, len(words), 2))
+
+
+def _batches(clips: ClipSet, seed: tuple[int, int], negative: float = 0.1) -> list[Batch]:
+    augment = AugmentConfig(negative=negative)
+    return list(training_batches(clips, clips.classes, CONFIG, augment, 10, "-", seed))
+
+
+def test_the_same_seed_gives_the_same_batches(clips: ClipSet) -> None:
+    """Order and augmentation; another epoch or run gives others."""
+    one, same = _batches(clips, (3, 1)), _batches(clips, (3, 1))
+    for left, right in zip(one, same, strict=True):
+        for a, b in zip(left, right, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+    for other in (_batches(clips, (3, 2)), _batches(clips, (4, 1))):
+        assert not torch.equal(one[0][0], other[0][0])
+
+
+def test_batches_are_whole_and_shaped_for_the_model(clips: ClipSet) -> None:
+    """48 clips make four batches of ten; a set smaller than a batch makes one."""
+    batches = _batches(clips, (0, 0))
+    assert len(batches) == 4
+    for body, hands, target in batches:
+        assert body.shape == (10, 7, 8, 25, 1)
+        assert hands.shape == (10, 7, 8, 21, 2)
+        assert target.shape == (10,)
+        assert body.isfinite().all()
+        assert hands.isfinite().all()
+        assert 0 <= int(target.min()) <= int(target.max()) < 6
+    (few,) = _batches(clips.take(range(4)), (0, 0))
+    assert len(few[2]) == 4
+
+
+def test_negatives_take_the_background_label(clips: ClipSet) -> None:
+    """With probability one, all clips become "no sign"; with zero, none does."""
+    always = torch.cat([target for *_, target in _batches(clips, (0, 0), negative=1.0)])
+    assert (always == clips.classes.index("-")).all()
+    signs = clips.where(lambda i: clips.labels[i] != "-")
+    augment = AugmentConfig(negative=1.0)
+    plain = training_batches(signs, clips.classes, CONFIG, augment, 10, None, (0, 0))
+    assert not any((target == 0).any() for *_, target in plain)
+
+
+def test_rare_labels_are_drawn_more_often_than_their_share(clips: ClipSet) -> None:
+    """In proportion to the root of their number."""
+    rare = clips.where(lambda i: clips.labels[i] == "tea" or clips.labels[i] == "no")
+    few = [i for i in range(len(rare)) if rare.labels[i] == "tea"][:2]
+    keep = rare.where(lambda i: rare.labels[i] == "no" or i in few)
+    drawn = [
+        target
+        for epoch in range(30)
+        for *_, target in training_batches(
+            keep, keep.classes, CONFIG, AugmentConfig(), 10, None, (0, epoch)
+        )
+    ]
+    share = float((torch.cat(drawn) == 1).float().mean())
+    assert share == pytest.approx(2**0.5 / (2**0.5 + 8**0.5), abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_recording_block_is_never_split(seed: int) -> None:
+    """Clips of one block are all in training or all in validation; every clip is somewhere."""
+    words = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
+    train, validation = split_blocks(words, 0.3, seed)
+    assert len(train) + len(validation) == len(words)
+    assert len(validation) > 0
+
+    def blocks(clips: ClipSet) -> set[tuple[str, str, int]]:
+        return set(zip(clips.labels, clips.signers, clips.blocks, strict=True))
+
+    assert not blocks(train) & blocks(validation)
+    assert train.classes == words.classes
+
+
+def test_a_label_of_a_single_block_stays_in_training(clips: ClipSet) -> None:
+    """It could not be learnt otherwise."""
+    blocks = tuple(
+        7 if label == "tea" else block
+        for label, block in zip(clips.labels, clips.blocks, strict=True)
+    )
+    one_signer = replace(clips, blocks=blocks, signers=("s1",) * len(clips))
+    train, validation = split_blocks(one_signer, 0.5, 0)
+    assert "tea" in train.labels
+    assert "tea" not in validation.labels
+    assert len(validation) > 0
+
+
+def test_without_block_numbers_every_clip_is_a_block(clips: ClipSet) -> None:
+    """So a folder of clips can be split too; a part of nothing holds nothing out."""
+    unknown = replace(clips, blocks=(-1,) * len(clips))
+    _, validation = split_blocks(unknown, 0.25, 0)
+    assert len(validation) == 6 * 2
+    train, nothing = split_blocks(unknown, 0.0, 0)
+    assert len(train) == len(clips)
+    assert len(nothing) == 0
+
+
+def test_features_of_clips_keep_their_order(clips: ClipSet) -> None:
+    """Without augmentation, the same every time."""
+    body, hands = features_of(clips, CONFIG)
+    again = features_of(clips.take([5]), CONFIG)
+    np.testing.assert_array_equal(body[5], again[0][0])
+    np.testing.assert_array_equal(hands[5], again[1][0])
+    assert len(body) == len(clips)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bhar_training.metrics import report
+
+LABELS = ("-", "no", "tea", "yes")
+# Truth: five "-", three "no", two "tea", no "yes".
+TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
+GUESS = np.array([0, 0, 0, 1, 3, 1, 1, 2, 2, 2])
+
+
+def test_figures_match_a_count_by_hand() -> None:
+    """Seven of ten right; recalls 3/5, 2/3, 2/2; "yes" does not occur."""
+    found = report(TRUTH, GUESS, LABELS, "-")
+    expected = [[3, 1, 0, 1], [0, 2, 1, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(found.confusion, expected)
+    assert found.top1 == pytest.approx(0.7)
+    recalls = found.recalls
+    assert math.isnan(recalls.pop("yes"))
+    assert recalls == pytest.approx({"-": 3 / 5, "no": 2 / 3, "tea": 1.0})
+
+
+def test_the_recall_of_signs_leaves_the_background_out() -> None:
+    """(2/3 + 1) / 2; without a background label "-" is a sign like others."""
+    assert report(TRUTH, GUESS, LABELS, "-").macro_recall_signs == pytest.approx(5 / 6)
+    mean = (3 / 5 + 2 / 3 + 1) / 3
+    assert report(TRUTH, GUESS, LABELS, None).macro_recall_signs == pytest.approx(mean)
