@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bhar-train: error: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in ("bharsdk", "bhar_training"):
+        package = (error.name or "").split(".")[0]
+        if package in ("", "bharsdk", "bhar_training"):
             raise
-        missing = BackendMissingError.for_extra(error.name, "train")
+        missing = BackendMissingError.for_extra(package, "train")
         print(f"bhar-train: error: {missing}", file=sys.stderr)
         return missing.exit_code
     except KeyboardInterrupt:

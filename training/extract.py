@@ -59,7 +59,7 @@ def find_videos(paths: Sequence[Path], label: str | None = None) -> list[Job]:
     Raises InputError naming a path that is missing or holds no video, and two videos that would be
     written to one place; UsageError when label and kind of path do not fit.
     """
-    if label is not None and (Path(label).name != label or label.startswith(".")):
+    if label is not None and (Path(label).name != label or label[:1] in ("", ".")):
         raise UsageError(f"label: got {label!r}, expected a name that can be a folder")
     jobs: list[Job] = []
     for path in paths:

@@ -26,7 +26,17 @@ def real_inputs(word_clips: dict[str, npt.NDArray[np.float16]]) -> Inputs:
     return body, torch.stack([torch.from_numpy(item.hands) for item in found])
 
 
+_TRAINED: dict[ModelName, ActionModel] = {}
+
+
 def _trained(name: ModelName, inputs: Inputs) -> ActionModel:
+    """As :func:`_train` makes it, once."""
+    if name not in _TRAINED:
+        _TRAINED[name] = _train(name, inputs)
+    return _TRAINED[name]
+
+
+def _train(name: ModelName, inputs: Inputs) -> ActionModel:
     """A model whose statistics, offsets and refinements are no longer at their start."""
     torch.manual_seed(1)
     model = build_model(ModelConfig(name), CONFIG, CLASSES)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from bhar_training.models import ModelConfig, ModelName, build_model
+from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
+from bharsdk.features import FeatureConfig
+
+META = CheckpointMeta(
+    model=ModelConfig(ModelName.PR_GCN),
+    features=FeatureConfig(frames=6),
+    labels=("-", "tea"),
+    background="-",
+    trained_on="words.npz",
+    signers=("s1",),
+    clips=10,
+    epoch=3,
+    seed=0,
+    metrics={"train_top1": 0.5},
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint of fresh weights."""
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path, build_model(META.model, META.features, 2), META)
+    return tmp_path
+
+
+def _change(folder: Path, **changes: Any) -> None:
+    data = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**data, **changes}))
+
+
+def test_what_is_saved_loads_to_the_same(folder: Path) -> None:
+    """Description and every weight."""
+    torch.manual_seed(0)
+    model = build_model(META.model, META.features, 2)
+    loaded = load_checkpoint(folder)
+    assert loaded.meta == META
+    state = loaded.model.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(state[name], value, rtol=0, atol=0)
+
+
+def test_nothing_half_written_is_left(folder: Path) -> None:
+    """Two files, no temporary names, no pickle."""
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def _refused(folder: Path, kind: type[BharError], code: int, message: str) -> None:
+    with pytest.raises(kind, match=message) as error:
+        load_checkpoint(folder)
+    assert type(error.value).exit_code == code
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_checkpoint_is_bad_input(tmp_path: Path) -> None:
+    """Exit code 3, with what a checkpoint is made of."""
+    _refused(tmp_path / "nowhere", InputError, 3, r"no checkpoint here, expected model\.json")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_format_version_is_incompatible(folder: Path, version: Any) -> None:
+    """Exit code 5."""
+    _change(folder, format_version=version)
+    _refused(folder, IncompatibleError, 5, "got format version .*, expected 1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["a", "b", "c"]}, "size mismatch"),
+        ({"model": {"name": "bharnet-e"}}, "Missing key"),
+        ({"model": {"name": "st-gcn"}}, "got 'st-gcn'"),
+        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"labels": "ab"}, "expected a list"),
+        ({"features": {"fps": -1}}, "fps"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_corrupt(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    """Exit code 4, with the reason."""
+    _change(folder, **changes)
+    _refused(folder, BundleError, 4, message)
+
+
+def test_damaged_files_are_corrupt(folder: Path) -> None:
+    """Weights cut off or gone, a description that is no JSON: exit code 4."""
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    _refused(folder, BundleError, 4, "does not fit")
+    weights.unlink()
+    _refused(folder, BundleError, 4, "does not fit")
+    for content in (b"{", b"\xff\xfe"):
+        (folder / "model.json").write_bytes(content)
+        _refused(folder, BundleError, 4, "not readable JSON")

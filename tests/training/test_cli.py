@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bhar_training.cli import main
+
+DATA = Path(__file__).parents[1] / "data"
+WORDS = str(DATA / "words.npz")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch of PR-GCN on signer s1, through the command."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(out)]
+    assert main([*command, "--epochs", "1", "--batch-size", "24", "--lr", "0.001"]) == 0
+    return out
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on stderr."""
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("bhar-train:")]
+    assert len(lines) == 1
+    assert lines[0].startswith("bhar-train: error: ")
+    return lines[0]
+
+
+def test_fit_leaves_a_run(run: Path) -> None:
+    """Checkpoint, curves as table and picture."""
+    for name in ("checkpoint/model.json", "curves.csv", "curves.png", "config.json"):
+        assert (run / name).is_file()
+
+
+def test_eval_prints_recalls_and_draws_the_confusion(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run or of its checkpoint folder: top-1, every label's recall, a PNG."""
+    picture = tmp_path / "confusion.png"
+    command = ["--data", WORDS, "--signers", "s2"]
+    assert main(["eval", str(run), *command, "--confusion", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    assert "of 48 clips" in printed
+    assert "macro recall, signs" in printed
+    for label in ("-", "coffee", "hello", "no", "please", "tea"):
+        (line,) = (x for x in printed.splitlines() if x.split()[0] == label)
+        assert line.endswith("%  of 8")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["eval", str(run / "checkpoint"), *command]) == 0
+    assert capsys.readouterr().out == "\n".join(printed.splitlines()[:-1]) + "\n"
+
+
+def test_a_second_run_in_the_same_place_is_a_usage_error(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2; so are other settings with --resume."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(run)]
+    assert main(command) == 2
+    assert "--resume" in _error(capsys)
+    assert main([*command, "--resume", "--epochs", "3"]) == 2
+    assert "other settings" in _error(capsys)
+
+
+def test_bad_data_ends_with_exit_code_3(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing file, an empty folder, an unknown signer or label, a missing checkpoint."""
+    (tmp_path / "empty").mkdir()
+    strange = tmp_path / "strange.npz"
+    np.savez(strange, landmarks=np.ones((1, 3, 258), np.float32), label=["dance"])
+    for command, message in (
+        (["eval", str(run), "--data", str(tmp_path / "none.npz")], "no such file"),
+        (["eval", str(run), "--data", str(tmp_path / "empty")], "expected <label>/"),
+        (["eval", str(run), "--data", WORDS, "--signers", "s7"], "got 's7'"),
+        (["eval", str(run), "--data", str(strange)], "got 'dance', expected those of the model"),
+        (["eval", str(run), "--data", str(DATA / "frames"), "--fps", "0"], "frames a second"),
+        (["eval", str(tmp_path / "empty"), "--data", WORDS], "no checkpoint here"),
+        (["eval", str(run), "--data", WORDS, "--confusion", str(tmp_path / "a/b")], "no such"),
+    ):
+        assert main(command) == 3
+        assert message in _error(capsys)
+
+
+def test_folders_of_frames_can_be_scored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The public layout, from the fixture."""
+    assert main(["eval", str(run), "--data", str(DATA / "frames")]) == 0
+    assert "of 3 clips" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [
+        (["fit", "--model", "pr-gcn", "--data", WORDS, "--out", "x"], "torch", "train"),
+        (["eval", "x", "--data", WORDS], "torch", "train"),
+        (["eval", "x", "--data", WORDS], "matplotlib", "train"),
+        (["extract", str(DATA), "--out", "x"], "tqdm", "train"),
+    ],
+)
+def test_a_missing_package_ends_with_exit_code_8(
+    tmp_path: Path, command: list[str], missing: str, extra: str
+) -> None:
+    """One line with the pip install that brings it, no traceback, nothing written."""
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        f"from bhar_training.cli import main; sys.exit(main({command!r}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 8
+    expected = f"bhar-train: error: {missing} is not installed: run  pip install 'bharsdk[{extra}]'"
+    assert result.stderr.strip() == expected
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["dance"], ["extract", "x"], ["eval"]])
+def test_an_incomplete_command_ends_with_exit_code_2(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the usage on stderr."""
+    with pytest.raises(SystemExit) as error:
+        main(command)
+    assert error.value.code == 2
+    assert "usage: bhar-train" in capsys.readouterr().err
