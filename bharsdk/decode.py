@@ -162,8 +162,8 @@ class Decoder:
 
         timestamp_ms: capture time of the window's last frame, milliseconds. probabilities:
         [classes], 0 to 1. source_start_ms: capture time of the first frame that any window saw; a
-        sign that fills the first window starts there. Raises InputError, with the state unchanged, on a time that does not
-        increase and on probabilities of another shape, out of range or NaN.
+        sign that fills the first window starts there. Raises InputError, with the state unchanged,
+        on a time that does not increase and on probabilities of another shape, out of range or NaN.
         """
         values = self._checked(timestamp_ms, probabilities)
         first = self._time_ms is None

@@ -2,7 +2,8 @@
 
 MinMax ranges: on these models the logit error of percentile ranges is three times larger. Weights
 use seven bits (``reduce_range``): on x86 without VNNI the products of eight-bit activations and
-weights saturate at 16 bits, and the model would be another one there.
+weights saturate at 16 bits, and the model would be another one there. What eight bits cannot carry
+stays float: see ``sensitive.py``.
 """
 
 from __future__ import annotations
