@@ -1,0 +1,100 @@
+"""A small real export, made once: PR-GCN and real recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bhar_export.calibrate import LabelledFeatures
+from bhar_export.cli import main
+from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
+from bhar_training.data.batches import features_of
+from bhar_training.data.clips import load_clips
+from bhar_training.evaluate import class_indices
+from bhar_training.models import ModelConfig, ModelName, build_model
+from bharsdk.features import FeatureConfig
+
+WORDS = Path(__file__).parents[1] / "data" / "words.npz"
+FEATURES = FeatureConfig(fps=12.0, frames=12)
+LABELS = ("-", "coffee", "hello", "no", "please", "tea")
+
+Export = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[[int], LabelledFeatures]:
+    """Random inputs of six frames: ``noise(clips)``."""
+
+    def make(clips: int) -> LabelledFeatures:
+        random = np.random.default_rng(0)
+        body = random.standard_normal((clips, 7, 6, 25, 1), dtype=np.float32)
+        hands = random.standard_normal((clips, 7, 6, 21, 2), dtype=np.float32)
+        return LabelledFeatures("noise", body, hands, np.zeros(clips, np.int64), ())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PR-GCN, trained for a moment on signer s1: it knows these clips, and little else."""
+    torch.manual_seed(5)
+    torch.set_num_threads(1)
+    model = build_model(ModelConfig(ModelName.PR_GCN), FEATURES, len(LABELS))
+    clips = load_clips(WORDS).of_signers(["s1"])
+    body, hands = features_of(clips, FEATURES)
+    truth = torch.from_numpy(class_indices(clips, LABELS))
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(20):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
+        optimiser.step()
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    meta = CheckpointMeta(
+        model=ModelConfig(ModelName.PR_GCN),
+        features=FEATURES,
+        labels=LABELS,
+        background="-",
+        trained_on="words.npz",
+        signers=("s1",),
+        clips=48,
+        epoch=1,
+        seed=5,
+    )
+    save_checkpoint(folder, model.eval(), meta)
+    return folder
+
+
+@pytest.fixture
+def export(checkpoint: Path, tmp_path: Path) -> Export:
+    """Run ``bhar-export CHECKPOINT --output tmp_path/model.bhar`` with more arguments."""
+
+    def run(*arguments: object, source: Path = checkpoint) -> int:
+        output = tmp_path / "model.bhar"
+        return main([str(source), "--output", str(output), *map(str, arguments)])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An INT8 bundle, calibrated on s1, counted on s2."""
+    path = tmp_path_factory.mktemp("export") / "words.bhar"
+    data = ["--int8", "--calib", WORDS, "--calib-signers", "s1", "--eval", WORDS]
+    more = ["--eval-signers", "s2", "--max-drop", 100, "--licence", "MIT", "--output", path]
+    assert main([str(checkpoint), *map(str, data + more)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def one_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings of a person who hardly moves: useless for calibration."""
+    with np.load(WORDS, allow_pickle=False) as data:
+        arrays = {name: data[name][:1].copy() for name in data.files}
+    arrays["landmarks"][:] = 0
+    path = tmp_path_factory.mktemp("data") / "one.npz"
+    np.savez(path, **arrays)
+    return path
