@@ -74,8 +74,8 @@ class DecoderConfig:
     long a sign must last before it is reported. hop_s: time from one run of the model to the next.
     restart_gap_s: a pause of the source longer than this starts the window anew.
 
-    The defaults are among the best of 144 settings on sessions of signer s1 with a model that was trained
-    on s2 alone: most signs right, less those with another label and false events.
+    The defaults are among the best of 144 settings on sessions of signer s1 with a model that was
+    trained on s2 alone: most signs right, less those with another label and false events.
     """
 
     enter_threshold: float = 0.6

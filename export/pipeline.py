@@ -24,6 +24,7 @@ from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make
 from bharsdk.codec import to_json_dict
 from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
 from bharsdk.errors import UsageError, assert_never
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["STAGES", "export_bundle"]
 
@@ -76,8 +77,8 @@ def _noise(meta: CheckpointMeta) -> LabelledFeatures:
     """Random inputs: enough for the parity of a float32 graph, worthless as accuracy."""
     random = np.random.default_rng(0)
     shape = (8, meta.features.channels, meta.features.frames)
-    body = random.standard_normal((*shape, 25, 1), dtype=np.float32)
-    hands = random.standard_normal((*shape, 21, 2), dtype=np.float32)
+    body = random.standard_normal((*shape, MEDIAPIPE_BODY25.joint_count, 1), dtype=np.float32)
+    hands = random.standard_normal((*shape, MEDIAPIPE_HAND21.joint_count, 2), dtype=np.float32)
     return LabelledFeatures("", body, hands, np.zeros(len(body), np.int64), ())
 
 
