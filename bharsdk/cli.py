@@ -17,7 +17,7 @@ from bharsdk.bundle import load_bundle
 from bharsdk.codec import to_json_dict
 from bharsdk.draw import AnnotatedVideo, event_line
 from bharsdk.errors import BharError
-from bharsdk.recognizer import Recognizer, shipped_bundles
+from bharsdk.recognizer import Recognizer, bundle_path, shipped_bundles
 from bharsdk.results import Result, StageSummary, StageTimes
 from bharsdk.sources import Source, open_source
 
@@ -86,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     inspect = commands.add_parser("inspect", help="print the manifest of a bundle")
-    inspect.add_argument("bundle", type=Path, help="path of a bundle")
+    inspect.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    inspect.add_argument(
+        "--card", action="store_true", help="print the model card: data, accuracy, size, limits"
+    )
     inspect.set_defaults(command=_inspect)
 
     models = commands.add_parser("models", help="list the shipped models")
@@ -102,7 +105,11 @@ def _positive(text: str) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    manifest = load_bundle(arguments.bundle).manifest
+    bundle = load_bundle(bundle_path(arguments.bundle))
+    if arguments.card:
+        print(bundle.model_card)
+        return 0
+    manifest = bundle.manifest
     print(json.dumps(to_json_dict(manifest), indent=2, ensure_ascii=False))
     return 0
 

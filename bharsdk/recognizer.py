@@ -27,7 +27,7 @@ from bharsdk.sources import SourceLike, open_source
 from bharsdk.sources.frame import Landmarker
 from bharsdk.window import Hop, LandmarkWindow
 
-__all__ = ["Recognizer", "Result", "StageTimes", "Stream", "shipped_bundles"]
+__all__ = ["Recognizer", "Result", "StageTimes", "Stream", "bundle_path", "shipped_bundles"]
 
 SHIPPED = Path(__file__).parent / "models"
 SUFFIX = ".bhar"
@@ -43,7 +43,11 @@ def shipped_bundles() -> dict[str, Path]:
     return {path.stem: path for path in sorted(SHIPPED.glob(f"*{SUFFIX}"))}
 
 
-def _resolve(name: str | PathLike[str]) -> Path:
+def bundle_path(name: str | PathLike[str]) -> Path:
+    """The path of a bundle given as a path or as the name of a shipped one.
+
+    Raises InputError on a bare name that is neither a file nor shipped.
+    """
     path = Path(name)
     if path.exists() or path.suffix == SUFFIX or len(path.parts) != 1:
         return path
@@ -66,7 +70,7 @@ class Recognizer:
     """
 
     def __init__(self, bundle: str | PathLike[str] | Bundle) -> None:
-        self._bundle = bundle if isinstance(bundle, Bundle) else load_bundle(_resolve(bundle))
+        self._bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
         self._engine: Engine = open_engine(self._bundle)
 
     @property

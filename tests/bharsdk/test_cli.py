@@ -229,3 +229,11 @@ def test_ctrl_c_ends_a_run_cleanly_with_its_video_closed(presence_bundle: Path, 
     assert "frames" in out
     assert _names(tmp_path) == ["a.mp4"]
     assert cv2.VideoCapture(str(target)).read()[0]
+
+
+def test_inspect_prints_the_card_of_a_shipped_model(capsys: pytest.CaptureFixture[str]):
+    """A shipped model is inspected by its name, and its card says what it was tested on."""
+    assert main(["inspect", "asl-coffee", "--card"]) == 0
+    card = capsys.readouterr().out
+    assert "top-1" in card
+    assert "Strangers to the model, never seen in training: s2" in card
