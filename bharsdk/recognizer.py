@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from bharsdk.bundle import Bundle, load_bundle
 from bharsdk.decode import Decoder, Event, EventPhase
-from bharsdk.engines import Engine, open_engine
+from bharsdk.engines import Engine
+from bharsdk.engines.golden import open_proven_engine
 from bharsdk.errors import InputError
 from bharsdk.features import extract
 from bharsdk.landmarks import Landmarks
@@ -66,12 +67,13 @@ class Recognizer:
 
     bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle. Raises
     InputError when there is none, BundleError when it is damaged, IncompatibleError when it is of
-    another version, BackendMissingError when its engine is not installed.
+    another version, BackendMissingError when its engine is not installed, ParityError when this
+    machine does not compute the golden logits of the bundle.
     """
 
     def __init__(self, bundle: str | PathLike[str] | Bundle) -> None:
         self._bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
-        self._engine: Engine = open_engine(self._bundle)
+        self._engine: Engine = open_proven_engine(self._bundle)
 
     @property
     def bundle(self) -> Bundle:

@@ -44,8 +44,10 @@ class Backend(enum.Enum):
     ONNX = "onnx"
 
 
-def open_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
-    """The engine for ``bundle``.
+def open_engine(
+    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True
+) -> Engine:
+    """The engine for ``bundle``; ``optimised`` lets the back end fuse the graph.
 
     Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
     BackendMissingError when the package that runs it is not installed.
@@ -54,6 +56,6 @@ def open_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
         case Backend.AUTO | Backend.ONNX:
             from bharsdk.engines.onnx import OnnxEngine
 
-            return OnnxEngine(bundle)
+            return OnnxEngine(bundle, optimised=optimised)
         case _:
             assert_never(backend)

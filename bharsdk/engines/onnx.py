@@ -24,8 +24,10 @@ in a bundle is whole; one that points elsewhere would make the runtime read that
 _ERRORS_ONLY = 3
 
 
-def single_thread_session(model: bytes) -> onnxruntime.InferenceSession:
+def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntime.InferenceSession:
     """A CPU session that computes on the calling thread and never spins.
+
+    optimised: let onnxruntime fuse nodes into its integer kernels; else it runs them as written.
 
     The machine belongs to the landmarker; more threads would only take it away. Raises
     BackendMissingError without onnxruntime, and whatever onnxruntime raises on a bad graph.
@@ -42,20 +44,23 @@ def single_thread_session(model: bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxEngine:
     """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, optimised: bool = True) -> None:
         self._precision = bundle.manifest.precision
+        self._optimised = optimised
         self._shapes = bundle.manifest.input_shapes
         self._where = f"{bundle.source}: {self._precision.model_file}"
         if _EXTERNAL_LOCATION in bundle.model:
             raise BundleError(f"{self._where} keeps weights in another file, expected one whole")
         try:
-            self._session = single_thread_session(bundle.model)
+            self._session = single_thread_session(bundle.model, optimised=optimised)
         except BackendMissingError:
             raise
         # onnxruntime's exceptions have no common base class of their own.
@@ -66,8 +71,8 @@ class OnnxEngine:
 
     @property
     def name(self) -> str:
-        """``onnxruntime`` and the precision."""
-        return f"onnxruntime {self._precision.value}"
+        """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
+        return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
 
     def run(self, body: FloatArray, hands: FloatArray) -> FloatArray:
         """Logits float32 [N, classes] of body [N, C, T, 25, 1] and hands [N, C, T, 21, 2]."""
