@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ def word_clips() -> dict[str, npt.NDArray[np.float16]]:
 def recording(word_clips: dict[str, npt.NDArray[np.float16]]) -> LandmarkSequence:
     """Ten real clips, signs and no sign in turn, 200 frames at 15 a second."""
     signs = [label for label in sorted(word_clips) if label != "-"]
-    strung = [clip for i, label in enumerate(signs) for clip in (word_clips[label][i], None)]
-    rests = iter(word_clips["-"])
+    strung = [clip for i, label in enumerate(signs) for clip in (word_clips[label][i % 4], None)]
+    rests = itertools.cycle(word_clips["-"])
     clips = [next(rests) if clip is None else clip for clip in strung]
     return LandmarkSequence.from_flat(np.concatenate(clips), fps=CLIP_FPS)
 

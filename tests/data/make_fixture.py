@@ -13,7 +13,7 @@ import numpy as np
 
 LABELS = ("-", "coffee", "hello", "no", "please", "tea")
 SIGNERS = ("s1", "s2")
-PER_LABEL = 8
+PER_LABEL = 4
 
 
 def main(source: Path) -> None:

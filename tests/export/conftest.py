@@ -48,7 +48,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     body, hands = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(20):
+    for _ in range(40):
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
         optimiser.step()
@@ -60,7 +60,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         background="-",
         trained_on="words.npz",
         signers=("s1",),
-        clips=48,
+        clips=24,
         epoch=1,
         seed=5,
     )
@@ -90,11 +90,12 @@ def int8_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def one_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Recordings of a person who hardly moves: useless for calibration."""
+def noise_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random numbers in place of landmarks: useless for calibration."""
     with np.load(WORDS, allow_pickle=False) as data:
-        arrays = {name: data[name][:1].copy() for name in data.files}
-    arrays["landmarks"][:] = 0
-    path = tmp_path_factory.mktemp("data") / "one.npz"
+        arrays = {name: data[name].copy() for name in data.files}
+    random = np.random.default_rng(0)
+    arrays["landmarks"][:] = random.standard_normal(arrays["landmarks"].shape)
+    path = tmp_path_factory.mktemp("data") / "noise.npz"
     np.savez(path, **arrays)
     return path

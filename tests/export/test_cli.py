@@ -69,14 +69,14 @@ def test_the_report_holds_the_proof(int8_bundle: Path) -> None:
     assert report["signers"] == ["s2"]
     assert report["size_bytes"]["int8"] < 0.5 * report["size_bytes"]["fp32"]
     assert set(report["latency_ms"]) == {"fp32", "int8"}
-    assert report["accuracy"]["fp32"]["clips"] == 48
+    assert report["accuracy"]["fp32"]["clips"] == 24
     assert len(report["nodes"]["float_compute"]) < report["nodes"]["integer"] / 2
     assert any("calibration clips" in warning for warning in report["warnings"])
 
 
 def test_the_card_says_who_trained_and_who_is_a_stranger(int8_bundle: Path) -> None:
     card = load_bundle(int8_bundle).model_card
-    assert "signers s1, 48 clips" in card
+    assert "signers s1, 24 clips" in card
     assert "never seen in training: s2" in card
     assert "Licence of the data: MIT" in card
     assert "recall of `coffee`" in card
@@ -161,12 +161,12 @@ def certain(checkpoint: Path, tmp_path: Path) -> Path:
 def test_int8_that_loses_too_much_is_exit_6_unless_forced(
     refused: Callable[..., str],
     export: Export,
-    one_clip: Path,
+    noise_file: Path,
     certain: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ("--int8", "--calib", one_clip, "--eval", certain, "--max-drop", 0.5)
+    arguments = ("--int8", "--calib", noise_file, "--eval", certain, "--max-drop", 0.5)
     assert "(100.00 ->" in refused(6, *arguments)
     assert export(*arguments, "--force") == 0
     assert "FORCED" in capsys.readouterr().out

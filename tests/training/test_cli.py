@@ -44,11 +44,11 @@ def test_eval_prints_recalls_and_draws_the_confusion(
     command = ["--data", WORDS, "--signers", "s2"]
     assert main(["eval", str(run), *command, "--confusion", str(picture)]) == 0
     printed = capsys.readouterr().out
-    assert "of 48 clips" in printed
+    assert "of 24 clips" in printed
     assert "macro recall, signs" in printed
     for label in ("-", "coffee", "hello", "no", "please", "tea"):
         (line,) = (x for x in printed.splitlines() if x.split()[0] == label)
-        assert line.endswith("%  of 8")
+        assert line.endswith("%  of 4")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["eval", str(run / "checkpoint"), *command]) == 0
     assert capsys.readouterr().out == "\n".join(printed.splitlines()[:-1]) + "\n"

@@ -13,7 +13,7 @@ from bharsdk.landmarks import LandmarkSequence
 
 NOTHING = AugmentConfig(**{field.name: 0.0 for field in fields(AugmentConfig)})
 WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
-CLIP, OTHER = WORDS.sequences[20], WORDS.sequences[60]
+CLIP, OTHER = WORDS.sequences[10], WORDS.sequences[30]
 
 
 def _random(seed: int = 0) -> np.random.Generator:
