@@ -19,12 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bhar_training.models.deployed import (
+    SLOPE,
+    DeployedRefinedGraphConv,
+    DeployedStaticGraphConv,
+    DeployedTemporalConv,
+    FoldedTemporalConv,
+    aggregate,
+)
 from bhar_training.models.fold import Affine, bn_scale_shift, fold_conv_bn, pointwise
 from bharsdk.skeleton import Skeleton
 
 __all__ = ["DeGCN", "DeformableTemporalConv"]
 
-SLOPE = 0.1
 GROUPS = 4
 OFFSETS = 4
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
@@ -115,19 +122,11 @@ class DeformableTemporalConv(nn.Module):
         padded = torch.cat([edges[0], x, edges[1]], dim=2)
         return F.conv2d(padded, kernel, self.bias, stride=(self.stride, 1))
 
-
-class FoldedTemporalConv(nn.Module):
-    """A replicate-padded temporal convolution: what a DeTGC is after training."""
-
-    def __init__(self, conv: nn.Conv2d, before: int, after: int) -> None:
-        super().__init__()
-        self.conv, self.before, self.after = conv, before, after
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
-        padded = F.pad(x, (0, 0, self.before, self.after), mode="replicate")
-        out: Tensor = self.conv(padded)
-        return out
+    def deploy(self, bn: nn.BatchNorm2d) -> FoldedTemporalConv:
+        """The convolution that this, and the BatchNorm after it, are once trained."""
+        kernel, before, after = self.kernel()
+        weight, bias = fold_conv_bn(kernel, self.bias, bn)
+        return FoldedTemporalConv(pointwise(weight, bias, self.stride), before, after)
 
 
 class StaticGraphConv(nn.Module):
@@ -146,33 +145,18 @@ class StaticGraphConv(nn.Module):
 
     def deploy(self) -> nn.Module:
         """The same with BatchNorm folded in."""
-        return _DeployedStaticGraphConv(self)
-
-
-class _DeployedStaticGraphConv(nn.Module):
-    def __init__(self, source: StaticGraphConv) -> None:
-        super().__init__()
         # BatchNorm scales and shifts channels; aggregation mixes joints. They commute, except that
         # the shift must not be aggregated.
-        scale, shift = bn_scale_shift(source.bn)
-        factor = scale.repeat(len(source.adjacency))
-        weight, bias = source.conv.weight.detach(), source.conv.bias
+        scale, shift = bn_scale_shift(self.bn)
+        factor = scale.repeat(len(self.adjacency))
+        weight, bias = self.conv.weight.detach(), self.conv.bias
         assert bias is not None
-        self.conv = pointwise(weight * factor.view(-1, 1, 1, 1), bias.detach() * factor)
-        self.register_buffer("adjacency", source.adjacency.detach().transpose(1, 2).clone())
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return aggregate(self.conv(x), self.adjacency) + self.shift  # type: ignore[arg-type,operator]
+        conv = pointwise(weight * factor.view(-1, 1, 1, 1), bias.detach() * factor)
+        return DeployedStaticGraphConv(conv, _transposed(self.adjacency), shift)
 
 
-def aggregate(values: Tensor, adjacency: Tensor) -> Tensor:
-    """Sum over partitions of values [N, K*C, T, V] times adjacency [K, V, W] -> [N, C, T, W]."""
-    parts = values.chunk(len(adjacency), dim=1)
-    out = parts[0] @ adjacency[0]
-    for part, matrix in zip(parts[1:], adjacency[1:], strict=True):
-        out = out + part @ matrix
-    return out
+def _transposed(adjacency: Tensor) -> Tensor:
+    return adjacency.detach().transpose(1, 2).clone()
 
 
 class RefinedGraphConv(nn.Module):
@@ -224,34 +208,15 @@ class RefinedGraphConv(nn.Module):
 
     def deploy(self) -> nn.Module:
         """The same with BatchNorm and alpha folded in."""
-        return _DeployedRefinedGraphConv(self)
-
-
-class _DeployedRefinedGraphConv(nn.Module):
-    def __init__(self, source: RefinedGraphConv) -> None:
-        super().__init__()
-        scale, shift = bn_scale_shift(source.bn)
-        alpha = source.alpha.detach()
-        self.query = nn.ModuleList(layer.deploy() for layer in source.query)  # type: ignore[operator]
-        self.key = nn.ModuleList(layer.deploy() for layer in source.key)  # type: ignore[operator]
-        self.value = nn.ModuleList(layer.deploy(scale) for layer in source.value)  # type: ignore[operator]
-        self.refine = nn.ModuleList(layer.deploy(alpha) for layer in source.refine)  # type: ignore[operator]
-        # Transposed, so that MatMul reads the neighbours along its inner axis.
-        self.register_buffer("adjacency", source.adjacency.detach().transpose(1, 2).clone())
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(2, keepdim=True)
-        out: Tensor | None = None
-        for k, value in enumerate(self.value):
-            query, key = self.query[k](mean), self.key[k](mean)
-            # [N, R, 1, V (to)] against [N, R, V (from), 1]: the topology, already transposed.
-            difference = torch.tanh(query - key.transpose(2, 3))
-            topology = self.refine[k](difference) + self.adjacency[k]  # type: ignore[index]
-            part = value(x) @ topology
-            out = part if out is None else out + part
-        assert out is not None
-        return out + self.shift  # type: ignore[operator]
+        scale, shift = bn_scale_shift(self.bn)
+        return DeployedRefinedGraphConv(
+            [layer.deploy() for layer in self.query],  # type: ignore[operator]
+            [layer.deploy() for layer in self.key],  # type: ignore[operator]
+            [layer.deploy(scale) for layer in self.value],  # type: ignore[operator]
+            [layer.deploy(self.alpha.detach()) for layer in self.refine],  # type: ignore[operator]
+            _transposed(self.adjacency),
+            shift,
+        )
 
 
 class MultiBranchTemporalConv(nn.Module):
@@ -283,33 +248,13 @@ class MultiBranchTemporalConv(nn.Module):
 
     def deploy(self) -> nn.Module:
         """The same with DeTGC and BatchNorm folded and the three reductions joined in one."""
-        return _DeployedTemporalConv(self)
-
-
-class _DeployedTemporalConv(nn.Module):
-    def __init__(self, source: MultiBranchTemporalConv) -> None:
-        super().__init__()
-        reduced = [branch.deploy() for branch in source.reduce]  # type: ignore[operator]
-        self.reduce = pointwise(
+        reduced = [branch.deploy() for branch in self.reduce]  # type: ignore[operator]
+        reduce = pointwise(
             torch.cat([conv.weight for conv in reduced]), torch.cat([c.bias for c in reduced])
         )
-        self.near = _fold_detgc(source.near, source.near_bn)
-        self.far = _fold_detgc(source.far, source.far_bn)
-        self.pool = source.pool
-        scale, shift = bn_scale_shift(source.pool_bn)
-        self.pool_affine = Affine(scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1))
-        self.plain = source.plain.deploy()
-
-    def forward(self, x: Tensor) -> Tensor:
-        near, far, pooled = F.leaky_relu(self.reduce(x), SLOPE).chunk(3, dim=1)
-        branches = [self.near(near), self.far(far), self.pool_affine(self.pool(pooled))]
-        return torch.cat([*branches, self.plain(x)], dim=1)
-
-
-def _fold_detgc(conv: DeformableTemporalConv, bn: nn.BatchNorm2d) -> FoldedTemporalConv:
-    kernel, before, after = conv.kernel()
-    weight, bias = fold_conv_bn(kernel, conv.bias, bn)
-    return FoldedTemporalConv(pointwise(weight, bias, conv.stride), before, after)
+        affine = Affine(*(c.view(1, -1, 1, 1) for c in bn_scale_shift(self.pool_bn)))
+        near, far = self.near.deploy(self.near_bn), self.far.deploy(self.far_bn)
+        return DeployedTemporalConv(reduce, near, far, self.pool, affine, self.plain.deploy())
 
 
 class Block(nn.Module):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bhar_training.models.degcn import aggregate
+from bhar_training.models.deployed import aggregate
 from bhar_training.models.fold import Affine, bn_scale_shift, fold_conv_bn, pointwise
 from bharsdk.skeleton import Skeleton
 

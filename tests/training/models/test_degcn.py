@@ -10,7 +10,6 @@ from bhar_training.models.degcn import (
     DeGCN,
     RefinedGraphConv,
     StaticGraphConv,
-    _fold_detgc,
 )
 from bharsdk.skeleton import NTU25, Skeleton
 
@@ -70,7 +69,7 @@ def test_the_folded_detgc_is_the_clamped_gather(stride: int, frames: int, offset
         expected = _clamped_gather(layer, x.double())
         assert expected.shape[2] == math.ceil(frames / stride)
         torch.testing.assert_close(layer(x).double(), expected, rtol=1e-5, atol=1e-5)
-        folded = _fold_detgc(layer, bn)
+        folded = layer.deploy(bn)
         torch.testing.assert_close(
             folded(x).double(), _normalised(expected, bn), rtol=1e-5, atol=1e-5
         )

@@ -1,0 +1,125 @@
+"""The deployed forms of DeGCN's layers: convolutions, MatMuls and adds with constant weights.
+
+:mod:`bhar_training.models.degcn` makes them from its trained layers (``deploy()``); they are what
+``bhar-export`` turns into a graph.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bhar_training.models.fold import Affine
+
+__all__ = [
+    "SLOPE",
+    "DeployedRefinedGraphConv",
+    "DeployedStaticGraphConv",
+    "DeployedTemporalConv",
+    "FoldedTemporalConv",
+    "aggregate",
+]
+
+SLOPE = 0.1
+"""Of every LeakyReLU of DeGCN."""
+
+
+def aggregate(values: Tensor, adjacency: Tensor) -> Tensor:
+    """Sum over partitions of values [N, K*C, T, V] times adjacency [K, V, W] -> [N, C, T, W]."""
+    parts = values.chunk(len(adjacency), dim=1)
+    out = parts[0] @ adjacency[0]
+    for part, matrix in zip(parts[1:], adjacency[1:], strict=True):
+        out = out + part @ matrix
+    return out
+
+
+class FoldedTemporalConv(nn.Module):
+    """A replicate-padded temporal convolution: what a DeTGC is after training."""
+
+    def __init__(self, conv: nn.Conv2d, before: int, after: int) -> None:
+        super().__init__()
+        self.conv, self.before, self.after = conv, before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
+        padded = F.pad(x, (0, 0, self.before, self.after), mode="replicate")
+        out: Tensor = self.conv(padded)
+        return out
+
+
+class DeployedStaticGraphConv(nn.Module):
+    """Block 1: 1x1 convolution, three constant adjacencies [K, from, to], shift [C']."""
+
+    adjacency: Tensor
+    shift: Tensor
+
+    def __init__(self, conv: nn.Conv2d, adjacency: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.conv = conv
+        self.register_buffer("adjacency", adjacency)
+        self.register_buffer("shift", shift.view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', T, V]."""
+        return aggregate(self.conv(x), self.adjacency) + self.shift
+
+
+class DeployedRefinedGraphConv(nn.Module):
+    """CTR-GC with BatchNorm and alpha folded in; adjacency [K, from, to], shift [C']."""
+
+    adjacency: Tensor
+    shift: Tensor
+
+    def __init__(
+        self,
+        query: list[nn.Conv2d],
+        key: list[nn.Conv2d],
+        value: list[nn.Conv2d],
+        refine: list[nn.Conv2d],
+        adjacency: Tensor,
+        shift: Tensor,
+    ) -> None:
+        super().__init__()
+        self.query, self.key = nn.ModuleList(query), nn.ModuleList(key)
+        self.value, self.refine = nn.ModuleList(value), nn.ModuleList(refine)
+        # Transposed, so that MatMul reads the neighbours along its inner axis.
+        self.register_buffer("adjacency", adjacency)
+        self.register_buffer("shift", shift.view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', T, V]."""
+        mean = x.mean(2, keepdim=True)
+        out: Tensor | None = None
+        for k, value in enumerate(self.value):
+            query, key = self.query[k](mean), self.key[k](mean)
+            # [N, R, 1, V (to)] against [N, R, V (from), 1]: the topology, already transposed.
+            difference = torch.tanh(query - key.transpose(2, 3))
+            topology = self.refine[k](difference) + self.adjacency[k]
+            part = value(x) @ topology
+            out = part if out is None else out + part
+        assert out is not None
+        return out + self.shift
+
+
+class DeployedTemporalConv(nn.Module):
+    """The four branches; the reductions of the first three are one convolution."""
+
+    def __init__(
+        self,
+        reduce: nn.Conv2d,
+        near: FoldedTemporalConv,
+        far: FoldedTemporalConv,
+        pool: nn.MaxPool2d,
+        pool_affine: Affine,
+        plain: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.reduce, self.near, self.far = reduce, near, far
+        self.pool, self.pool_affine, self.plain = pool, pool_affine, plain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C, ceil(T / stride), V]."""
+        near, far, pooled = F.leaky_relu(self.reduce(x), SLOPE).chunk(3, dim=1)
+        branches = [self.near(near), self.far(far), self.pool_affine(self.pool(pooled))]
+        return torch.cat([*branches, self.plain(x)], dim=1)
