@@ -1,4 +1,4 @@
-"""``bhar-train``: fit and evaluate models, extract landmarks from videos."""
+"""``bhar-train``: fit, evaluate and describe models, extract landmarks from videos."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 INTERRUPTED = 130
+MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert")
+"""``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
     " version, 8 package missing, 130 interrupted"
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands)
     _add_eval(commands)
+    _add_describe(commands)
     _add_extract(commands)
     return parser
 
@@ -68,7 +71,7 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.set_defaults(
         run=_fit, when_interrupted="interrupted; finished epochs are kept, --resume goes on"
     )
-    parser.add_argument("--model", required=True, choices=("bharnet-e", "pr-gcn"))
+    parser.add_argument("--model", required=True, choices=MODELS)
     _add_data(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -88,6 +91,18 @@ def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
     _add_data(parser)
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
+
+
+def _add_describe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "describe",
+        help="parameters and multiply-adds of the models",
+        description="Count as thop, ptflops and fvcore do, and the true multiply-adds.",
+        epilog=EXIT_CODES,
+    )
+    parser.set_defaults(run=_describe, when_interrupted="interrupted")
+    parser.add_argument("model", metavar="MODEL", help="a model's name, or all")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
 
 
 def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -166,6 +181,15 @@ def _eval(arguments: argparse.Namespace) -> None:
     if picture is not None:
         plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
         print(f"confusion matrix    {picture}")
+
+
+def _describe(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from bhar_training.describe import as_json, describe, rows_of, table
+
+    found = [describe(row) for row in tqdm(rows_of(arguments.model), unit="model", leave=False)]
+    print(as_json(found) if arguments.json else table(found))
 
 
 def _extract(arguments: argparse.Namespace) -> None:

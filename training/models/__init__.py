@@ -5,34 +5,121 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bhar_training.models.bharnet import ActionModel, BHaRNetExpertOnly, HolisticPRGCN
-from bharsdk.errors import assert_never
+from bhar_training.models.backbone import Backbone
+from bhar_training.models.bharnet import (
+    ActionModel,
+    BHaRNetE,
+    BHaRNetExpertOnly,
+    BHaRNetP,
+    Fusion,
+    JoinedPRGCN,
+    SingleStream,
+)
+from bhar_training.models.degcn import DeGCN
+from bhar_training.models.prgcn import PRGCN
+from bhar_training.models.stgcn import STGCN
+from bharsdk.errors import InputError, assert_never
 from bharsdk.features import FeatureConfig
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, MEDIAPIPE_HOLISTIC67, Skeleton
 
-__all__ = ["ActionModel", "ModelConfig", "ModelName", "build_model"]
+__all__ = [
+    "ActionModel",
+    "BackboneName",
+    "Fusion",
+    "ModelConfig",
+    "ModelName",
+    "build_model",
+    "make_backbone",
+]
 
 
 class ModelName(enum.Enum):
     """The models that ``--model`` accepts."""
 
     BHARNET_E = "bharnet-e"
+    """Two experts: the edge model."""
+    BHARNET_E_FULL = "bharnet-e-full"
+    """With its two interactive branches."""
+    BHARNET_P = "bharnet-p"
     PR_GCN = "pr-gcn"
+    BODY_EXPERT = "body-expert"
+    """One backbone, body only."""
+
+
+class BackboneName(enum.Enum):
+    """What the streams of BHaRNet are made of."""
+
+    DEGCN = "degcn"
+    ST_GCN = "st-gcn"
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model, and its regularisation. dropout: on the pooled features, training only."""
+    """Which model, and its regularisation.
+
+    dropout: on the pooled features, training only. backbone, fusion: of BHaRNet and the body
+    expert. prm, tam: PR-GCN's pose refinement and temporal aggregation (its ablation).
+    """
 
     name: ModelName
     dropout: float = 0.0
+    backbone: BackboneName = BackboneName.DEGCN
+    fusion: Fusion = Fusion.MEAN
+    prm: bool = True
+    tam: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"model: got dropout {self.dropout}, expected 0 to below 1")
+
+
+def make_backbone(
+    name: BackboneName,
+    skeleton: Skeleton,
+    channels: int,
+    persons: int,
+    classes: int,
+    dropout: float = 0.0,
+) -> Backbone:
+    """A freshly initialised stream of ``name`` for x [N, channels, T, V, persons]."""
+    match name:
+        case BackboneName.DEGCN:
+            return DeGCN(skeleton, channels, persons, classes, dropout)
+        case BackboneName.ST_GCN:
+            return STGCN(skeleton, channels, persons, classes, dropout)
+        case _:
+            assert_never(name)
 
 
 def build_model(config: ModelConfig, features: FeatureConfig, classes: int) -> ActionModel:
     """A freshly initialised model for ``features`` and a number of ``classes``."""
+    channels, dropout = features.channels, config.dropout
+
+    def body() -> Backbone:
+        return make_backbone(config.backbone, MEDIAPIPE_BODY25, channels, 1, classes, dropout)
+
+    def hand() -> Backbone:
+        return make_backbone(config.backbone, MEDIAPIPE_HAND21, channels, 2, classes, dropout)
+
     match config.name:
         case ModelName.BHARNET_E:
-            return BHaRNetExpertOnly(features, classes, config.dropout)
+            return BHaRNetExpertOnly(body(), hand(), config.fusion)
+        case ModelName.BHARNET_E_FULL:
+            return BHaRNetE(body(), hand(), config.fusion, dropout)
+        case ModelName.BHARNET_P:
+            return BHaRNetP(body(), hand(), config.fusion)
+        case ModelName.BODY_EXPERT:
+            return SingleStream(body())
         case ModelName.PR_GCN:
-            return HolisticPRGCN(features, classes, config.dropout)
+            net = PRGCN(
+                MEDIAPIPE_HOLISTIC67,
+                channels,
+                classes,
+                refined=3 * len(features.modalities),
+                prm=config.prm,
+                tam=config.tam,
+                dropout=dropout,
+            )
+            return JoinedPRGCN(net)
         case _:
             assert_never(config.name)

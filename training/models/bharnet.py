@@ -1,8 +1,8 @@
-"""Body-and-hand models: what takes the two feature tensors and gives the logits of the actions.
+"""BHaRNet: a body and a hand stream, and the ways in which they look at each other.
 
 All models of the package share one signature, that of the deployed graph::
 
-    model(body [N, C, T, 25, 1], hands [N, C, T, 21, 2]) -> logits [N, classes]
+    model(body [N, C, T, V, M], hands [N, C, T, V', M']) -> logits [N, classes]
 
 ``streams`` gives the logits of the parts beside the fused ones, for their losses.
 """
@@ -10,17 +10,51 @@ All models of the package share one signature, that of the deployed graph::
 from __future__ import annotations
 
 import copy
+import enum
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from bhar_training.models.degcn import DeGCN
+from bhar_training.models.attention import InteractiveBranch, PooledAttention
+from bhar_training.models.backbone import Backbone
 from bhar_training.models.prgcn import PRGCN
-from bharsdk.features import FeatureConfig
-from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, MEDIAPIPE_HOLISTIC67
+from bharsdk.errors import assert_never
 
-__all__ = ["ActionModel", "BHaRNetExpertOnly", "HolisticPRGCN"]
+__all__ = [
+    "ActionModel",
+    "BHaRNetE",
+    "BHaRNetExpertOnly",
+    "BHaRNetP",
+    "Fusion",
+    "JoinedPRGCN",
+    "SingleStream",
+    "fuse",
+]
+
+
+class Fusion(enum.Enum):
+    """How the class scores of several streams become one."""
+
+    MEAN = "mean"
+    NOISY_OR = "noisy-or"
+
+
+def fuse(logits: list[Tensor], how: Fusion) -> Tensor:
+    """Logits [N, classes] of the streams -> fused logits [N, classes].
+
+    MEAN: their mean. NOISY_OR: ``p = 1 - prod(1 - p_i)`` of the class probabilities, as log p
+    (softmax then normalises it): a sure stream is not spoilt by an unsure one.
+    (BHaRNet's extension of 2026, reliability-aware fusion)
+    """
+    match how:
+        case Fusion.MEAN:
+            return torch.stack(logits).mean(0)
+        case Fusion.NOISY_OR:
+            none = torch.stack([1 - part.float().softmax(1) for part in logits]).prod(0)
+            return torch.log((1 - none).clamp_min(1e-9))
+        case _:
+            assert_never(how)
 
 
 class ActionModel(nn.Module, ABC):
@@ -47,40 +81,93 @@ class ActionModel(nn.Module, ABC):
 
 
 class BHaRNetExpertOnly(ActionModel):
-    """BHaRNet-E, expert-only: a body and a hand expert, fused by the mean of their logits.
+    """BHaRNet-E, expert-only: a body and a hand expert, fused at their logits. The edge model.
 
-    Each expert is a DeGCN single stream; the hand expert sees left and right hand as two persons.
-    (BHaRNet, expertized branches without the interactive ones: the edge model)
+    Each expert is a backbone; the hand expert sees left and right hand as two persons.
     """
 
-    def __init__(self, features: FeatureConfig, classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN) -> None:
         super().__init__()
-        channels = features.channels
-        self.body = DeGCN(MEDIAPIPE_BODY25, channels, 1, classes, dropout)
-        self.hand = DeGCN(MEDIAPIPE_HAND21, channels, 2, classes, dropout)
+        self.body, self.hand, self.fusion = body, hand, fusion
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(fused, body, hand) logits, each [N, classes]."""
-        body_logits, hand_logits = self.body(body), self.hand(hands)
-        return (body_logits + hand_logits) * 0.5, body_logits, hand_logits
+        experts = [self.body(body), self.hand(hands)]
+        return (fuse(experts, self.fusion), *experts)
 
     def _fold(self) -> None:
         self.body.fold()
         self.hand.fold()
 
 
-class HolisticPRGCN(ActionModel):
+class BHaRNetE(BHaRNetExpertOnly):
+    """BHaRNet-E with all four branches: two experts and two that look at the other stream.
+
+    Trained with individual losses on the interactive branches only; the experts learn from what
+    they add to the sum (complementary loss). :meth:`expert_only` is what runs on a device.
+    """
+
+    def __init__(
+        self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN, dropout: float = 0.0
+    ) -> None:
+        super().__init__(body, hand, fusion)
+        classes = body.head.out_features
+        self.body_interaction = InteractiveBranch(classes, dropout)
+        self.hand_interaction = InteractiveBranch(classes, dropout)
+
+    def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
+        """(fused, body interactive, hand interactive) logits, each [N, classes].
+
+        The four logits are summed; NOISY_OR takes the four as independent witnesses.
+        """
+        b, h = self.body.features(body), self.hand.features(hands)
+        experts = [self.body.classify(b), self.hand.classify(h)]
+        interactive = [self.body_interaction(b, h), self.hand_interaction(h, b)]
+        both = experts + interactive
+        fused = torch.stack(both).sum(0) if self.fusion is Fusion.MEAN else fuse(both, self.fusion)
+        return (fused, *interactive)
+
+    def expert_only(self) -> BHaRNetExpertOnly:
+        """The two experts alone; they share their weights with this model."""
+        return BHaRNetExpertOnly(self.body, self.hand, self.fusion)
+
+
+class BHaRNetP(BHaRNetExpertOnly):
+    """BHaRNet-P: each stream classifies what pooled attention to the other one has gathered."""
+
+    def __init__(self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN) -> None:
+        super().__init__(body, hand, fusion)
+        self.body_attention, self.hand_attention = PooledAttention(), PooledAttention()
+
+    def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
+        """(fused, body, hand) logits, each [N, classes]."""
+        b, h = self.body.features(body), self.hand.features(hands)
+        seen = (self.body, self.body_attention(b, h)), (self.hand, self.hand_attention(h, b))
+        parts = [stream.head(stream.dropout(pooled)) for stream, pooled in seen]
+        return (fuse(parts, self.fusion), *parts)
+
+
+class SingleStream(ActionModel):
+    """One backbone on the body; what the hands do is not looked at."""
+
+    def __init__(self, body: Backbone) -> None:
+        super().__init__()
+        self.body = body
+
+    def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
+        """(logits [N, classes],)."""
+        return (self.body(body),)
+
+    def _fold(self) -> None:
+        self.body.fold()
+
+
+class JoinedPRGCN(ActionModel):
     """PR-GCN on one graph of 67 joints: the body with a hand hanging from each wrist."""
 
-    def __init__(self, features: FeatureConfig, classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, net: PRGCN) -> None:
         super().__init__()
-        self.net = PRGCN(
-            MEDIAPIPE_HOLISTIC67,
-            features.channels,
-            classes,
-            refined=3 * len(features.modalities),
-            dropout=dropout,
-        )
+        self.net = net
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(logits [N, classes],): one stream, so no part has a loss of its own."""

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bhar_training.models.backbone import Backbone
 from bhar_training.models.deployed import (
     SLOPE,
     DeployedRefinedGraphConv,
@@ -27,8 +28,14 @@ from bhar_training.models.deployed import (
     FoldedTemporalConv,
     aggregate,
 )
-from bhar_training.models.fold import Affine, bn_scale_shift, fold_conv_bn, pointwise
-from bharsdk.skeleton import Skeleton
+from bhar_training.models.fold import (
+    Affine,
+    Shift,
+    bn_scale_shift,
+    fold_aggregated_bn,
+    fold_conv_bn,
+    pointwise,
+)
 
 __all__ = ["DeGCN", "DeformableTemporalConv"]
 
@@ -109,9 +116,12 @@ class DeformableTemporalConv(nn.Module):
         last = math.floor(float(self.offsets.detach().max())) + 1
         first, last = min(first, 0), max(last, 0)
         taps = torch.arange(first, last + 1, device=self.offsets.device, dtype=self.offsets.dtype)
-        # The weight of frame k in a sample at time o is the hat function max(0, 1 - |k - o|).
-        hat = F.relu(1.0 - (taps[None] - self.offsets[:, None]).abs())
-        return (self.weight @ hat)[..., None], -first, last
+        # A sample at time o is 1 - part of frame floor(o) and part of the next one. Written so, and
+        # not as a hat function, an offset on a whole frame still has the gradient of its right.
+        before = self.offsets.detach().floor()[:, None]
+        part = self.offsets[:, None] - before
+        mix = (taps == before) * (1.0 - part) + (taps == before + 1) * part
+        return (self.weight @ mix)[..., None], -first, last
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -145,13 +155,7 @@ class StaticGraphConv(nn.Module):
 
     def deploy(self) -> nn.Module:
         """The same with BatchNorm folded in."""
-        # BatchNorm scales and shifts channels; aggregation mixes joints. They commute, except that
-        # the shift must not be aggregated.
-        scale, shift = bn_scale_shift(self.bn)
-        factor = scale.repeat(len(self.adjacency))
-        weight, bias = self.conv.weight.detach(), self.conv.bias
-        assert bias is not None
-        conv = pointwise(weight * factor.view(-1, 1, 1, 1), bias.detach() * factor)
+        conv, shift = fold_aggregated_bn(self.conv, self.bn, len(self.adjacency))
         return DeployedStaticGraphConv(conv, _transposed(self.adjacency), shift)
 
 
@@ -215,7 +219,7 @@ class RefinedGraphConv(nn.Module):
             [layer.deploy(scale) for layer in self.value],  # type: ignore[operator]
             [layer.deploy(self.alpha.detach()) for layer in self.refine],  # type: ignore[operator]
             _transposed(self.adjacency),
-            shift,
+            Shift(shift),
         )
 
 
@@ -283,73 +287,28 @@ class Block(nn.Module):
         return F.leaky_relu(y, SLOPE)
 
 
-class DeGCN(nn.Module):
-    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
+class DeGCN(Backbone):
+    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes]."""
 
-    Every joint, channel and person has its own input normalisation (``data_bn``). ``dropout`` acts
-    on the pooled features.
-    """
-
-    def __init__(
-        self,
-        skeleton: Skeleton,
-        channels: int,
-        persons: int,
-        classes: int,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        partitions = torch.from_numpy(skeleton.partitions())
-        self.layout = (persons, skeleton.joint_count, channels)
-        self.input_norm: nn.Module = nn.BatchNorm1d(math.prod(self.layout))
+    def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
+        """Ten blocks; the first has static adjacencies and no second residual."""
         widths = (channels, *CHANNELS)
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(widths[i], widths[i + 1], STRIDES[i], partitions, first=i == 0)
             for i in range(len(CHANNELS))
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(CHANNELS[-1], classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
+        for module in blocks.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(
                     module.weight, a=SLOPE, mode="fan_out", nonlinearity="leaky_relu"
                 )
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # Small, so that training starts from even chances whatever the number of classes.
-        nn.init.normal_(self.head.weight, 0.0, 0.01)
-        nn.init.zeros_(self.head.bias)
+        return blocks
 
-    def features(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V, M] -> [N, 256, T', M, V], the backbone's output."""
-        n, c, t, v, m = x.shape
-        if isinstance(self.input_norm, nn.BatchNorm1d):
-            flat = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
-            x = flat.view(n, m, v, c, t).permute(0, 1, 3, 4, 2).reshape(n * m, c, t, v)
-        else:
-            x = self.input_norm(x).permute(0, 4, 1, 2, 3).reshape(n * m, c, t, v)
-        for block in self.blocks:
-            x = block(x)
-        return x.view(n, m, *x.shape[1:]).permute(0, 2, 3, 1, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V, M] -> logits [N, classes]: mean over T, V and M, then one layer."""
-        pooled = self.features(x).mean((2, 3, 4))
-        logits: Tensor = self.head(self.dropout(pooled))
-        return logits
-
-    def fold(self) -> None:
-        """Turn this module, in place, into its deployed form."""
-        assert isinstance(self.input_norm, nn.BatchNorm1d)
-        scale, shift = bn_scale_shift(self.input_norm)
-        # [M, V, C] -> [1, C, 1, V, M], the order of the input.
-        constants = [c.view(self.layout).permute(2, 1, 0)[None, :, None] for c in (scale, shift)]
-        self.input_norm = Affine(*constants)
-        for block in self.blocks:
-            for name in ("graph", "temporal", "residual_graph", "residual"):
-                part = getattr(block, name)
-                if part is not None and not isinstance(part, nn.Identity):
-                    setattr(block, name, part.deploy())
+    def fold_block(self, block: nn.Module) -> None:
+        """Deploy the parts of ``block``."""
+        for name in ("graph", "temporal", "residual_graph", "residual"):
+            part = getattr(block, name)
+            if part is not None and not isinstance(part, nn.Identity):
+                setattr(block, name, part.deploy())

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bhar_training.models.fold import Affine
+from bhar_training.models.fold import Affine, Shift
 
 __all__ = [
     "SLOPE",
@@ -49,27 +49,25 @@ class FoldedTemporalConv(nn.Module):
 
 
 class DeployedStaticGraphConv(nn.Module):
-    """Block 1: 1x1 convolution, three constant adjacencies [K, from, to], shift [C']."""
+    """Block 1: 1x1 convolution, three constant adjacencies [K, from, to], shift."""
 
     adjacency: Tensor
-    shift: Tensor
 
-    def __init__(self, conv: nn.Conv2d, adjacency: Tensor, shift: Tensor) -> None:
+    def __init__(self, conv: nn.Conv2d, adjacency: Tensor, shift: Shift) -> None:
         super().__init__()
-        self.conv = conv
+        self.conv, self.shift = conv, shift
         self.register_buffer("adjacency", adjacency)
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
-        return aggregate(self.conv(x), self.adjacency) + self.shift
+        out: Tensor = self.shift(aggregate(self.conv(x), self.adjacency))
+        return out
 
 
 class DeployedRefinedGraphConv(nn.Module):
-    """CTR-GC with BatchNorm and alpha folded in; adjacency [K, from, to], shift [C']."""
+    """CTR-GC with BatchNorm and alpha folded in; adjacency [K, from, to]."""
 
     adjacency: Tensor
-    shift: Tensor
 
     def __init__(
         self,
@@ -78,14 +76,14 @@ class DeployedRefinedGraphConv(nn.Module):
         value: list[nn.Conv2d],
         refine: list[nn.Conv2d],
         adjacency: Tensor,
-        shift: Tensor,
+        shift: Shift,
     ) -> None:
         super().__init__()
         self.query, self.key = nn.ModuleList(query), nn.ModuleList(key)
         self.value, self.refine = nn.ModuleList(value), nn.ModuleList(refine)
         # Transposed, so that MatMul reads the neighbours along its inner axis.
         self.register_buffer("adjacency", adjacency)
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
+        self.shift = shift
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
@@ -98,8 +96,8 @@ class DeployedRefinedGraphConv(nn.Module):
             topology = self.refine[k](difference) + self.adjacency[k]
             part = value(x) @ topology
             out = part if out is None else out + part
-        assert out is not None
-        return out + self.shift
+        shifted: Tensor = self.shift(out)
+        return shifted
 
 
 class DeployedTemporalConv(nn.Module):

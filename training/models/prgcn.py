@@ -12,7 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bhar_training.models.deployed import aggregate
-from bhar_training.models.fold import Affine, bn_scale_shift, fold_conv_bn, pointwise
+from bhar_training.models.fold import (
+    Affine,
+    bn_scale_shift,
+    fold_aggregated_bn,
+    fold_conv_bn,
+    pointwise,
+)
 from bharsdk.skeleton import Skeleton
 
 __all__ = ["PRGCN"]
@@ -65,29 +71,15 @@ class GraphConv(nn.Module):
 
     def fold(self) -> None:
         """Fold the BatchNorms: the scale into the convolution, the shift into an add."""
-        assert isinstance(self.bn, nn.BatchNorm2d) and self.conv.bias is not None
-        scale, shift = bn_scale_shift(self.bn)
-        factor = scale.repeat(len(self.adjacency))
-        self.conv.weight.data = self.conv.weight.detach() * factor.view(-1, 1, 1, 1)
-        self.conv.bias.data = self.conv.bias.detach() * factor
+        assert isinstance(self.bn, nn.BatchNorm2d)
+        self.conv, after = fold_aggregated_bn(self.conv, self.bn, len(self.adjacency))
+        self.bn = after
         if isinstance(self.residual, nn.Sequential):
             conv, bn = self.residual
             assert isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
+            # Both shifts are one.
             weight, bias = fold_conv_bn(conv.weight, conv.bias, bn)
-            self.residual, self.bn = pointwise(weight, bias + shift), nn.Identity()
-        else:
-            self.bn = _Shift(shift)
-
-
-class _Shift(nn.Module):
-    shift: Tensor
-
-    def __init__(self, shift: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("shift", shift.view(1, -1, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.shift
+            self.residual, self.bn = pointwise(weight, bias + after.shift.flatten()), nn.Identity()
 
 
 class PoseRefinement(nn.Module):

@@ -5,8 +5,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from bhar_training.models import ActionModel, ModelConfig, ModelName, build_model
-from bhar_training.models.bharnet import BHaRNetExpertOnly
+from bhar_training.models import (
+    ActionModel,
+    BackboneName,
+    ModelConfig,
+    ModelName,
+    build_model,
+)
+from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, Fusion, fuse
 from bhar_training.models.degcn import DeformableTemporalConv
 from bharsdk.features import FeatureConfig, Modality, extract
 from bharsdk.landmarks import LandmarkSequence
@@ -15,6 +21,9 @@ CONFIG = FeatureConfig(frames=9)
 CLASSES = 5
 Inputs = tuple[torch.Tensor, torch.Tensor]
 each_model = pytest.mark.parametrize("name", list(ModelName), ids=lambda name: name.value)
+each_model_with_hands = pytest.mark.parametrize(
+    "name", [name for name in ModelName if name is not ModelName.BODY_EXPERT], ids=lambda n: n.value
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def test_any_window_length_and_a_batch_of_one(name: ModelName, frames: int) -> N
     torch.testing.assert_close(model.deploy()(body, hands), logits, rtol=1e-4, atol=1e-4)
 
 
-@each_model
+@each_model_with_hands
 @torch.no_grad()
 def test_a_missing_hand_is_not_a_hand_at_rest(name: ModelName, real_inputs: Inputs) -> None:
     """Zeros without presence and zeros with presence give different logits."""
@@ -106,7 +115,7 @@ def test_a_missing_hand_is_not_a_hand_at_rest(name: ModelName, real_inputs: Inpu
     assert float((model(body, missing) - model(body, resting)).abs().max()) > 1e-4
 
 
-@each_model
+@each_model_with_hands
 @torch.no_grad()
 def test_left_and_right_hand_are_told_apart(name: ModelName, real_inputs: Inputs) -> None:
     """Swapping the hands of a clip changes its logits."""
@@ -118,7 +127,7 @@ def test_left_and_right_hand_are_told_apart(name: ModelName, real_inputs: Inputs
 @torch.no_grad()
 def test_bharnet_e_fuses_by_the_mean_of_its_experts(real_inputs: Inputs) -> None:
     """(fused, body, hand), and forward gives the fused ones."""
-    model = BHaRNetExpertOnly(CONFIG, CLASSES).eval()
+    model = build_model(ModelConfig(ModelName.BHARNET_E), CONFIG, CLASSES).eval()
     fused, body, hand = model.streams(*real_inputs)
     torch.testing.assert_close(fused, (body + hand) / 2)
     torch.testing.assert_close(model(*real_inputs), fused)
@@ -133,3 +142,67 @@ def test_each_expert_sees_its_own_part_only(real_inputs: Inputs) -> None:
     _, same, changed = model.streams(body, hands * 0.5)
     torch.testing.assert_close(same, body_logits, rtol=0, atol=0)
     assert (changed - hand_logits).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_a_body_expert_does_not_look_at_the_hands(real_inputs: Inputs) -> None:
+    """It is one backbone on the body."""
+    model = build_model(ModelConfig(ModelName.BODY_EXPERT), CONFIG, CLASSES).eval()
+    body, hands = real_inputs
+    torch.testing.assert_close(model(body, hands), model(body, hands * 0), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_bharnet_e_sums_four_branches_and_its_experts_run_alone(real_inputs: Inputs) -> None:
+    """The sum is experts and interactive branches; the edge model is made of the same experts."""
+    model = _trained(ModelName.BHARNET_E_FULL, real_inputs)
+    assert isinstance(model, BHaRNetE)
+    fused, *interactive = model.streams(*real_inputs)
+    edge = model.expert_only()
+    assert isinstance(edge, BHaRNetExpertOnly)
+    mean, *experts = edge.streams(*real_inputs)
+    torch.testing.assert_close(fused, sum(interactive) + sum(experts))
+    torch.testing.assert_close(mean, sum(experts) / 2)
+    assert len(interactive) == len(experts) == 2
+
+
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E_FULL, ModelName.BHARNET_P])
+@torch.no_grad()
+def test_interactive_streams_see_the_other_stream(name: ModelName, real_inputs: Inputs) -> None:
+    """Other hands change what the body's branch says."""
+    model = _trained(name, real_inputs)
+    body, hands = real_inputs
+    _, before, _ = model.streams(body, hands)
+    _, after, _ = model.streams(body, hands * 0.5)
+    assert (before - after).abs().max() > 1e-5
+
+
+@torch.no_grad()
+def test_noisy_or_is_the_papers_formula() -> None:
+    """p = 1 - (1 - p_B)(1 - p_H), normalised by softmax; a sure stream outweighs an unsure one."""
+    torch.manual_seed(0)
+    parts = [torch.randn(6, CLASSES, dtype=torch.float64) * 3 for _ in range(2)]
+    p, q = (part.softmax(1) for part in parts)
+    expected = 1 - (1 - p) * (1 - q)
+    expected = expected / expected.sum(1, keepdim=True)
+    found = fuse([part.float() for part in parts], Fusion.NOISY_OR).softmax(1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+    sure, unsure = torch.tensor([[6.0, 0, 0]]), torch.tensor([[0.0, 4.0, 4.0]])
+    assert fuse([sure, unsure], Fusion.NOISY_OR).argmax() == 0
+
+
+@pytest.mark.parametrize("backbone", list(BackboneName), ids=lambda name: name.value)
+@pytest.mark.parametrize("fusion", list(Fusion), ids=lambda name: name.value)
+@torch.no_grad()
+def test_every_backbone_and_fusion_deploys(
+    backbone: BackboneName, fusion: Fusion, real_inputs: Inputs
+) -> None:
+    """The folded copy gives the same logits."""
+    torch.manual_seed(0)
+    config = ModelConfig(ModelName.BHARNET_E, backbone=backbone, fusion=fusion)
+    model = build_model(config, CONFIG, CLASSES).train()
+    for _ in range(3):
+        model(*real_inputs)
+    model.eval()
+    expected = model(*real_inputs)
+    torch.testing.assert_close(model.deploy()(*real_inputs), expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import torch
+
+from bhar_training.models.attention import (
+    FastCrossAttention,
+    InteractiveBranch,
+    PooledAttention,
+    orthogonal_directions,
+)
+
+
+def _softmax_attention(
+    layer: FastCrossAttention, tokens: torch.Tensor, context: torch.Tensor
+) -> torch.Tensor:
+    """What FAVOR+ approximates: every query against every key."""
+    context = layer.context_norm(context)
+    query = layer._heads(layer.query(layer.query_norm(tokens)))
+    key, value = layer._heads(layer.key(context)), layer._heads(layer.value(context))
+    weights = (query @ key.transpose(-1, -2) / 8).softmax(-1)
+    out: torch.Tensor = layer.out((weights @ value).transpose(1, 2).flatten(2))
+    return out
+
+
+@torch.no_grad()
+def test_favor_approximates_softmax_attention() -> None:
+    """Nearer with more random directions; with many, within a few per cent."""
+    torch.manual_seed(0)
+    layer = FastCrossAttention()
+    # The variance grows with exp(|q + k|^2): as large as a trained layer has it.
+    layer.query.weight.mul_(0.7)
+    layer.key.weight.mul_(0.7)
+    tokens, context = torch.randn(2, 40, 256), torch.randn(2, 30, 256)
+    expected = _softmax_attention(layer, tokens, context)
+    uniform = layer.out(
+        layer._heads(layer.value(layer.context_norm(context)))
+        .mean(2, keepdim=True)
+        .expand(-1, -1, 40, -1)
+        .transpose(1, 2)
+        .flatten(2)
+    )
+    errors = []
+    for count in (16, 266, 8192):
+        layer.directions = orthogonal_directions(count, 64, torch.Generator().manual_seed(1))
+        errors.append(float((layer(tokens, context) - expected).norm()))
+    assert errors[2] < errors[1] < errors[0]
+    assert errors[2] < 0.05 * float(expected.norm())
+    # Far nearer than the mean of the values would be: it does attend.
+    assert errors[2] < float((uniform - expected).norm()) / 3
+
+
+@torch.no_grad()
+def test_directions_of_a_block_are_orthogonal() -> None:
+    """64 at a time; drawn from a fixed seed, so two layers have the same."""
+    found = orthogonal_directions(100, 64, torch.Generator().manual_seed(3))
+    assert found.shape == (100, 64)
+    block = torch.nn.functional.normalize(found[:64], dim=1)
+    torch.testing.assert_close(block @ block.T, torch.eye(64), rtol=0, atol=1e-5)
+    torch.testing.assert_close(FastCrossAttention().directions, FastCrossAttention().directions)
+
+
+@torch.no_grad()
+def test_large_tokens_stay_finite() -> None:
+    """The exponent is taken relative to its largest."""
+    layer = FastCrossAttention()
+    layer.query.weight.mul_(100)
+    layer.key.weight.mul_(100)
+    assert layer(torch.randn(1, 5, 256), torch.randn(1, 7, 256)).isfinite().all()
+
+
+def test_attention_gradients_are_right() -> None:
+    """Against finite differences, through the stabilised exponent."""
+    torch.manual_seed(0)
+    layer = FastCrossAttention().double()
+    tokens = torch.randn(1, 2, 256, dtype=torch.float64)
+    context = torch.randn(1, 3, 256, dtype=torch.float64)
+    found = torch.autograd.grad(layer(tokens, context).sum(), list(layer.parameters()))
+    direction = [torch.randn_like(p) for p in layer.parameters()]
+    step = 1e-6
+    sums = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for p, d in zip(layer.parameters(), direction, strict=True):
+                p.add_(sign * step * d)
+            sums.append(float(layer(tokens, context).sum()))
+            for p, d in zip(layer.parameters(), direction, strict=True):
+                p.sub_(sign * step * d)
+    along = sum(float((g * d).sum()) for g, d in zip(found, direction, strict=True))
+    assert abs((sums[0] - sums[1]) / (2 * step) - along) < 1e-4 * max(1.0, abs(along))
+
+
+@torch.no_grad()
+def test_instances_attend_to_their_number_or_to_all() -> None:
+    """Two persons and their two hands stay apart; one body sees both hands."""
+    torch.manual_seed(0)
+    branch = InteractiveBranch(4).eval()
+    two, other = torch.randn(1, 256, 3, 2, 5), torch.randn(1, 256, 3, 2, 6)
+    swapped = branch(two.flip(3), other.flip(3))
+    torch.testing.assert_close(branch(two, other), swapped, rtol=1e-4, atol=1e-5)
+    assert (branch(two, other.flip(3)) - swapped).abs().max() > 1e-5
+    one = two[:, :, :, :1]
+    torch.testing.assert_close(branch(one, other), branch(one, other.flip(3)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_pooled_attention_takes_any_lengths() -> None:
+    """Streams may differ in frames, joints and instances."""
+    found = PooledAttention()(torch.randn(2, 256, 3, 1, 5), torch.randn(2, 256, 4, 2, 7))
+    assert found.shape == (2, 256)
+    assert found.isfinite().all()

@@ -1,0 +1,77 @@
+"""What all graph-network backbones share: input normalisation, blocks, pooled head, folding."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from bhar_training.models.fold import Affine, bn_scale_shift
+from bharsdk.skeleton import Skeleton
+
+__all__ = ["WIDTH", "Backbone"]
+
+WIDTH = 256
+"""Channels of the features of every backbone."""
+
+
+class Backbone(nn.Module, ABC):
+    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
+
+    Every joint, channel and person has its own input normalisation (``data_bn``). ``dropout`` acts
+    on the pooled features. A subclass gives ``blocks`` (:meth:`make_blocks`) and how to fold one.
+    """
+
+    def __init__(
+        self, skeleton: Skeleton, channels: int, persons: int, classes: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.layout = (persons, skeleton.joint_count, channels)
+        self.input_norm: nn.Module = nn.BatchNorm1d(math.prod(self.layout))
+        self.blocks = self.make_blocks(channels, torch.from_numpy(skeleton.partitions()))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(WIDTH, classes)
+        # Small, so that training starts from even chances whatever the number of classes.
+        nn.init.normal_(self.head.weight, 0.0, 0.01)
+        nn.init.zeros_(self.head.bias)
+
+    @abstractmethod
+    def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
+        """Blocks from [N, channels, T, V] to [N, 256, ceil(T / 4), V]; partitions: [3, V, V]."""
+
+    @abstractmethod
+    def fold_block(self, block: nn.Module) -> None:
+        """Turn one block, in place, into its deployed form."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V, M] -> [N, 256, T', M, V], the backbone's output."""
+        n, c, t, v, m = x.shape
+        if isinstance(self.input_norm, nn.BatchNorm1d):
+            flat = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
+            x = flat.view(n, m, v, c, t).permute(0, 1, 3, 4, 2).reshape(n * m, c, t, v)
+        else:
+            x = self.input_norm(x).permute(0, 4, 1, 2, 3).reshape(n * m, c, t, v)
+        for block in self.blocks:
+            x = block(x)
+        return x.view(n, m, *x.shape[1:]).permute(0, 2, 3, 1, 4)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """features: [N, 256, T', M, V] -> logits [N, classes]: mean over T, M and V, one layer."""
+        logits: Tensor = self.head(self.dropout(features.mean((2, 3, 4))))
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V, M] -> logits [N, classes]."""
+        return self.classify(self.features(x))
+
+    def fold(self) -> None:
+        """Turn this module, in place, into its deployed form."""
+        assert isinstance(self.input_norm, nn.BatchNorm1d)
+        scale, shift = bn_scale_shift(self.input_norm)
+        # [M, V, C] -> [1, C, 1, V, M], the order of the input.
+        constants = [c.view(self.layout).permute(2, 1, 0)[None, :, None] for c in (scale, shift)]
+        self.input_norm = Affine(*constants)
+        for block in self.blocks:
+            self.fold_block(block)
