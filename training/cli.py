@@ -83,6 +83,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--seed", type=int, help="default 0")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="default: all cores")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        metavar="RUN",
+        help="also learn what this trained run thinks of each clip; again for an ensemble",
+    )
 
 
 def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -140,6 +146,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     import torch
 
     from bhar_training.config import TrainConfig
+    from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
     from bhar_training.trainer import fit
 
@@ -149,6 +156,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in names}
     config = TrainConfig(
         ModelConfig(ModelName(arguments.model)),
+        distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -32,6 +32,7 @@ from bhar_training.checkpoint import (
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import features_of, split_blocks, training_batches
 from bhar_training.data.clips import ClipSet
+from bhar_training.distill import Teachers, distillation_loss
 from bhar_training.evaluate import class_indices, logits_of
 from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
@@ -77,11 +78,14 @@ def fit(
     if (out / STATE).exists():
         meta = _restore(out / STATE, model, optimiser, meta)
     rows = rows[: meta.epoch]
+    teachers = None
+    if config.distill.teachers:
+        teachers = Teachers.load(config.distill.teachers, meta.labels, config.features)
     held_out = features_of(validation, config.features) if len(validation) else None
     truth = torch.from_numpy(class_indices(validation, meta.labels))
     for epoch in range(meta.epoch, config.epochs):
         start = time.perf_counter()
-        loss, accuracy = _train_epoch(model, optimiser, train, meta, config, epoch)
+        loss, accuracy = _train_epoch(model, optimiser, teachers, train, meta, config, epoch)
         scored = math.nan
         if held_out is not None:
             scored = float((logits_of(model, *held_out).argmax(1) == truth).float().mean())
@@ -114,6 +118,7 @@ def _description(clips: ClipSet, config: TrainConfig, trained_on: str) -> Checkp
 def _train_epoch(
     model: ActionModel,
     optimiser: AdamW,
+    teachers: Teachers | None,
     clips: ClipSet,
     meta: CheckpointMeta,
     config: TrainConfig,
@@ -141,6 +146,11 @@ def _train_epoch(
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
             streams = model.streams(body, hands)
         loss = complementary_loss(streams, target, config.loss_weights, config.label_smoothing)
+        if teachers is not None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                told = teachers(body, hands)
+            distilled = distillation_loss(streams[0], told, config.distill.temperature)
+            loss = torch.lerp(loss, distilled, config.distill.weight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
