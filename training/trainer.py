@@ -43,6 +43,8 @@ from bharsdk.errors import BundleError, InputError, UsageError
 __all__ = ["EpochRow", "fit"]
 
 STATE = Path("resume/state.safetensors")
+MIN_CLIPS = 2
+"""BatchNorm needs two to compare. Fewer clips than a batch make one smaller batch."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,11 @@ def fit(
     """Train on ``clips`` and leave the result in ``out``; returns the last epoch's description.
 
     Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one;
-    InputError on fewer clips than a batch; BundleError when the run to resume is damaged.
+    InputError on fewer than two clips; BundleError when the run to resume is damaged.
     """
-    if len(clips) < config.batch_size:
-        raise InputError(
-            f"training: got {len(clips)} clips, expected at least one batch ({config.batch_size})"
-        )
     train, validation = split_blocks(clips, config.validation, config.seed)
+    if len(train) < MIN_CLIPS:
+        raise InputError(f"training: got {len(train)} clips, expected at least {MIN_CLIPS}")
     torch.manual_seed(config.seed)
     model = build_model(config.model, config.features, len(clips.classes))
     optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)

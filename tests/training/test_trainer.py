@@ -170,11 +170,17 @@ def test_a_damaged_run_is_refused(
     assert "\n" not in str(error.value)
 
 
-def test_fewer_clips_than_a_batch_are_refused(clips: ClipSet, tmp_path: Path) -> None:
+def test_a_single_clip_is_refused(clips: ClipSet, tmp_path: Path) -> None:
     """Before anything is written."""
-    with pytest.raises(InputError, match="got 3 clips, expected at least one batch"):
-        _fit(clips.take([0, 1, 2]), tmp_path / "run")
+    with pytest.raises(InputError, match="got 1 clips, expected at least 2"):
+        _fit(clips.take([0]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_fewer_clips_than_a_batch_make_one_smaller_batch(clips: ClipSet, tmp_path: Path) -> None:
+    """So that three clips of a new gesture are enough to try the commands."""
+    meta = _fit(clips.take([0, 8, 16]), tmp_path, validation=0.0)
+    assert (meta.clips, meta.epoch) == (3, 2)
 
 
 def test_without_validation_its_figure_is_left_out(clips: ClipSet, tmp_path: Path) -> None:
