@@ -5,9 +5,9 @@ distance to the camera and image aspect do not matter, and written as body and h
 
     LandmarkSequence -> resample -> body: shoulders as unit, hands: wrist as origin -> joint | bone
 
-Channels are x, y, z per modality (joint, bone) and, last, presence: the landmarker's visibility for
-body joints, 1 or 0 for hands. What was not detected is 0 in every channel *and* 0 in presence, so
-that a missing hand never looks like a hand at rest.
+Channels are x, y, z per modality (joint, bone, their motion from frame to frame) and, last,
+presence: the landmarker's visibility for body joints, 1 or 0 for hands. What was not detected is 0
+in every channel *and* 0 in presence, so that a missing hand never looks like a hand at rest.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Modality(enum.Enum):
 
     JOINT = "joint"
     BONE = "bone"
+    JOINT_MOTION = "joint-motion"
+    BONE_MOTION = "bone-motion"
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,16 @@ def extract(
     for side in range(2):
         hand, seen = _resample(times, sequence.hands[:, side], wanted, max_gap_ms)
         hand_points.append(_normalise_hand(hand * metric, seen))
-        hand_seen.append(np.repeat(seen[:, None], HAND.joint_count, axis=1))
+        hand_seen.append(seen)
     return Features(
-        body=_channels(body_points[None], visibility[None], BODY_BONES, config),
-        hands=_channels(np.stack(hand_points), np.stack(hand_seen), HAND_BONES, config),
+        body=_channels(body_points[None], body_seen[None], visibility[None], BODY_BONES, config),
+        hands=_channels(
+            np.stack(hand_points),
+            np.stack(hand_seen),
+            np.stack(hand_seen)[..., None].repeat(HAND.joint_count, axis=2),
+            HAND_BONES,
+            config,
+        ),
     )
 
 
@@ -182,9 +190,13 @@ def _normalise_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
 
 
 def _channels(
-    points: FloatArray, presence: npt.NDArray[np.generic], bones: FloatArray, config: FeatureConfig
+    points: FloatArray,
+    seen: BoolArray,
+    presence: npt.NDArray[np.generic],
+    bones: FloatArray,
+    config: FeatureConfig,
 ) -> FloatArray:
-    """points [M, T, V, 3], presence [M, T, V] -> contiguous float32 [C, T, V, M]."""
+    """Points [M, T, V, 3], seen [M, T], presence [M, T, V] -> contiguous float32 [C, T, V, M]."""
     joint = np.ascontiguousarray(points.transpose(0, 3, 1, 2), np.float32)
     parts: list[FloatArray] = []
     for modality in config.modalities:
@@ -193,11 +205,26 @@ def _channels(
                 parts.append(joint)
             case Modality.BONE:
                 parts.append(graph_aggregate(joint[:, None], bones))
+            case Modality.JOINT_MOTION:
+                parts.append(_motion(joint, seen))
+            case Modality.BONE_MOTION:
+                parts.append(_motion(graph_aggregate(joint[:, None], bones), seen))
             case _:
                 assert_never(modality)
     if config.presence:
         parts.append(presence[:, None].astype(np.float32))
     return np.ascontiguousarray(np.concatenate(parts, axis=1).transpose(1, 2, 3, 0))
+
+
+def _motion(values: FloatArray, seen: BoolArray) -> FloatArray:
+    """Change since the frame before: values [M, 3, T, V] -> the same shape, the first frame 0.
+
+    Where either frame is missing it is 0, not a leap from or to the origin.
+    """
+    motion = np.zeros_like(values)
+    both = (seen[:, 1:] & seen[:, :-1])[:, None, :, None]
+    motion[:, :, 1:] = np.where(both, values[:, :, 1:] - values[:, :, :-1], np.float32(0))
+    return motion
 
 
 def model_skeletons() -> tuple[Skeleton, Skeleton]:

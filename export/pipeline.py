@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -44,7 +43,7 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     something else, AccuracyGateError when INT8 loses more than ``spec.max_drop_points``.
     """
     progress("load")
-    checkpoint = load_checkpoint(_checkpoint_folder(spec))
+    checkpoint = load_checkpoint(spec.checkpoint)
     calibration, evaluation = _load_data(spec, checkpoint.meta)
     progress("graph")
     graph = to_onnx(deploy(checkpoint.model), checkpoint.meta.features)
@@ -55,12 +54,6 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     check_gates(spec, proof)
     progress("bundle")
     return _write(spec, checkpoint, artefacts, proof, evaluation)
-
-
-def _checkpoint_folder(spec: ExportSpec) -> Path:
-    """A run keeps its checkpoint in a folder of that name; both may be given."""
-    nested = spec.checkpoint / "checkpoint"
-    return nested if nested.is_dir() else spec.checkpoint
 
 
 def _load_data(

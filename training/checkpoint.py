@@ -70,11 +70,13 @@ def save_checkpoint(folder: Path, model: ActionModel, meta: CheckpointMeta) -> N
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint folder.
+    """Read a checkpoint folder, or that of a run.
 
     Raises InputError when it is missing, IncompatibleError on another format version, BundleError
     when its content does not fit its description.
     """
+    nested = folder / "checkpoint"
+    folder = nested if nested.is_dir() else folder
     meta_path = folder / META_FILE
     if not meta_path.is_file():
         raise InputError(f"{folder}: no checkpoint here, expected {META_FILE} and {MODEL_FILE}")

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bharsdk.errors import BackendMissingError, BharError, InputError
+from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.data.clips import ClipSet
+    from bharsdk.features import Modality
 
 __all__ = ["main"]
 
@@ -81,6 +82,11 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--validation", type=float, help="part of the blocks, default 0.1")
     parser.add_argument("--background", help='label that means "no sign", default "-"')
     parser.add_argument("--seed", type=int, help="default 0")
+    parser.add_argument(
+        "--modalities",
+        metavar="NAME[,NAME]",
+        help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
+    )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument(
@@ -92,9 +98,23 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("eval", help="score a checkpoint", epilog=EXIT_CODES)
+    parser = commands.add_parser(
+        "eval",
+        help="score a checkpoint, or an ensemble",
+        description="Several checkpoints (of other modalities, say) are scored as an ensemble.",
+        epilog=EXIT_CODES,
+    )
     parser.set_defaults(run=_eval, when_interrupted="interrupted")
-    parser.add_argument("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
+    parser.add_argument(
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="checkpoint folder, or the run that has it",
+    )
+    parser.add_argument(
+        "--fusion", choices=("mean", "noisy-or"), default="mean", help="of an ensemble (mean)"
+    )
     _add_data(parser)
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
 
@@ -149,13 +169,18 @@ def _fit(arguments: argparse.Namespace) -> None:
     from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
     from bhar_training.trainer import fit
+    from bharsdk.features import FeatureConfig
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     names = ("epochs", "batch_size", "lr", "validation", "background", "seed")
     given = {name: getattr(arguments, name) for name in names}
+    features = FeatureConfig()
+    if arguments.modalities:
+        features = FeatureConfig(modalities=_modalities(arguments.modalities))
     config = TrainConfig(
         ModelConfig(ModelName(arguments.model)),
+        features,
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
         **{name: value for name, value in given.items() if value is not None},
@@ -167,18 +192,27 @@ def _fit(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
 
 
+def _modalities(text: str) -> tuple[Modality, ...]:
+    from bharsdk.features import Modality
+
+    known = [modality.value for modality in Modality]
+    unknown = [name for name in text.split(",") if name not in known]
+    if unknown:
+        raise UsageError(f"--modalities: got {unknown[0]!r}, expected some of {', '.join(known)}")
+    return tuple(Modality(name) for name in text.split(","))
+
+
 def _eval(arguments: argparse.Namespace) -> None:
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.evaluate import evaluate
+    from bhar_training.models import Fusion
     from bhar_training.plots import plot_confusion
 
     picture = arguments.confusion
     if picture is not None and not picture.parent.is_dir():
         raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
-    folder = arguments.checkpoint
-    nested = folder / "checkpoint"
-    checkpoint = load_checkpoint(nested if nested.is_dir() else folder)
-    found = evaluate(checkpoint, _load(arguments))
+    checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
+    found = evaluate(checkpoints, _load(arguments), Fusion(arguments.fusion))
     total = int(found.confusion.sum())
     print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
     print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")

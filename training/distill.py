@@ -56,8 +56,7 @@ class Teachers:
         """
         models = []
         for folder in map(Path, folders):
-            nested = folder / "checkpoint"
-            found = load_checkpoint(nested if nested.is_dir() else folder)
+            found = load_checkpoint(folder)
             for name, got, expected in (
                 ("labels", found.meta.labels, labels),
                 ("features", found.meta.features, features),

@@ -1,4 +1,4 @@
-"""A checkpoint against labelled clips."""
+"""A checkpoint, or an ensemble of them, against labelled clips."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bhar_training.checkpoint import Checkpoint
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import ClipSet
 from bhar_training.metrics import Report, report
-from bhar_training.models import ActionModel
+from bhar_training.models import ActionModel, Fusion
+from bhar_training.models.bharnet import fuse
 from bharsdk.errors import InputError
 
 __all__ = ["class_indices", "evaluate", "logits_of"]
@@ -38,12 +39,23 @@ def logits_of(
     return torch.cat([model(body[s : s + batch_size], hands[s : s + batch_size]) for s in bar])
 
 
-def evaluate(checkpoint: Checkpoint, clips: ClipSet) -> Report:
-    """Classify every clip. Raises InputError on no clips or unknown labels."""
+def evaluate(checkpoints: list[Checkpoint], clips: ClipSet, fusion: Fusion = Fusion.MEAN) -> Report:
+    """Classify every clip by the fused logits of the checkpoints, each on its own features.
+
+    Raises InputError on no clips, unknown labels, or checkpoints of different labels.
+    """
     if not len(clips):
         raise InputError("evaluate: got no clips, expected at least one")
-    meta = checkpoint.meta
+    meta = checkpoints[0].meta
+    for other in checkpoints[1:]:
+        if other.meta.labels != meta.labels:
+            raise InputError(
+                f"evaluate: got labels {list(other.meta.labels)}, expected those of the first"
+                f" checkpoint: {list(meta.labels)}"
+            )
     truth = class_indices(clips, meta.labels)
-    body, hands = features_of(clips, meta.features)
-    logits = logits_of(checkpoint.model, body, hands, progress=True)
-    return report(truth, logits.argmax(1).numpy(), meta.labels, meta.background)
+    found = [
+        logits_of(item.model, *features_of(clips, item.meta.features), progress=True)
+        for item in checkpoints
+    ]
+    return report(truth, fuse(found, fusion).argmax(1).numpy(), meta.labels, meta.background)

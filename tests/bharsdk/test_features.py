@@ -151,6 +151,19 @@ def test_a_hand_that_leaves_is_held_for_half_the_longest_gap() -> None:
     np.testing.assert_array_equal(present[last + 8 :], 0)
 
 
+def test_a_hand_that_comes_or_goes_does_not_leap() -> None:
+    """Motion is 0 where either frame is missing; elsewhere it is what it would be."""
+    config = FeatureConfig(modalities=(Modality.JOINT_MOTION, Modality.BONE_MOTION))
+    clip = _moving(fps=15)
+    found = extract(_without_hand(clip, slice(18, 25)), config)
+    whole = extract(clip, config)
+    present = found.hands[6, :, 0, 0] == 1
+    assert 0 < present.sum() < len(present)
+    both = present & np.concatenate([[False], present[:-1]])
+    assert not found.hands[:6, ~both, :, 0].any()
+    np.testing.assert_allclose(found.hands[:6, both, :, 0], whole.hands[:6, both, :, 0], atol=5e-3)
+
+
 def test_a_body_lost_for_long_is_marked_missing_too() -> None:
     """Nobody in the picture is no pose at the origin."""
     clip = _moving(fps=15)
@@ -221,6 +234,7 @@ def test_what_lies_before_the_window_does_not_matter() -> None:
         ((Modality.JOINT,), False),
         ((Modality.BONE,), True),
         ((Modality.BONE, Modality.JOINT), True),
+        ((Modality.BONE_MOTION, Modality.JOINT, Modality.JOINT_MOTION), True),
     ],
 )
 def test_channels_follow_the_configuration(
@@ -232,10 +246,14 @@ def test_channels_follow_the_configuration(
     assert found.body.shape == (config.channels, config.frames, 25, 1)
     assert found.hands.shape == (config.channels, config.frames, 21, 2)
     order = {Modality.JOINT: slice(0, 3), Modality.BONE: slice(3, 6)}
+    still = {Modality.JOINT_MOTION: Modality.JOINT, Modality.BONE_MOTION: Modality.BONE}
     for i, modality in enumerate(modalities):
         block = slice(3 * i, 3 * i + 3)
-        np.testing.assert_array_equal(found.body[block], REFERENCE.body[order[modality]])
-        np.testing.assert_array_equal(found.hands[block], REFERENCE.hands[order[modality]])
+        for part, reference in ((found.body, REFERENCE.body), (found.hands, REFERENCE.hands)):
+            expected = reference[order[still.get(modality, modality)]]
+            if modality in still:
+                expected = np.diff(expected, axis=1, prepend=expected[:, :1])
+            np.testing.assert_array_equal(part[block], expected)
     if presence:
         np.testing.assert_array_equal(found.body[-1], REFERENCE.body[-1])
     for array in (found.body, found.hands):

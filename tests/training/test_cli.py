@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,32 @@ def test_an_incomplete_command_ends_with_exit_code_2(
         main(command)
     assert error.value.code == 2
     assert "usage: bhar-train" in capsys.readouterr().err
+
+
+def test_an_ensemble_of_modalities_is_fused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run reads the features it was trained with; both ways of fusing."""
+    other = tmp_path / "bones"
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(other)]
+    command += ["--epochs", "1", "--modalities", "bone,bone-motion"]
+    assert main(command) == 0
+    config = json.loads((other / "config.json").read_text())
+    assert config["features"]["modalities"] == ["bone", "bone-motion"]
+    for fusion in ("mean", "noisy-or"):
+        capsys.readouterr()
+        command = ["eval", str(run), str(other), "--data", WORDS, "--signers", "s2"]
+        assert main([*command, "--fusion", fusion]) == 0
+        assert "of 24 clips" in capsys.readouterr().out
+
+
+def test_an_unknown_modality_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, with the names there are; nothing is written."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    assert main([*command, "--modalities", "joint,colour"]) == 2
+    error = capsys.readouterr().err
+    assert "'colour'" in error
+    assert "bone-motion" in error
+    assert not (tmp_path / "run").exists()
