@@ -21,6 +21,7 @@ from bharsdk.skeleton import MEDIAPIPE_BODY25, BodyJoint, HandJoint
 __all__ = [
     "DEFAULT_ASPECT",
     "FLAT_SIZES",
+    "HAND_VALUES",
     "LandmarkSequence",
     "Landmarks",
     "pose_mirror",
@@ -34,6 +35,7 @@ bones of a palm vary least in length, however the hand turns, at an aspect near 
 
 POSE_VALUES = BodyJoint.COUNT * 4
 HAND_VALUES = HandJoint.COUNT * 3
+"""Of one hand in a flat frame."""
 FACE_VALUES = 468 * 3
 FLAT_SIZES = {
     POSE_VALUES + 2 * HAND_VALUES: POSE_VALUES,
@@ -161,25 +163,39 @@ class LandmarkSequence:
         ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
         was found, and any value that is not finite.
         """
-        if not 0 < fps <= MAX_FPS:
-            raise InputError(f"{where}: got {fps:g} frames a second, expected up to {MAX_FPS}")
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiu" or array.ndim != 2:
-            raise InputError(
-                f"{where}: got {array.dtype} {array.shape}, expected numbers [frames, values]"
-            )
+        array = _flat_values(values, fps, where)
         if array.shape[1] not in FLAT_SIZES:
             raise InputError(
                 f"{where}: got {array.shape[1]} values a frame, expected 258 (pose and hands) or"
                 " 1662 (pose, face and hands) of MediaPipe Holistic"
             )
-        if not np.isfinite(array).all():
-            raise InputError(f"{where}: got NaN or infinite values, expected 0 for 'not detected'")
-        array = array.astype(np.float32)
         start = FLAT_SIZES[array.shape[1]]
         body = array[:, :POSE_VALUES].reshape(-1, *BODY_SHAPE).copy()
         hands = array[:, start:].reshape(-1, *HANDS_SHAPE).copy()
         body[~body.any(axis=(1, 2))] = np.nan
+        hands[~hands.any(axis=(2, 3))] = np.nan
+        return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
+
+    @classmethod
+    def from_flat_hands(
+        cls,
+        values: npt.ArrayLike,
+        *,
+        fps: float,
+        aspect: float = DEFAULT_ASPECT,
+        where: str = "landmarks",
+    ) -> LandmarkSequence:
+        """Read recordings of hands alone: ``values`` [T, 126], left then right; no body.
+
+        Otherwise as :meth:`from_flat`.
+        """
+        array = _flat_values(values, fps, where)
+        if array.shape[1] != 2 * HAND_VALUES:
+            raise InputError(
+                f"{where}: got {array.shape[1]} values a frame, expected {2 * HAND_VALUES} (hands)"
+            )
+        body = np.full((len(array), *BODY_SHAPE), np.nan, np.float32)
+        hands = array.reshape(-1, *HANDS_SHAPE).copy()
         hands[~hands.any(axis=(2, 3))] = np.nan
         return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
 
@@ -206,6 +222,21 @@ class LandmarkSequence:
         """A copy with the named fields changed, checked anew."""
         fields = ("timestamps_ms", "body", "hands", "aspect")
         return LandmarkSequence(**{name: changes.get(name, getattr(self, name)) for name in fields})
+
+
+def _flat_values(values: npt.ArrayLike, fps: float, where: str) -> FloatArray:
+    """[T, values] as float32, finite. Raises InputError naming ``where``."""
+    if not 0 < fps <= MAX_FPS:
+        raise InputError(f"{where}: got {fps:g} frames a second, expected up to {MAX_FPS}")
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or array.ndim != 2:
+        raise InputError(
+            f"{where}: got {array.dtype} {array.shape}, expected numbers [frames, values]"
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: got NaN or infinite values, expected 0 for 'not detected'")
+    flat: FloatArray = array.astype(np.float32)
+    return flat
 
 
 def check_increasing(timestamps_ms: npt.NDArray[np.float64]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 INTERRUPTED = 130
-MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert")
+MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert", "hand-expert")
 """``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"

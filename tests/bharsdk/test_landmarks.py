@@ -26,6 +26,16 @@ def _sequence(frames: int = 4, **changes: Any) -> LandmarkSequence:
     return LandmarkSequence(**parts)
 
 
+def test_hands_alone_are_read_by_their_own_name() -> None:
+    """126 values: no body is detected, the hands are those of the longer form."""
+    whole = RNG.random((5, 258), np.float32) + 0.1
+    hands = LandmarkSequence.from_flat_hands(whole[:, 132:], fps=15)
+    assert np.isnan(hands.body).all()
+    np.testing.assert_array_equal(hands.hands, LandmarkSequence.from_flat(whole, fps=15).hands)
+    with pytest.raises(InputError, match=r"clip 3: got 258 values .*126"):
+        LandmarkSequence.from_flat_hands(whole, fps=15, where="clip 3")
+
+
 def test_both_public_layouts_are_detected() -> None:
     """1,662 values are 258 with the face mesh between pose and hands."""
     short = RNG.random((5, 258), np.float32) + 0.1

@@ -2,7 +2,8 @@
 
 :func:`load_clips` reads what it is pointed at:
 
-- ``words.npz``: arrays landmarks [clip, T, 258], label, and optionally signer and block;
+- ``words.npz``: arrays landmarks [clip, T, 258], or [clip, T, 126] of hands alone, label, and
+  optionally signer and block;
 - a folder ``<label>/<sequence>/<frame>.npy`` (see :mod:`bhar_training.data.frames`);
 - a folder ``<label>/<name>.bhar-session``, what ``bhar-train extract`` writes.
 """
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.errors import InputError
-from bharsdk.landmarks import DEFAULT_ASPECT, LandmarkSequence
+from bharsdk.landmarks import DEFAULT_ASPECT, HAND_VALUES, LandmarkSequence
 
 __all__ = ["WORDS_FPS", "ClipSet", "load_clips", "read_npz"]
 
@@ -89,7 +90,7 @@ def load_clips(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_AS
 
 
 def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPECT) -> ClipSet:
-    """Read the packed layout: landmarks [clip, T, 258 or 1662], label, signer, block.
+    """Read the packed layout: landmarks [clip, T, 126, 258 or 1662], label, signer, block.
 
     Raises InputError naming the path, and the clip, when they cannot be used.
     """
@@ -111,9 +112,11 @@ def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPE
             f"{path}: got signer {signers.shape} and block {blocks.dtype} {blocks.shape}, expected"
             f" a name and a whole number for each of {count} labels"
         )
+    hands_only = landmarks.shape[2] == 2 * HAND_VALUES
+    read = LandmarkSequence.from_flat_hands if hands_only else LandmarkSequence.from_flat
     return ClipSet(
         tuple(
-            LandmarkSequence.from_flat(clip, fps=fps, aspect=aspect, where=f"{path}: clip {i}")
+            read(clip, fps=fps, aspect=aspect, where=f"{path}: clip {i}")
             for i, clip in enumerate(landmarks)
         ),
         tuple(str(label) for label in labels),

@@ -44,6 +44,8 @@ class ModelName(enum.Enum):
     PR_GCN = "pr-gcn"
     BODY_EXPERT = "body-expert"
     """One backbone, body only."""
+    HAND_EXPERT = "hand-expert"
+    """One backbone, hands only: spelling, say."""
 
 
 class BackboneName(enum.Enum):
@@ -109,7 +111,9 @@ def build_model(config: ModelConfig, features: FeatureConfig, classes: int) -> A
         case ModelName.BHARNET_P:
             return BHaRNetP(body(), hand(), config.fusion)
         case ModelName.BODY_EXPERT:
-            return SingleStream(body())
+            return SingleStream(body(), of_hands=False)
+        case ModelName.HAND_EXPERT:
+            return SingleStream(hand(), of_hands=True)
         case ModelName.PR_GCN:
             net = PRGCN(
                 MEDIAPIPE_HOLISTIC67,

@@ -148,18 +148,18 @@ class BHaRNetP(BHaRNetExpertOnly):
 
 
 class SingleStream(ActionModel):
-    """One backbone on the body; what the hands do is not looked at."""
+    """One expert alone: of the body, or of the hands; the other input is not looked at."""
 
-    def __init__(self, body: Backbone) -> None:
+    def __init__(self, net: Backbone, *, of_hands: bool) -> None:
         super().__init__()
-        self.body = body
+        self.net, self.of_hands = net, of_hands
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(logits [N, classes],)."""
-        return (self.body(body),)
+        return (self.net(hands if self.of_hands else body),)
 
     def _fold(self) -> None:
-        self.body.fold()
+        self.net.fold()
 
 
 class JoinedPRGCN(ActionModel):

@@ -23,6 +23,16 @@ def test_the_packed_words_read_as_they_are_stored() -> None:
     assert clips.classes == ("-", "coffee", "hello", "no", "please", "tea")
 
 
+def test_hands_alone_are_packed_the_same_way(tmp_path: Path) -> None:
+    """126 values a frame: clips without a body."""
+    hands = np.random.default_rng(0).random((2, 5, 126), np.float32)
+    np.savez(tmp_path / "letters.npz", landmarks=hands, label=["a", "b"])
+    clips = load_clips(tmp_path / "letters.npz")
+    assert clips.labels == ("a", "b")
+    np.testing.assert_array_equal(clips.sequences[1].hands.reshape(5, -1), hands[1])
+    assert np.isnan(clips.sequences[1].body).all()
+
+
 def test_clips_can_be_chosen_by_signer() -> None:
     """An unknown signer is refused with the known ones."""
     clips = load_clips(WORDS)
