@@ -15,7 +15,7 @@ from pathlib import Path
 from bharsdk import __version__
 from bharsdk.bundle import load_bundle
 from bharsdk.codec import to_json_dict
-from bharsdk.draw import AnnotatedVideo, event_line
+from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import BharError
 from bharsdk.recognizer import Recognizer, bundle_path, shipped_bundles
 from bharsdk.results import Result, StageSummary, StageTimes
@@ -177,7 +177,7 @@ class _Printer:
         if result.events:
             self.clear()
         for event in result.events:
-            line = json.dumps(event.to_dict()) if self._as_json else event_line(event)
+            line = json.dumps(event.to_dict()) if self._as_json else str(event)
             print(line, flush=True)
         if self._wants_progress and time.monotonic() - self._begin_s > PROGRESS_AFTER_S:
             text = f"frame {result.frame + 1} of {self._total}"

@@ -53,6 +53,14 @@ class Event:
         """Milliseconds from start to end; None while the sign goes on."""
         return None if self.end_ms is None else self.end_ms - self.start_ms
 
+    def __str__(self) -> str:
+        """One line of text, times in seconds."""
+        start = f"{self.start_ms / 1000:.2f}"
+        if self.phase is EventPhase.START or self.end_ms is None:
+            return f"start  {self.label:<10} {start:>7} s             score {self.score:.2f}"
+        end = f"{self.end_ms / 1000:.2f}"
+        return f"end    {self.label:<10} {start:>7} s to {end:>7} s  score {self.score:.2f}"
+
     def to_dict(self) -> dict[str, str | float | None]:
         """Plain JSON values, keys as the fields."""
         return {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.decode import Event, EventPhase
+from bharsdk.decode import Event
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks
 from bharsdk.results import Result
@@ -19,7 +19,7 @@ from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 from bharsdk.sources.frame import Image
 from bharsdk.sources.opencv import import_cv2, quiet_stderr
 
-__all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result", "event_line"]
+__all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result"]
 
 BLANK_HEIGHT = 480
 BODY_COLOUR = (200, 160, 60)
@@ -28,15 +28,6 @@ TEXT_COLOUR, SHADOW_COLOUR = (255, 255, 255), (0, 0, 0)
 MIN_VISIBILITY = 0.5
 FAR_OUTSIDE = 4.0
 """Image sizes. Guesses further out than this are not drawn: OpenCV's coordinates are 16 bit."""
-
-
-def event_line(event: Event) -> str:
-    """One event as a line of text, times in seconds."""
-    start = f"{event.start_ms / 1000:.2f}"
-    if event.phase is EventPhase.START or event.end_ms is None:
-        return f"start  {event.label:<10} {start:>7} s             score {event.score:.2f}"
-    end = f"{event.end_ms / 1000:.2f}"
-    return f"end    {event.label:<10} {start:>7} s to {end:>7} s  score {event.score:.2f}"
 
 
 def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] = ()) -> Image:
@@ -59,7 +50,7 @@ def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] =
     title = f"{result.label}  {result.score:.2f}" if result.label else "no known sign"
     _text(canvas, title, 30 * scale, 0.9 * scale)
     for row, event in enumerate([*recent, *result.events][-4:]):
-        _text(canvas, " ".join(event_line(event).split()), (56 + 20 * row) * scale, 0.5 * scale)
+        _text(canvas, " ".join(str(event).split()), (56 + 20 * row) * scale, 0.5 * scale)
     return canvas
 
 

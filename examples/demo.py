@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bharsdk import Event, Recognizer
 from bharsdk.decode import EventPhase
-from bharsdk.draw import AnnotatedVideo, event_line
+from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import BharError, InputError
 from bharsdk.ops import active_isa
 from bharsdk.recognizer import shipped_bundles
@@ -79,7 +79,7 @@ def _annotate(
             video.write(result)
             events += result.events
             for event in result.events:
-                print(f"     {event_line(event)}")
+                print(f"     {event}")
             if not result.is_final:
                 stages.append(result.stages)
     if not events:

@@ -7,4 +7,4 @@ source = "examples/data/sessions/s2-a.bhar-session"  # or 0, the first camera, o
 
 for result in recognizer.run(source):
     for event in result.events:
-        print(event.phase.value, event.label, round(event.start_ms), event.end_ms, event.score)
+        print(event)

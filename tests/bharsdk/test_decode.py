@@ -202,3 +202,11 @@ def test_an_event_gives_plain_json_values():
         "score": 0.5,
     }
     assert event.duration_ms == 1.0
+
+
+def test_an_event_prints_as_one_line_in_seconds() -> None:
+    """What the example of the README shows."""
+    end = Event("tea", EventPhase.END, 1000.0, 2500.0, 0.88)
+    assert " ".join(str(end).split()) == "end tea 1.00 s to 2.50 s score 0.88"
+    start = Event("tea", EventPhase.START, 1000.0, None, 0.5)
+    assert " ".join(str(start).split()) == "start tea 1.00 s score 0.50"

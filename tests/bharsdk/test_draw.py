@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bharsdk.decode import Event, EventPhase
-from bharsdk.draw import AnnotatedVideo, draw_landmarks, event_line
+from bharsdk.draw import AnnotatedVideo, draw_landmarks
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.results import Result
@@ -76,22 +76,6 @@ def test_joints_far_outside_the_picture_do_no_harm(frame: Landmarks):
 def test_another_kind_of_picture_is_refused(frame: Landmarks, shape: tuple[int, ...]):
     with pytest.raises(InputError, match="expected uint8"):
         _result(frame).plot(np.zeros(shape, np.uint8))
-
-
-def test_an_event_is_one_line_in_seconds():
-    assert event_line(END).split() == [
-        "end",
-        "tea",
-        "1.00",
-        "s",
-        "to",
-        "2.50",
-        "s",
-        "score",
-        "0.88",
-    ]
-    start = Event("tea", EventPhase.START, 1000.0, None, 0.5)
-    assert " ".join(event_line(start).split()) == "start tea 1.00 s score 0.50"
 
 
 def test_a_video_appears_whole_with_every_frame(frame: Landmarks, tmp_path: Path):
