@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from bhar_training.data.augment import AugmentConfig
     from bhar_training.data.clips import ClipSet
     from bharsdk.features import Modality
 
@@ -86,6 +88,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--modalities",
         metavar="NAME[,NAME]",
         help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
+    )
+    parser.add_argument(
+        "--augment",
+        action="append",
+        metavar="NAME=VALUE",
+        help="how far an augmentation goes, 0 switches it off; again for another (see README)",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="default: all cores")
@@ -181,6 +189,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = TrainConfig(
         ModelConfig(ModelName(arguments.model)),
         features,
+        _augment(arguments.augment or []),
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
         **{name: value for name, value in given.items() if value is not None},
@@ -200,6 +209,22 @@ def _modalities(text: str) -> tuple[Modality, ...]:
     if unknown:
         raise UsageError(f"--modalities: got {unknown[0]!r}, expected some of {', '.join(known)}")
     return tuple(Modality(name) for name in text.split(","))
+
+
+def _augment(settings: list[str]) -> AugmentConfig:
+    from bhar_training.data.augment import AugmentConfig
+
+    known = [field.name for field in fields(AugmentConfig)]
+    values = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
+        if name not in known:
+            raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
+    return AugmentConfig(**values)
 
 
 def _eval(arguments: argparse.Namespace) -> None:

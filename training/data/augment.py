@@ -13,8 +13,30 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.landmarks import LandmarkSequence
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
 __all__ = ["AugmentConfig", "augment", "make_negative"]
+
+
+class _Tree:
+    """A skeleton in the order in which a joint follows its parent."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.parents = np.array(skeleton.parents)
+        self.mirror = np.array(skeleton.mirror)
+        depths = [len(_ancestors(skeleton.parents, j)) for j in range(skeleton.joint_count)]
+        self.order = [int(j) for j in np.argsort(depths, kind="stable")]
+
+
+def _ancestors(parents: tuple[int, ...], joint: int) -> list[int]:
+    found = []
+    while parents[joint] != joint:
+        joint = parents[joint]
+        found.append(joint)
+    return found
+
+
+BODY_TREE, HAND_TREE = _Tree(MEDIAPIPE_BODY25), _Tree(MEDIAPIPE_HAND21)
 
 
 @dataclass(frozen=True)
@@ -24,7 +46,11 @@ class AugmentConfig:
     time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window's end moves
     by up to this. rotation_rad: turn about the camera axis; turn_rad: about the vertical axis.
     stretch: relative change of height, width and depth of body and hands, each on its own.
-    mirror, lose_hand, negative: probabilities. jitter: noise as a fraction of image height.
+    bone_length: another person, every bone longer or shorter by up to this, left as right.
+    posture: another way to stand, every joint moved against its parent by a constant of this
+    standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
+    is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
+    probabilities. jitter: noise as a fraction of image height.
     """
 
     time_warp: float = 2.0
@@ -32,6 +58,9 @@ class AugmentConfig:
     rotation_rad: float = 0.2
     turn_rad: float = 0.35
     stretch: float = 0.15
+    bone_length: float = 0.0
+    posture: float = 0.0
+    depth: float = 0.0
     mirror: float = 0.25
     lose_hand: float = 0.15
     jitter: float = 0.003
@@ -46,6 +75,12 @@ def augment(
         clip = clip.mirrored()
     body, hands = clip.body.copy(), clip.hands.copy()
     aspect = np.array([clip.aspect, 1.0, clip.aspect], np.float32)
+    if config.bone_length or config.posture or config.depth:
+        body[..., :3] = _another_person(body[..., :3], BODY_TREE, aspect, config, random)
+        tree = HAND_TREE
+        hands = np.stack(
+            [_another_person(hands[:, i], tree, aspect, config, random) for i in range(2)], 1
+        )
     transform = _linear(config, random) * aspect[:, None] / aspect[None, :]
     noise = config.jitter / aspect
     body[..., :3] = _moved(body[..., :3], transform, noise, random)
@@ -86,6 +121,31 @@ def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[n
     stretch = 1.0 + random.uniform(-1, 1, 3) * config.stretch
     mapped: npt.NDArray[np.float32] = ((about_y @ about_z) * stretch).astype(np.float32)
     return mapped
+
+
+def _another_person(
+    points: npt.NDArray[np.float32],
+    tree: _Tree,
+    aspect: npt.NDArray[np.float32],
+    config: AugmentConfig,
+    random: np.random.Generator,
+) -> npt.NDArray[np.float32]:
+    """points [T, joints, 3] of the image, as someone of other proportions would have moved."""
+    metric = points * aspect * np.array([1, 1, np.exp(random.uniform(-1, 1) * config.depth)])
+    joints = len(tree.parents)
+    length = 1 + random.uniform(-1, 1, joints) * config.bone_length
+    length = (length + length[tree.mirror]) / 2
+    bones = metric[:, :joints] - metric[:, tree.parents]
+    if not np.isfinite(bones).any():
+        return points
+    scale = float(np.nanmean(np.linalg.norm(bones[:, tree.order[1:]], axis=2)))
+    offset = random.standard_normal((joints, 3)) * config.posture * scale
+    bones = bones * length[:, None] + offset
+    moved = metric.copy()
+    for joint in tree.order[1:]:
+        moved[:, joint] = moved[:, tree.parents[joint]] + bones[:, joint]
+    out: npt.NDArray[np.float32] = (moved / aspect).astype(np.float32)
+    return out
 
 
 def _moved(

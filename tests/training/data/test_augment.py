@@ -10,6 +10,7 @@ from bhar_training.data.augment import AugmentConfig, augment, make_negative
 from bhar_training.data.clips import load_clips
 from bharsdk.features import FeatureConfig, extract
 from bharsdk.landmarks import LandmarkSequence
+from bharsdk.skeleton import MEDIAPIPE_BODY25
 
 NOTHING = AugmentConfig(**{field.name: 0.0 for field in fields(AugmentConfig)})
 WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
@@ -115,3 +116,31 @@ def test_a_single_frame_can_be_augmented() -> None:
         clip = make_negative(one, OTHER, _random(seed))
         changed, _ = augment(clip, AugmentConfig(), _random(seed))
         assert len(changed) == 1
+
+
+@pytest.mark.parametrize("name", ["bone_length", "posture", "depth"])
+def test_another_person_makes_the_same_movement(name: str) -> None:
+    """Lengths or depths differ, by a constant over the clip; nothing else does."""
+    changed, _ = augment(CLIP, replace(NOTHING, **{name: 0.3}), _random(1))
+    metric = np.array([CLIP.aspect, 1.0, CLIP.aspect])
+
+    def bones(clip: LandmarkSequence) -> np.ndarray:
+        body = clip.body[:, :25, :3] * metric
+        return body - body[:, MEDIAPIPE_BODY25.parents]
+
+    before, after = bones(CLIP), bones(changed)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_array_equal(changed.body[:, 0, :2], CLIP.body[:, 0, :2])
+    if name == "posture":
+        np.testing.assert_allclose(after - before, (after - before)[:1].repeat(20, 0), atol=1e-4)
+    elif name == "depth":
+        np.testing.assert_allclose(after[..., :2], before[..., :2], atol=1e-5)
+        np.testing.assert_allclose(after[..., 2], before[..., 2] * 1.0, rtol=0.36, atol=1e-4)
+    else:
+        length = [np.linalg.norm(x, axis=2)[:, 1:] for x in (before, after)]
+        ratio = length[1] / length[0]
+        np.testing.assert_allclose(ratio, ratio[:1].repeat(20, 0), rtol=2e-2)
+        np.testing.assert_allclose(
+            ratio[0], np.r_[1, ratio[0]][list(MEDIAPIPE_BODY25.mirror)][1:], rtol=2e-2
+        )
+        assert 0.69 < ratio.min() < ratio.max() < 1.31
