@@ -6,7 +6,7 @@ can be of a clip that was cut or lost a hand. (Hinton et al., 2015)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -41,10 +41,11 @@ class DistillConfig:
 
 
 class Teachers:
-    """Trained models that answer together."""
+    """Trained models that answer together; each reads its channels of the student's input."""
 
-    def __init__(self, models: list[ActionModel]) -> None:
+    def __init__(self, models: list[ActionModel], channels: list[list[int]]) -> None:
         self._models = [model.deploy() for model in models]
+        self._channels = channels
 
     @classmethod
     def load(
@@ -52,24 +53,40 @@ class Teachers:
     ) -> Teachers:
         """Read the checkpoints.
 
-        Raises InputError when one knows other labels or reads other features than the student.
+        Raises InputError when one knows other labels than the student, or reads features that the
+        student does not: other modalities are fine if they are among the student's.
         """
-        models = []
+        models, channels = [], []
         for folder in map(Path, folders):
             found = load_checkpoint(folder)
-            for name, got, expected in (
-                ("labels", found.meta.labels, labels),
-                ("features", found.meta.features, features),
+            theirs = found.meta.features
+            common = replace(theirs, modalities=features.modalities)
+            known = set(theirs.modalities) <= set(features.modalities)
+            for name, got, expected, fits in (
+                ("labels", found.meta.labels, labels, found.meta.labels == labels),
+                ("features", theirs, features, known and common == features),
             ):
-                if got != expected:
+                if not fits:
                     raise InputError(f"{folder}: teacher has {name} {got}, expected {expected}")
             models.append(found.model)
-        return cls(models)
+            channels.append(_channels_of(theirs, features))
+        return cls(models, channels)
 
     @torch.no_grad()
     def __call__(self, body: Tensor, hands: Tensor) -> Tensor:
         """Mean logits [N, classes]."""
-        return torch.stack([model(body, hands).float() for model in self._models]).mean(0)
+        told = [
+            model(body[:, channels], hands[:, channels]).float()
+            for model, channels in zip(self._models, self._channels, strict=True)
+        ]
+        return torch.stack(told).mean(0)
+
+
+def _channels_of(teacher: FeatureConfig, student: FeatureConfig) -> list[int]:
+    """The channels of the student's input that are the teacher's, in the teacher's order."""
+    starts = [3 * student.modalities.index(modality) for modality in teacher.modalities]
+    coordinates = [start + i for start in starts for i in range(3)]
+    return coordinates + ([student.channels - 1] if teacher.presence else [])
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -13,7 +13,7 @@ from bhar_training.distill import DistillConfig, Teachers, distillation_loss
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bhar_training.trainer import fit
 from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig
+from bharsdk.features import FeatureConfig, Modality
 
 FEATURES = FeatureConfig(frames=6)
 
@@ -54,7 +54,25 @@ def test_teachers_answer_with_the_mean_of_their_logits() -> None:
     models = [build_model(ModelConfig(ModelName.PR_GCN), FEATURES, 6).eval() for _ in range(2)]
     body, hands = torch.randn(2, 7, 6, 25, 1), torch.randn(2, 7, 6, 21, 2)
     expected = (models[0](body, hands) + models[1](body, hands)) / 2
-    torch.testing.assert_close(Teachers(models)(body, hands), expected, rtol=1e-4, atol=1e-4)
+    teachers = Teachers(models, [list(range(7))] * 2)
+    torch.testing.assert_close(teachers(body, hands), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_teacher_reads_its_modalities_of_the_students_input(
+    teacher: Path, clips: ClipSet
+) -> None:
+    """Joint and bone of joint-motion, bone, joint: whatever their order."""
+    order = (Modality.JOINT_MOTION, Modality.BONE, Modality.JOINT)
+    wide = replace(FEATURES, modalities=order)
+    body, hands = torch.randn(2, 10, 6, 25, 1), torch.randn(2, 10, 6, 21, 2)
+    own = [6, 7, 8, 3, 4, 5, 9]
+    alone = Teachers.load((str(teacher),), clips.classes, FEATURES)
+    expected = alone(body[:, own], hands[:, own])
+    found = Teachers.load((str(teacher),), clips.classes, wide)(body, hands)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(InputError, match="teacher has features"):
+        Teachers.load((str(teacher),), clips.classes, replace(wide, modalities=order[:2]))
 
 
 def test_a_teacher_of_other_labels_or_features_is_refused(teacher: Path, clips: ClipSet) -> None:
