@@ -90,6 +90,12 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
     )
     parser.add_argument(
+        "--stream-loss",
+        type=float,
+        metavar="WEIGHT",
+        help="of each stream's own loss beside that of the fused logits, default 1",
+    )
+    parser.add_argument(
         "--augment",
         action="append",
         metavar="NAME=VALUE",
@@ -183,6 +189,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(arguments.threads)
     names = ("epochs", "batch_size", "lr", "validation", "background", "seed")
     given = {name: getattr(arguments, name) for name in names}
+    if arguments.stream_loss is not None:
+        given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
     features = FeatureConfig()
     if arguments.modalities:
         features = FeatureConfig(modalities=_modalities(arguments.modalities))

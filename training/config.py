@@ -47,5 +47,10 @@ class TrainConfig:
                 f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"
                 " expected at least 1 epoch, a batch of 2 and a positive rate"
             )
+        if min(self.loss_weights) < 0 or max(self.loss_weights) == 0:
+            raise InputError(
+                f"training: got loss weights {self.loss_weights}, expected none below 0 and one"
+                " above it"
+            )
         if not 0 <= self.validation < 1:
             raise InputError(f"training: got validation {self.validation}, expected 0 to below 1")

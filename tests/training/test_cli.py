@@ -161,3 +161,31 @@ def test_an_unknown_modality_is_a_usage_error(
     assert "'colour'" in error
     assert "bone-motion" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--augment", "colour=1"], "'colour'"),
+        (["--augment", "jitter"], "NAME=NUMBER"),
+        (["--augment", "jitter=a lot"], "NAME=NUMBER"),
+    ],
+)
+def test_an_augmentation_that_is_none_is_a_usage_error(
+    options: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2; nothing is written."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    assert main([*command, *options]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_augmentation_and_losses_are_kept_with_the_run(tmp_path: Path) -> None:
+    """In config.json, so that the figure of a run says how it came about."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path), "--epochs", "1"]
+    options = ["--augment", "posture=0.1", "--augment", "mirror=0", "--stream-loss", "0.3"]
+    assert main([*command, *options]) == 0
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["augment"]["posture"], config["augment"]["mirror"]) == (0.1, 0.0)
+    assert config["loss_weights"] == [1.0, 0.3, 0.3]
