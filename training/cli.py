@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_eval(commands)
     _add_describe(commands)
+    _add_bench(commands)
     _add_extract(commands)
     return parser
 
@@ -143,6 +144,18 @@ def _add_describe(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=_describe, when_interrupted="interrupted")
     parser.add_argument("model", metavar="MODEL", help="a model's name, or all")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="training speed of DeGCN against its public form",
+        description="Clips a second on this machine, both forms in turn, float32, medians.",
+        epilog=EXIT_CODES,
+    )
+    parser.set_defaults(run=_bench, when_interrupted="interrupted")
+    parser.add_argument("--batch", type=_positive, default=4, metavar="N", help="clips (4)")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="cores (1)")
 
 
 def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -265,6 +278,17 @@ def _describe(arguments: argparse.Namespace) -> None:
 
     found = [describe(row) for row in tqdm(rows_of(arguments.model), unit="model", leave=False)]
     print(as_json(found) if arguments.json else table(found))
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from bhar_training.bench import bench
+
+    torch.set_num_threads(arguments.threads)
+    print(f"{'DeGCN single stream (3, 64, 25, 2)':36}{'ours':>8}{'public':>8}{'ratio':>7}")
+    for row in bench(arguments.batch):
+        print(f"{row.what + ', clips/s':36}{row.fast:8.2f}{row.public:8.2f}{row.ratio:7.2f}")
 
 
 def _extract(arguments: argparse.Namespace) -> None:
