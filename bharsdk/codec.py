@@ -66,8 +66,8 @@ def _decode(hint: Any, value: object, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
             return None
-        (inner,) = [arg for arg in args if arg is not type(None)]
-        return _decode(inner, value, where)
+        inner = [arg for arg in args if arg is not type(None)]
+        return _decode(_member(inner, value), value, where)
     if origin is tuple:
         return _decode_tuple(args, value, where)
     if origin is dict and isinstance(value, dict):
@@ -75,6 +75,15 @@ def _decode(hint: Any, value: object, where: str) -> Any:
     if isinstance(hint, type):
         return _decode_scalar(hint, value, where)
     raise InputError(f"{where}: got {type(value).__name__}, expected {hint}")
+
+
+def _member(hints: list[Any], value: object) -> Any:
+    """Of several dataclasses, the one that has all the keys of ``value``; else the first."""
+    for hint in hints:
+        names = {field.name for field in dataclasses.fields(hint)} if len(hints) > 1 else set()
+        if isinstance(value, dict) and set(value) <= names:
+            return hint
+    return hints[0]
 
 
 def _decode_tuple(args: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:

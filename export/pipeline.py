@@ -22,7 +22,8 @@ from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make_bundle, save_bundle
 from bharsdk.codec import to_json_dict
 from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
-from bharsdk.errors import UsageError, assert_never
+from bharsdk.errors import InputError, UsageError, assert_never
+from bharsdk.features import FeatureConfig
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["STAGES", "export_bundle"]
@@ -44,9 +45,10 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     """
     progress("load")
     checkpoint = load_checkpoint(spec.checkpoint)
+    features = _live_features(checkpoint.meta)
     calibration, evaluation = _load_data(spec, checkpoint.meta)
     progress("graph")
-    graph = to_onnx(deploy(checkpoint.model), checkpoint.meta.features)
+    graph = to_onnx(deploy(checkpoint.model), features)
     progress("quantise")
     artefacts = _build(spec, graph, calibration)
     progress("verify")
@@ -54,6 +56,16 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     check_gates(spec, proof)
     progress("bundle")
     return _write(spec, checkpoint, artefacts, proof, evaluation)
+
+
+def _live_features(meta: CheckpointMeta) -> FeatureConfig:
+    """Of landmarks, which a recogniser sees; a bundle of a skeleton data set could not run."""
+    if not isinstance(meta.features, FeatureConfig):
+        raise InputError(
+            f"export: got a model of {meta.features.skeleton} skeletons, expected one trained on"
+            " MediaPipe landmarks"
+        )
+    return meta.features
 
 
 def _load_data(
@@ -117,7 +129,7 @@ def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -
         name=spec.bundle_name,
         labels=meta.labels,
         background=meta.background,
-        features=meta.features,
+        features=_live_features(meta),
         decoder=spec.decoder,
         precision=spec.precision,
         model=meta.model.name.value,

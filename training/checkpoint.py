@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bhar_training.data.batches import AnyFeatures, input_layout
 from bhar_training.models import ActionModel, ModelConfig, build_model
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, IncompatibleError, InputError
-from bharsdk.features import FeatureConfig
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = [
@@ -40,7 +40,7 @@ class CheckpointMeta:
     """What ``model.json`` holds beside the weights."""
 
     model: ModelConfig
-    features: FeatureConfig
+    features: AnyFeatures
     labels: tuple[str, ...]
     background: str | None
     trained_on: str
@@ -92,7 +92,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         )
     try:
         meta = from_json_dict(CheckpointMeta, data, META_FILE)
-        model = build_model(meta.model, meta.features, len(meta.labels))
+        model = build_model(meta.model, input_layout(meta.features), len(meta.labels))
         model.load_state_dict(load_file(folder / MODEL_FILE))
     except (InputError, SafetensorError, RuntimeError, OSError) as error:
         # torch puts the reason below a headline.

@@ -6,15 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from bhar_training.data.augment import AugmentConfig
-    from bhar_training.data.clips import ClipSet
+    from bhar_training.data.batches import AnyAugment, AnyClips, AnyFeatures
     from bharsdk.features import Modality
 
 __all__ = ["main"]
@@ -68,6 +67,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="recordings: .npz or a folder")
     parser.add_argument("--signers", help="only these, separated by commas")
     parser.add_argument("--fps", type=float, default=15.0, help="of layouts without time (15)")
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="of a skeleton data set: ntu60-xsub, nw-ucla-v3 ... (README); fit takes its training"
+        " side, eval its test side",
+    )
 
 
 def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -182,9 +187,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _load(arguments: argparse.Namespace) -> ClipSet:
+def _load(arguments: argparse.Namespace, *, to_train: bool) -> AnyClips:
     from bhar_training.data.clips import load_clips
 
+    if arguments.protocol:
+        from bhar_training.data.public import read_skeletons
+        from bhar_training.data.skeletons import split_by_protocol
+
+        if arguments.signers:
+            raise UsageError("--signers: got it with --protocol, which says who trains")
+        train, test = split_by_protocol(read_skeletons(arguments.data), arguments.protocol)
+        return train if to_train else test
     clips = load_clips(arguments.data, fps=arguments.fps)
     return clips.of_signers(arguments.signers.split(",")) if arguments.signers else clips
 
@@ -193,6 +206,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     import torch
 
     from bhar_training.config import TrainConfig
+    from bhar_training.data.augment import AugmentConfig
+    from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
+    from bhar_training.data.skeletons import SkeletonClips
     from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
     from bhar_training.trainer import fit
@@ -204,18 +220,23 @@ def _fit(arguments: argparse.Namespace) -> None:
     given = {name: getattr(arguments, name) for name in names}
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
-    features = FeatureConfig()
+    clips = _load(arguments, to_train=True)
+    features: AnyFeatures = FeatureConfig()
+    kind: type[AnyAugment] = AugmentConfig
+    if isinstance(clips, SkeletonClips):
+        persons = max(clip.shape[3] for clip in clips.clips)
+        features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
+        kind = SkeletonAugmentConfig
     if arguments.modalities:
-        features = FeatureConfig(modalities=_modalities(arguments.modalities))
+        features = replace(features, modalities=_modalities(arguments.modalities))
     config = TrainConfig(
         ModelConfig(ModelName(arguments.model)),
         features,
-        _augment(arguments.augment or []),
+        _augment(arguments.augment or [], kind),
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
         **{name: value for name, value in given.items() if value is not None},
     )
-    clips = _load(arguments)
     print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
     name = arguments.data.resolve().name
     meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
@@ -232,10 +253,8 @@ def _modalities(text: str) -> tuple[Modality, ...]:
     return tuple(Modality(name) for name in text.split(","))
 
 
-def _augment(settings: list[str]) -> AugmentConfig:
-    from bhar_training.data.augment import AugmentConfig
-
-    known = [field.name for field in fields(AugmentConfig)]
+def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
+    known = [field.name for field in fields(kind)]
     values = {}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -245,7 +264,7 @@ def _augment(settings: list[str]) -> AugmentConfig:
             raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
         if name not in known:
             raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
-    return AugmentConfig(**values)
+    return kind(**values)
 
 
 def _eval(arguments: argparse.Namespace) -> None:
@@ -258,7 +277,7 @@ def _eval(arguments: argparse.Namespace) -> None:
     if picture is not None and not picture.parent.is_dir():
         raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
     checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
-    found = evaluate(checkpoints, _load(arguments), Fusion(arguments.fusion))
+    found = evaluate(checkpoints, _load(arguments, to_train=False), Fusion(arguments.fusion))
     total = int(found.confusion.sum())
     print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
     print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bhar_training.data.augment import AugmentConfig
+from bhar_training.data.batches import AnyAugment, AnyFeatures
 from bhar_training.distill import DistillConfig
 from bhar_training.models import ModelConfig
 from bharsdk.errors import InputError
@@ -25,8 +26,8 @@ class TrainConfig:
     """
 
     model: ModelConfig
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    features: AnyFeatures = field(default_factory=FeatureConfig)
+    augment: AnyAugment = field(default_factory=AugmentConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     epochs: int = 20
     batch_size: int = 32

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from bhar_training.data.batches import input_layout
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model, make_backbone
 from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, BHaRNetP
 from bhar_training.models.degcn import DeGCN
@@ -191,7 +192,7 @@ def _shipped(name: ModelName) -> Callable[[], tuple[nn.Module, Inputs]]:
         features = FeatureConfig()
         shape = (1, features.channels, features.frames)
         return (
-            build_model(ModelConfig(name), features, 16),
+            build_model(ModelConfig(name), input_layout(features), 16),
             (torch.randn(*shape, 25, 1), torch.randn(*shape, 21, 2)),
         )
 

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bhar_training.checkpoint import load_checkpoint
+from bhar_training.data.batches import AnyFeatures
 from bhar_training.models import ActionModel
 from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig
 
 __all__ = ["DistillConfig", "Teachers", "distillation_loss"]
 
@@ -49,7 +49,7 @@ class Teachers:
 
     @classmethod
     def load(
-        cls, folders: tuple[str, ...], labels: tuple[str, ...], features: FeatureConfig
+        cls, folders: tuple[str, ...], labels: tuple[str, ...], features: AnyFeatures
     ) -> Teachers:
         """Read the checkpoints.
 
@@ -82,11 +82,12 @@ class Teachers:
         return torch.stack(told).mean(0)
 
 
-def _channels_of(teacher: FeatureConfig, student: FeatureConfig) -> list[int]:
+def _channels_of(teacher: AnyFeatures, student: AnyFeatures) -> list[int]:
     """The channels of the student's input that are the teacher's, in the teacher's order."""
     starts = [3 * student.modalities.index(modality) for modality in teacher.modalities]
     coordinates = [start + i for start in starts for i in range(3)]
-    return coordinates + ([student.channels - 1] if teacher.presence else [])
+    # What follows the coordinates (presence) both have or neither: the rest of the features agrees.
+    return coordinates + list(range(3 * len(student.modalities), student.channels))
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -9,8 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bhar_training.checkpoint import Checkpoint
-from bhar_training.data.batches import features_of
-from bhar_training.data.clips import ClipSet
+from bhar_training.data.batches import AnyClips, features_of
 from bhar_training.metrics import Report, report
 from bhar_training.models import ActionModel, Fusion
 from bhar_training.models.bharnet import fuse
@@ -19,7 +18,7 @@ from bharsdk.errors import InputError
 __all__ = ["class_indices", "evaluate", "logits_of"]
 
 
-def class_indices(clips: ClipSet, labels: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """The class index [N] of every clip. Raises InputError on a label the model does not have."""
     index = {label: i for i, label in enumerate(labels)}
     unknown = sorted(set(clips.labels) - set(index))
@@ -39,7 +38,9 @@ def logits_of(
     return torch.cat([model(body[s : s + batch_size], hands[s : s + batch_size]) for s in bar])
 
 
-def evaluate(checkpoints: list[Checkpoint], clips: ClipSet, fusion: Fusion = Fusion.MEAN) -> Report:
+def evaluate(
+    checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
+) -> Report:
     """Classify every clip by the fused logits of the checkpoints, each on its own features.
 
     Raises InputError on no clips, unknown labels, or checkpoints of different labels.

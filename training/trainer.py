@@ -30,8 +30,13 @@ from bhar_training.checkpoint import (
     write_text,
 )
 from bhar_training.config import TrainConfig
-from bhar_training.data.batches import features_of, split_blocks, training_batches
-from bhar_training.data.clips import ClipSet
+from bhar_training.data.batches import (
+    AnyClips,
+    features_of,
+    input_layout,
+    split_held_out,
+    training_batches,
+)
 from bhar_training.distill import Teachers, distillation_loss
 from bhar_training.evaluate import class_indices, logits_of
 from bhar_training.losses import complementary_loss
@@ -60,18 +65,18 @@ class EpochRow:
 
 
 def fit(
-    clips: ClipSet, config: TrainConfig, out: Path, *, trained_on: str, resume: bool = False
+    clips: AnyClips, config: TrainConfig, out: Path, *, trained_on: str, resume: bool = False
 ) -> CheckpointMeta:
     """Train on ``clips`` and leave the result in ``out``; returns the last epoch's description.
 
     Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one;
     InputError on fewer than two clips; BundleError when the run to resume is damaged.
     """
-    train, validation = split_blocks(clips, config.validation, config.seed)
+    train, validation = split_held_out(clips, config.validation, config.seed)
     if len(train) < MIN_CLIPS:
         raise InputError(f"training: got {len(train)} clips, expected at least {MIN_CLIPS}")
     torch.manual_seed(config.seed)
-    model = build_model(config.model, config.features, len(clips.classes))
+    model = build_model(config.model, input_layout(config.features), len(clips.classes))
     optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     rows = _prepare(out, config, resume)
     meta = _description(clips, config, trained_on)
@@ -98,7 +103,7 @@ def fit(
     return meta
 
 
-def _description(clips: ClipSet, config: TrainConfig, trained_on: str) -> CheckpointMeta:
+def _description(clips: AnyClips, config: TrainConfig, trained_on: str) -> CheckpointMeta:
     """What the checkpoint of epoch 0 would say."""
     labels = clips.classes
     return CheckpointMeta(
@@ -107,7 +112,7 @@ def _description(clips: ClipSet, config: TrainConfig, trained_on: str) -> Checkp
         labels=labels,
         background=config.background if config.background in labels else None,
         trained_on=trained_on,
-        signers=tuple(sorted({s for s in clips.signers if s})),
+        signers=clips.people,
         clips=len(clips),
         epoch=0,
         seed=config.seed,
@@ -119,7 +124,7 @@ def _train_epoch(
     model: ActionModel,
     optimiser: AdamW,
     teachers: Teachers | None,
-    clips: ClipSet,
+    clips: AnyClips,
     meta: CheckpointMeta,
     config: TrainConfig,
     epoch: int,

@@ -12,7 +12,7 @@ import torch
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.cli import main
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
-from bhar_training.data.batches import features_of
+from bhar_training.data.batches import features_of, input_layout
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluate import class_indices
 from bhar_training.models import ModelConfig, ModelName, build_model
@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PR-GCN, trained for a moment on signer s1: it knows these clips, and little else."""
     torch.manual_seed(5)
     torch.set_num_threads(1)
-    model = build_model(ModelConfig(ModelName.PR_GCN), FEATURES, len(LABELS))
+    model = build_model(ModelConfig(ModelName.PR_GCN), input_layout(FEATURES), len(LABELS))
     clips = load_clips(WORDS).of_signers(["s1"])
     body, hands = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from bhar_training.data.batches import input_layout
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
 from bharsdk.features import FeatureConfig
@@ -30,7 +31,7 @@ META = CheckpointMeta(
 def folder(tmp_path: Path) -> Path:
     """A checkpoint of fresh weights."""
     torch.manual_seed(0)
-    save_checkpoint(tmp_path, build_model(META.model, META.features, 2), META)
+    save_checkpoint(tmp_path, build_model(META.model, input_layout(META.features), 2), META)
     return tmp_path
 
 
@@ -42,7 +43,7 @@ def _change(folder: Path, **changes: Any) -> None:
 def test_what_is_saved_loads_to_the_same(folder: Path) -> None:
     """Description and every weight."""
     torch.manual_seed(0)
-    model = build_model(META.model, META.features, 2)
+    model = build_model(META.model, input_layout(META.features), 2)
     loaded = load_checkpoint(folder)
     assert loaded.meta == META
     state = loaded.model.state_dict()

@@ -189,3 +189,43 @@ def test_settings_of_augmentation_and_losses_are_kept_with_the_run(tmp_path: Pat
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["augment"]["posture"], config["augment"]["mirror"]) == (0.1, 0.0)
     assert config["loss_weights"] == [1.0, 0.3, 0.3]
+
+
+@pytest.fixture
+def views(tmp_path: Path) -> Path:
+    """Twelve packed clips of 20 joints: two actions, three views, four subjects."""
+    random = np.random.default_rng(0)
+    data = random.normal(0, 1, (12 * 6, 20, 3)).astype(np.float32)
+    numbers = np.arange(12)
+    path = tmp_path / "views.npz"
+    labels = numbers % 2 + 1
+    arrays = {"subject": numbers % 4 + 1, "view": numbers // 2 % 3 + 1, "label": labels}
+    np.savez(path, data=data, length=np.full(12, 6), **arrays)
+    return path
+
+
+@pytest.mark.parametrize("model", ["body-expert", "pr-gcn"])
+def test_a_skeleton_data_set_trains_by_its_protocol(
+    model: str, views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fit sees views 1 and 2, eval view 3; the checkpoint knows its skeleton."""
+    out = tmp_path / "run"
+    data = ["--data", str(views), "--protocol", "nw-ucla-v3"]
+    assert main(["fit", "--model", model, *data, "--out", str(out), "--epochs", "1"]) == 0
+    assert "8 clips, 2 labels: 1 2" in capsys.readouterr().out
+    meta = json.loads((out / "checkpoint" / "model.json").read_text())
+    assert meta["features"]["skeleton"] == "kinect20"
+    assert main(["eval", str(out), *data]) == 0
+    assert "of 4 clips" in capsys.readouterr().out
+    assert main(["eval", str(out), "--data", WORDS]) == 3
+    assert "expected those of the model: ['1', '2']" in capsys.readouterr().err
+
+
+def test_a_model_of_hands_needs_hands(
+    views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and the models that would do; nothing is written."""
+    command = ["fit", "--model", "bharnet-e", "--data", str(views), "--out", str(tmp_path / "run")]
+    assert main([*command, "--protocol", "nw-ucla-v3"]) == 2
+    assert "body-expert or pr-gcn" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ import torch
 
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
 from bhar_training.config import TrainConfig
+from bhar_training.data.batches import input_layout
 from bhar_training.data.clips import ClipSet, load_clips
 from bhar_training.distill import DistillConfig, Teachers, distillation_loss
 from bhar_training.models import ModelConfig, ModelName, build_model
@@ -32,7 +33,7 @@ def teacher(clips: ClipSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(ModelName.PR_GCN)
     meta = CheckpointMeta(config, FEATURES, clips.classes, "-", "words.npz", ("s1",), 24, 1, 2)
     run = tmp_path_factory.mktemp("teacher")
-    save_checkpoint(run / "checkpoint", build_model(config, FEATURES, 6), meta)
+    save_checkpoint(run / "checkpoint", build_model(config, input_layout(FEATURES), 6), meta)
     return run
 
 
@@ -51,7 +52,10 @@ def test_the_loss_is_nothing_for_the_same_answer_and_has_the_gradient_of_its_for
 def test_teachers_answer_with_the_mean_of_their_logits() -> None:
     """In evaluation mode, folded."""
     torch.manual_seed(0)
-    models = [build_model(ModelConfig(ModelName.PR_GCN), FEATURES, 6).eval() for _ in range(2)]
+    models = [
+        build_model(ModelConfig(ModelName.PR_GCN), input_layout(FEATURES), 6).eval()
+        for _ in range(2)
+    ]
     body, hands = torch.randn(2, 7, 6, 25, 1), torch.randn(2, 7, 6, 21, 2)
     expected = (models[0](body, hands) + models[1](body, hands)) / 2
     teachers = Teachers(models, [list(range(7))] * 2)

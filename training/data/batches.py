@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,13 +12,45 @@ from torch import Tensor
 
 from bhar_training.data.augment import AugmentConfig, augment, make_negative
 from bhar_training.data.clips import ClipSet
+from bhar_training.data.skeleton_features import (
+    SkeletonAugmentConfig,
+    SkeletonFeatureConfig,
+    augment_skeleton,
+    skeleton_input,
+)
+from bhar_training.data.skeletons import SkeletonClips
+from bhar_training.models import InputLayout
+from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig, Features, extract
 from bharsdk.landmarks import LandmarkSequence
+from bharsdk.skeleton import skeleton_by_name
 
-__all__ = ["Batch", "features_of", "split_blocks", "training_batches"]
+__all__ = [
+    "AnyAugment",
+    "AnyClips",
+    "AnyFeatures",
+    "Batch",
+    "features_of",
+    "input_layout",
+    "split_blocks",
+    "split_held_out",
+    "training_batches",
+]
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""(body [N, C, T, 25, 1], hands [N, C, T, 21, 2], class index [N])."""
+"""(body [N, C, T, V, M], hands [N, C, T, 21, 2], class index [N]). No hands: 0 in place of 21."""
+AnyClips = ClipSet | SkeletonClips
+AnyFeatures = FeatureConfig | SkeletonFeatureConfig
+AnyAugment = AugmentConfig | SkeletonAugmentConfig
+
+
+def input_layout(config: AnyFeatures) -> InputLayout:
+    """What a model reads that is given features of ``config``."""
+    coordinates = 3 * len(config.modalities)
+    if isinstance(config, FeatureConfig):
+        return InputLayout(config.channels, coordinates)
+    skeleton = skeleton_by_name(config.skeleton)
+    return InputLayout(config.channels, coordinates, skeleton, config.persons, None)
 
 
 def centre_window(clip: LandmarkSequence, config: FeatureConfig) -> Features:
@@ -27,17 +59,33 @@ def centre_window(clip: LandmarkSequence, config: FeatureConfig) -> Features:
     return extract(clip, config, (times[0] + times[-1]) / 2 + config.window_ms / 2)
 
 
-def features_of(clips: ClipSet, config: FeatureConfig) -> tuple[Tensor, Tensor]:
-    """Body [N, C, T, 25, 1] and hands [N, C, T, 21, 2] of every clip, not augmented."""
-    found = [centre_window(clip, config) for clip in clips.sequences]
-    return _stack(found)
+def features_of(clips: AnyClips, config: AnyFeatures) -> tuple[Tensor, Tensor]:
+    """Body [N, C, T, V, M] and hands [N, C, T, 21, 2] of every clip, not augmented.
+
+    Raises UsageError when the features are not for clips of this kind.
+    """
+    if isinstance(clips, SkeletonClips) and isinstance(config, SkeletonFeatureConfig):
+        return _stack([_body_alone(skeleton_input(clip, config)) for clip in clips.clips])
+    if isinstance(clips, ClipSet) and isinstance(config, FeatureConfig):
+        return _stack([centre_window(clip, config) for clip in clips.sequences])
+    raise _mismatch(clips, config)
+
+
+def _mismatch(clips: AnyClips, config: AnyFeatures) -> UsageError:
+    kinds = {ClipSet: "MediaPipe landmarks", SkeletonClips: "skeleton clips"}
+    wanted = ClipSet if isinstance(config, FeatureConfig) else SkeletonClips
+    return UsageError(f"data: got {kinds[type(clips)]}, expected {kinds[wanted]} as in training")
+
+
+def _body_alone(body: npt.NDArray[np.float32]) -> Features:
+    return Features(body, np.zeros((*body.shape[:2], 0, 2), np.float32))
 
 
 def training_batches(
-    clips: ClipSet,
+    clips: AnyClips,
     classes: tuple[str, ...],
-    features: FeatureConfig,
-    config: AugmentConfig,
+    features: AnyFeatures,
+    config: AnyAugment,
     batch_size: int,
     background: str | None,
     seed: tuple[int, int],
@@ -53,13 +101,8 @@ def training_batches(
     weight = 1.0 / np.sqrt(np.bincount(target, minlength=len(classes)))[target]
     order = random.choice(len(clips), size=len(clips), p=weight / weight.sum())
 
-    def sample(i: int, child: np.random.Generator) -> tuple[Features, int]:
-        clip, label = clips.sequences[i], int(target[i])
-        if background is not None and child.random() < config.negative:
-            other = clips.sequences[int(child.integers(len(clips)))]
-            clip, label = make_negative(clip, other, child), index[background]
-        changed, end_ms = augment(clip, config, child)
-        return extract(changed, features, end_ms), label
+    negative = None if background is None else index[background]
+    sample = _sampler(clips, target, features, config, negative)
 
     def make(batch: tuple[npt.NDArray[np.int64], list[np.random.Generator]]) -> Batch:
         made = [sample(int(i), child) for i, child in zip(*batch, strict=True)]
@@ -76,6 +119,54 @@ def training_batches(
             ready, pending = pending.result(), pool.submit(make, following)
             yield ready
         yield pending.result()
+
+
+def _sampler(
+    clips: AnyClips,
+    target: npt.NDArray[np.int64],
+    features: AnyFeatures,
+    config: AnyAugment,
+    negative: int | None,
+) -> Callable[[int, np.random.Generator], tuple[Features, int]]:
+    """What draws one augmented example: clip number, randomness -> features, class index."""
+
+    def of_skeletons(i: int, random: np.random.Generator) -> tuple[Features, int]:
+        assert isinstance(clips, SkeletonClips) and isinstance(config, SkeletonAugmentConfig)
+        assert isinstance(features, SkeletonFeatureConfig)
+        points, span = augment_skeleton(
+            clips.clips[i], clips.skeleton, config, random, flat=features.flat
+        )
+        return _body_alone(skeleton_input(points, features, span)), int(target[i])
+
+    def of_landmarks(i: int, random: np.random.Generator) -> tuple[Features, int]:
+        assert isinstance(clips, ClipSet) and isinstance(config, AugmentConfig)
+        assert isinstance(features, FeatureConfig)
+        clip, label = clips.sequences[i], int(target[i])
+        if negative is not None and random.random() < config.negative:
+            other = clips.sequences[int(random.integers(len(clips)))]
+            clip, label = make_negative(clip, other, random), negative
+        changed, end_ms = augment(clip, config, random)
+        return extract(changed, features, end_ms), label
+
+    kinds = (type(clips), type(features), type(config))
+    if kinds == (ClipSet, FeatureConfig, AugmentConfig):
+        return of_landmarks
+    if kinds == (SkeletonClips, SkeletonFeatureConfig, SkeletonAugmentConfig):
+        return of_skeletons
+    raise _mismatch(clips, features)
+
+
+def split_held_out(clips: AnyClips, fraction: float, seed: int) -> tuple[AnyClips, AnyClips]:
+    """(train, validation): landmarks by recording block, skeletons by subject."""
+    if isinstance(clips, ClipSet):
+        return split_blocks(clips, fraction, seed)
+    subjects = sorted(set(clips.subjects))
+    count = min(len(subjects) - 1, max(1, round(len(subjects) * fraction))) if fraction else 0
+    chosen = np.random.default_rng(seed).permutation(subjects)[:count]
+    return (
+        clips.where(lambda i: clips.subjects[i] not in chosen),
+        clips.where(lambda i: clips.subjects[i] in chosen),
+    )
 
 
 def split_blocks(clips: ClipSet, fraction: float, seed: int) -> tuple[ClipSet, ClipSet]:

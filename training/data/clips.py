@@ -51,6 +51,11 @@ class ClipSet:
         """The labels that occur, sorted."""
         return tuple(sorted(set(self.labels)))
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who is known to have signed, sorted."""
+        return tuple(sorted({signer for signer in self.signers if signer}))
+
     def take(self, indices: Sequence[int]) -> ClipSet:
         """The clips at ``indices``, in that order."""
         return ClipSet(

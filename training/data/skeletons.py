@@ -77,6 +77,11 @@ class SkeletonClips:
         found = set(self.labels)
         return tuple(sorted(found, key=lambda x: (not x.isdecimal(), x.zfill(9), x)))
 
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The subjects that are known, sorted."""
+        return tuple(str(subject) for subject in sorted(set(self.subjects)) if subject >= 0)
+
     def take(self, indices: Sequence[int]) -> SkeletonClips:
         """The clips at ``indices``, in that order."""
         return SkeletonClips(

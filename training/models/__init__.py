@@ -18,14 +18,14 @@ from bhar_training.models.bharnet import (
 from bhar_training.models.degcn import DeGCN
 from bhar_training.models.prgcn import PRGCN
 from bhar_training.models.stgcn import STGCN
-from bharsdk.errors import InputError, assert_never
-from bharsdk.features import FeatureConfig
+from bharsdk.errors import InputError, UsageError, assert_never
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, MEDIAPIPE_HOLISTIC67, Skeleton
 
 __all__ = [
     "ActionModel",
     "BackboneName",
     "Fusion",
+    "InputLayout",
     "ModelConfig",
     "ModelName",
     "build_model",
@@ -75,6 +75,20 @@ class ModelConfig:
             raise InputError(f"model: got dropout {self.dropout}, expected 0 to below 1")
 
 
+@dataclass(frozen=True)
+class InputLayout:
+    """What a model reads: body [N, channels, T, V, persons], and hands unless ``hand`` is None.
+
+    coordinates: how many leading channels are coordinates (the rest: presence).
+    """
+
+    channels: int
+    coordinates: int
+    body: Skeleton = MEDIAPIPE_BODY25
+    persons: int = 1
+    hand: Skeleton | None = MEDIAPIPE_HAND21
+
+
 def make_backbone(
     name: BackboneName,
     skeleton: Skeleton,
@@ -93,15 +107,25 @@ def make_backbone(
             assert_never(name)
 
 
-def build_model(config: ModelConfig, features: FeatureConfig, classes: int) -> ActionModel:
-    """A freshly initialised model for ``features`` and a number of ``classes``."""
-    channels, dropout = features.channels, config.dropout
+def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> ActionModel:
+    """A freshly initialised model for inputs of ``layout`` and a number of ``classes``.
+
+    Raises UsageError when the model needs hands and the data has none.
+    """
+    channels, dropout = layout.channels, config.dropout
 
     def body() -> Backbone:
-        return make_backbone(config.backbone, MEDIAPIPE_BODY25, channels, 1, classes, dropout)
+        return make_backbone(
+            config.backbone, layout.body, channels, layout.persons, classes, dropout
+        )
 
     def hand() -> Backbone:
-        return make_backbone(config.backbone, MEDIAPIPE_HAND21, channels, 2, classes, dropout)
+        if layout.hand is None:
+            raise UsageError(
+                f"{config.name.value}: needs hands, got a {layout.body.name} skeleton alone: use"
+                " body-expert or pr-gcn"
+            )
+        return make_backbone(config.backbone, layout.hand, channels, 2, classes, dropout)
 
     match config.name:
         case ModelName.BHARNET_E:
@@ -115,15 +139,16 @@ def build_model(config: ModelConfig, features: FeatureConfig, classes: int) -> A
         case ModelName.HAND_EXPERT:
             return SingleStream(hand(), of_hands=True)
         case ModelName.PR_GCN:
+            joined = layout.hand is not None
             net = PRGCN(
-                MEDIAPIPE_HOLISTIC67,
+                MEDIAPIPE_HOLISTIC67 if joined else layout.body,
                 channels,
                 classes,
-                refined=3 * len(features.modalities),
+                refined=layout.coordinates,
                 prm=config.prm,
                 tam=config.tam,
                 dropout=dropout,
             )
-            return JoinedPRGCN(net)
+            return JoinedPRGCN(net, joined=joined)
         case _:
             assert_never(config.name)

@@ -163,16 +163,20 @@ class SingleStream(ActionModel):
 
 
 class JoinedPRGCN(ActionModel):
-    """PR-GCN on one graph of 67 joints: the body with a hand hanging from each wrist."""
+    """PR-GCN on one graph: of 67 joints, the body with a hand hanging from each wrist.
 
-    def __init__(self, net: PRGCN) -> None:
+    joined: False where the data has no hands and the body is the whole graph.
+    """
+
+    def __init__(self, net: PRGCN, *, joined: bool = True) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.joined = net, joined
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(logits [N, classes],): one stream, so no part has a loss of its own."""
-        joined = torch.cat([body, hands[..., 0:1], hands[..., 1:2]], dim=3)
-        return (self.net(joined),)
+        if self.joined:
+            body = torch.cat([body, hands[..., 0:1], hands[..., 1:2]], dim=3)
+        return (self.net(body),)
 
     def _fold(self) -> None:
         self.net.fold()

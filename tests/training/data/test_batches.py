@@ -10,6 +10,8 @@ import torch
 from bhar_training.data.augment import AugmentConfig
 from bhar_training.data.batches import Batch, features_of, split_blocks, training_batches
 from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.skeleton_features import SkeletonFeatureConfig
+from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig
 
 CONFIG = FeatureConfig(frames=8)
@@ -121,3 +123,12 @@ def test_features_of_clips_keep_their_order(clips: ClipSet) -> None:
     np.testing.assert_array_equal(body[5], again[0][0])
     np.testing.assert_array_equal(hands[5], again[1][0])
     assert len(body) == len(clips)
+
+
+def test_features_of_the_other_kind_of_clips_are_a_usage_error(clips: ClipSet) -> None:
+    """Skeleton features for landmarks: named, not a crash."""
+    config, names = SkeletonFeatureConfig("ntu25"), clips.classes
+    with pytest.raises(UsageError, match="got MediaPipe landmarks, expected skeleton clips"):
+        features_of(clips, config)
+    with pytest.raises(UsageError, match="got MediaPipe landmarks, expected skeleton clips"):
+        list(training_batches(clips, names, config, AugmentConfig(), 4, None, (0, 0)))

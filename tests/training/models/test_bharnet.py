@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from bhar_training.data.batches import input_layout
 from bhar_training.models import (
     ActionModel,
     BackboneName,
@@ -48,7 +49,7 @@ def _trained(name: ModelName, inputs: Inputs) -> ActionModel:
 def _train(name: ModelName, inputs: Inputs) -> ActionModel:
     """A model whose statistics, offsets and refinements are no longer at their start."""
     torch.manual_seed(1)
-    model = build_model(ModelConfig(name), CONFIG, CLASSES)
+    model = build_model(ModelConfig(name), input_layout(CONFIG), CLASSES)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if key.endswith(("alpha", "offsets", "bias", "adjacency")):
@@ -83,7 +84,7 @@ def test_the_deployed_model_gives_the_same_logits(name: ModelName, real_inputs: 
 @each_model
 def test_nothing_is_left_to_fold_in_the_deployed_model(name: ModelName) -> None:
     """No BatchNorm, no DeTGC, no gradients, evaluation mode."""
-    deployed = build_model(ModelConfig(name), CONFIG, CLASSES).deploy()
+    deployed = build_model(ModelConfig(name), input_layout(CONFIG), CLASSES).deploy()
     unwanted = (torch.nn.modules.batchnorm._BatchNorm, DeformableTemporalConv)
     assert not [module for module in deployed.modules() if isinstance(module, unwanted)]
     assert not [p for p in deployed.parameters() if p.requires_grad]
@@ -96,7 +97,7 @@ def test_nothing_is_left_to_fold_in_the_deployed_model(name: ModelName) -> None:
 def test_any_window_length_and_a_batch_of_one(name: ModelName, frames: int) -> None:
     """Also deployed: the graph that runs live sees batches of one."""
     config = FeatureConfig(frames=frames, modalities=(Modality.JOINT,))
-    model = build_model(ModelConfig(name), config, CLASSES).eval()
+    model = build_model(ModelConfig(name), input_layout(config), CLASSES).eval()
     body, hands = torch.randn(1, 4, frames, 25, 1), torch.randn(1, 4, frames, 21, 2)
     logits = model(body, hands)
     assert logits.shape == (1, CLASSES)
@@ -127,7 +128,7 @@ def test_left_and_right_hand_are_told_apart(name: ModelName, real_inputs: Inputs
 @torch.no_grad()
 def test_bharnet_e_fuses_by_the_mean_of_its_experts(real_inputs: Inputs) -> None:
     """(fused, body, hand), and forward gives the fused ones."""
-    model = build_model(ModelConfig(ModelName.BHARNET_E), CONFIG, CLASSES).eval()
+    model = build_model(ModelConfig(ModelName.BHARNET_E), input_layout(CONFIG), CLASSES).eval()
     fused, body, hand = model.streams(*real_inputs)
     torch.testing.assert_close(fused, (body + hand) / 2)
     torch.testing.assert_close(model(*real_inputs), fused)
@@ -203,7 +204,7 @@ def test_every_backbone_and_fusion_deploys(
     """The folded copy gives the same logits."""
     torch.manual_seed(0)
     config = ModelConfig(ModelName.BHARNET_E, backbone=backbone, fusion=fusion)
-    model = build_model(config, CONFIG, CLASSES).train()
+    model = build_model(config, input_layout(CONFIG), CLASSES).train()
     for _ in range(3):
         model(*real_inputs)
     model.eval()
