@@ -85,6 +85,9 @@ def _add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--epochs", type=int, help="default 20")
+    parser.add_argument(
+        "--draws", type=int, metavar="N", help="clips drawn an epoch, all of them and at least 512"
+    )
     parser.add_argument("--batch-size", type=int, help="default 32")
     parser.add_argument("--lr", type=float, help="peak learning rate, default 0.002")
     parser.add_argument("--validation", type=float, help="part of the blocks, default 0.1")
@@ -216,7 +219,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    names = ("epochs", "batch_size", "lr", "validation", "background", "seed")
+    names = ("epochs", "draws", "batch_size", "lr", "validation", "background", "seed")
     given = {name: getattr(arguments, name) for name in names}
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)

@@ -21,8 +21,9 @@ class TrainConfig:
     lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
     cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
     validation: part of the recording blocks held out to draw the curves; nothing is chosen by them.
-    background: the label that means "no sign"; negatives are made for it when it occurs.
-    bfloat16: mixed precision where the processor has it.
+    draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
+    own are seen often enough to be learnt. background: the label that means "no sign"; negatives
+    are made for it when it occurs. bfloat16: mixed precision where the processor has it.
     """
 
     model: ModelConfig
@@ -30,6 +31,7 @@ class TrainConfig:
     augment: AnyAugment = field(default_factory=AugmentConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     epochs: int = 20
+    draws: int = 512
     batch_size: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.02

@@ -132,7 +132,7 @@ def _train_epoch(
     """One epoch; mean loss and accuracy on the augmented clips."""
     model.train()
     torch.manual_seed(config.seed + epoch)  # of dropout
-    per_epoch = max(1, len(clips) // config.batch_size)
+    per_epoch = max(1, max(len(clips), config.draws) // config.batch_size)
     losses, hits, seen = 0.0, 0, 0
     batches = training_batches(
         clips,
@@ -142,6 +142,7 @@ def _train_epoch(
         config.batch_size,
         meta.background,
         (config.seed, epoch),
+        config.draws,
     )
     title = f"epoch {epoch + 1}/{config.epochs}"
     bar = tqdm(batches, desc=title, total=per_epoch, unit="batch", mininterval=1.0)

@@ -19,6 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One epoch of PR-GCN on signer s1, through the command."""
     out = tmp_path_factory.mktemp("cli") / "run"
     command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(out)]
+    command += ["--draws", "0"]
     assert main([*command, "--epochs", "1", "--batch-size", "24", "--lr", "0.001"]) == 0
     return out
 
@@ -140,7 +141,7 @@ def test_an_ensemble_of_modalities_is_fused(
     """Every run reads the features it was trained with; both ways of fusing."""
     other = tmp_path / "bones"
     command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(other)]
-    command += ["--epochs", "1", "--modalities", "bone,bone-motion"]
+    command += ["--epochs", "1", "--draws", "0", "--modalities", "bone,bone-motion"]
     assert main(command) == 0
     config = json.loads((other / "config.json").read_text())
     assert config["features"]["modalities"] == ["bone", "bone-motion"]
@@ -185,6 +186,7 @@ def test_settings_of_augmentation_and_losses_are_kept_with_the_run(tmp_path: Pat
     """In config.json, so that the figure of a run says how it came about."""
     command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path), "--epochs", "1"]
     options = ["--augment", "posture=0.1", "--augment", "mirror=0", "--stream-loss", "0.3"]
+    options += ["--draws", "0"]
     assert main([*command, *options]) == 0
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["augment"]["posture"], config["augment"]["mirror"]) == (0.1, 0.0)
@@ -211,7 +213,8 @@ def test_a_skeleton_data_set_trains_by_its_protocol(
     """Fit sees views 1 and 2, eval view 3; the checkpoint knows its skeleton."""
     out = tmp_path / "run"
     data = ["--data", str(views), "--protocol", "nw-ucla-v3"]
-    assert main(["fit", "--model", model, *data, "--out", str(out), "--epochs", "1"]) == 0
+    options = ["--out", str(out), "--epochs", "1", "--draws", "0"]
+    assert main(["fit", "--model", model, *data, *options]) == 0
     assert "8 clips, 2 labels: 1 2" in capsys.readouterr().out
     meta = json.loads((out / "checkpoint" / "model.json").read_text())
     assert meta["features"]["skeleton"] == "kinect20"

@@ -24,6 +24,7 @@ CONFIG = TrainConfig(
     ModelConfig(ModelName.PR_GCN, dropout=0.2),
     FeatureConfig(frames=6),
     epochs=2,
+    draws=0,
     batch_size=8,
     validation=0.2,
 )

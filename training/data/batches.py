@@ -89,17 +89,19 @@ def training_batches(
     batch_size: int,
     background: str | None,
     seed: tuple[int, int],
+    draws: int = 0,
 ) -> Iterator[Batch]:
     """One epoch. ``seed`` = (run, epoch) fixes order and augmentation, so a run can resume.
 
-    Clips are drawn with replacement, a class in proportion to the root of its size, so that rare
-    signs are seen. With a ``background`` class some clips are turned into negatives of it.
+    As many clips as there are, and at least ``draws``, are drawn with replacement, a class in
+    proportion to the root of its size, so that rare signs are seen. With a ``background`` class
+    some clips are turned into negatives of it.
     """
     random = np.random.default_rng(seed)
     index = {label: i for i, label in enumerate(classes)}
     target = np.array([index[label] for label in clips.labels])
     weight = 1.0 / np.sqrt(np.bincount(target, minlength=len(classes)))[target]
-    order = random.choice(len(clips), size=len(clips), p=weight / weight.sum())
+    order = random.choice(len(clips), size=max(len(clips), draws), p=weight / weight.sum())
 
     negative = None if background is None else index[background]
     sample = _sampler(clips, target, features, config, negative)

@@ -53,6 +53,15 @@ def test_batches_are_whole_and_shaped_for_the_model(clips: ClipSet) -> None:
     assert len(few[2]) == 4
 
 
+def test_few_clips_are_drawn_more_than_once(clips: ClipSet) -> None:
+    """An epoch of four clips still has its number of draws; more clips are all drawn."""
+    few, config = clips.take(range(4)), AugmentConfig()
+    made = training_batches(few, clips.classes, CONFIG, config, 10, None, (0, 0), 40)
+    assert [len(target) for *_, target in made] == [10] * 4
+    made = training_batches(clips, clips.classes, CONFIG, config, 10, None, (0, 0), 40)
+    assert len(list(made)) == 4
+
+
 def test_negatives_take_the_background_label(clips: ClipSet) -> None:
     """With probability one, all clips become "no sign"; with zero, none does."""
     always = torch.cat([target for *_, target in _batches(clips, (0, 0), negative=1.0)])
