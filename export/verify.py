@@ -75,7 +75,7 @@ def max_difference(a: FloatArray, b: FloatArray) -> float:
 
 def accuracy(logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta) -> Accuracy:
     """Count the most likely class of logits [N, classes] against the truth."""
-    found: Report = report(clips.truth, logits.argmax(1), meta.labels, meta.background)
+    found: Report = report(clips.truth, logits, meta.labels, meta.background)
     recalls = {label: r for label, r in found.recalls.items() if r == r}
     macro = found.macro_recall_signs
     return Accuracy(len(clips), found.top1, macro if macro == macro else 0.0, recalls)

@@ -139,6 +139,13 @@ def _add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--fusion", choices=("mean", "noisy-or"), default="mean", help="of an ensemble (mean)"
     )
     _add_data(parser)
+    parser.add_argument(
+        "--drop-hands",
+        type=float,
+        metavar="PART",
+        help="each hand is missing in this part of the frames",
+    )
+    parser.add_argument("--lose-hand", choices=("left", "right"), help="it is never seen")
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
 
 
@@ -270,6 +277,20 @@ def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
     return kind(**values)
 
 
+def _degraded(arguments: argparse.Namespace) -> AnyClips:
+    from bhar_training.data.clips import ClipSet
+    from bhar_training.data.degrade import drop_hands, lose_hand
+
+    clips = _load(arguments, to_train=False)
+    if arguments.drop_hands is None and arguments.lose_hand is None:
+        return clips
+    if not isinstance(clips, ClipSet):
+        raise UsageError("--drop-hands, --lose-hand: got a skeleton data set, which has no hands")
+    if arguments.drop_hands is not None:
+        clips = drop_hands(clips, arguments.drop_hands)
+    return clips if arguments.lose_hand is None else lose_hand(clips, arguments.lose_hand)
+
+
 def _eval(arguments: argparse.Namespace) -> None:
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.evaluate import evaluate
@@ -280,10 +301,11 @@ def _eval(arguments: argparse.Namespace) -> None:
     if picture is not None and not picture.parent.is_dir():
         raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
     checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
-    found = evaluate(checkpoints, _load(arguments, to_train=False), Fusion(arguments.fusion))
+    found = evaluate(checkpoints, _degraded(arguments), Fusion(arguments.fusion))
     total = int(found.confusion.sum())
     print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
     print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")
+    print(f"calibration error   {100 * found.calibration_error:6.2f} %")
     for label, recall in found.recalls.items():
         row = found.confusion[found.labels.index(label)]
         if row.sum():

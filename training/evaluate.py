@@ -59,4 +59,4 @@ def evaluate(
         logits_of(item.model, *features_of(clips, item.meta.features), progress=True)
         for item in checkpoints
     ]
-    return report(truth, fuse(found, fusion).argmax(1).numpy(), meta.labels, meta.background)
+    return report(truth, fuse(found, fusion).float().numpy(), meta.labels, meta.background)

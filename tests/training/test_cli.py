@@ -48,6 +48,7 @@ def test_eval_prints_recalls_and_draws_the_confusion(
     printed = capsys.readouterr().out
     assert "of 24 clips" in printed
     assert "macro recall, signs" in printed
+    assert "calibration error" in printed
     for label in ("-", "coffee", "hello", "no", "please", "tea"):
         (line,) = (x for x in printed.splitlines() if x.split()[0] == label)
         assert line.endswith("%  of 4")
@@ -232,3 +233,15 @@ def test_a_model_of_hands_needs_hands(
     assert main([*command, "--protocol", "nw-ucla-v3"]) == 2
     assert "body-expert or pr-gcn" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("worse", [["--drop-hands", "1"], ["--lose-hand", "right"]])
+def test_lost_hands_are_scored_too(
+    worse: list[str], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same clips, with hands missing; a part beyond one is exit code 2."""
+    command = ["eval", str(run), "--data", WORDS, "--signers", "s2"]
+    assert main([*command, *worse]) == 0
+    assert "of 24 clips" in capsys.readouterr().out
+    assert main([*command, "--drop-hands", "2"]) == 2
+    assert "expected a part from 0 to 1" in capsys.readouterr().err

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from bhar_training.metrics import report
+from bhar_training.metrics import expected_calibration_error, report
 
 LABELS = ("-", "no", "tea", "yes")
 # Truth: five "-", three "no", two "tea", no "yes".
 TRUTH = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
-GUESS = np.array([0, 0, 0, 1, 3, 1, 1, 2, 2, 2])
+GUESS = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 3, 1, 1, 2, 2, 2]]
 
 
 def test_figures_match_a_count_by_hand() -> None:
@@ -29,3 +29,19 @@ def test_the_recall_of_signs_leaves_the_background_out() -> None:
     assert report(TRUTH, GUESS, LABELS, "-").macro_recall_signs == pytest.approx(5 / 6)
     mean = (3 / 5 + 2 / 3 + 1) / 3
     assert report(TRUTH, GUESS, LABELS, None).macro_recall_signs == pytest.approx(mean)
+
+
+def test_the_calibration_error_matches_a_count_by_hand() -> None:
+    """Three bins hold clips: sure and right, sure and half right, unsure and wrong."""
+    confidence = [1.0, 1.0, 0.9, 0.9, 0.5]
+    probabilities = np.array([[c, 1 - c] for c in confidence], np.float32)
+    truth = np.array([0, 0, 0, 1, 1])
+    found = expected_calibration_error(truth, probabilities)
+    assert found == pytest.approx((0 + 2 * 0.4 + 0.5) / 5, abs=1e-6)
+
+
+def test_even_guesses_that_are_right_as_often_as_they_say_are_calibrated() -> None:
+    """Logits of four equal classes, one of which is right: no error."""
+    truth = np.array([0, 1, 2, 3] * 5)
+    found = report(truth, np.zeros((20, 4), np.float32), LABELS, None)
+    assert found.calibration_error == pytest.approx(0, abs=1e-6)
