@@ -21,7 +21,6 @@ from bharsdk.skeleton import MEDIAPIPE_BODY25, BodyJoint, HandJoint
 __all__ = [
     "DEFAULT_ASPECT",
     "FLAT_SIZES",
-    "HAND_VALUES",
     "LandmarkSequence",
     "Landmarks",
     "pose_mirror",
@@ -38,10 +37,10 @@ HAND_VALUES = HandJoint.COUNT * 3
 """Of one hand in a flat frame."""
 FACE_VALUES = 468 * 3
 FLAT_SIZES = {
-    POSE_VALUES + 2 * HAND_VALUES: POSE_VALUES,
-    POSE_VALUES + FACE_VALUES + 2 * HAND_VALUES: POSE_VALUES + FACE_VALUES,
+    before + 2 * HAND_VALUES: before for before in (0, POSE_VALUES, POSE_VALUES + FACE_VALUES)
 }
-"""Values a frame of the public layouts (258 without, 1,662 with the face mesh) -> hand offset."""
+"""Values a frame of the public layouts (126: hands alone, 258: pose and hands, 1,662: with the face
+mesh between them) -> how many of them come before the hands."""
 
 MAX_FPS = 1000
 BODY_SHAPE = (BodyJoint.COUNT, 4)
@@ -156,46 +155,26 @@ class LandmarkSequence:
         aspect: float = DEFAULT_ASPECT,
         where: str = "landmarks",
     ) -> LandmarkSequence:
-        """Read the public flat layout: ``values`` [T, 258] or [T, 1662] (with the face mesh).
+        """Read the public flat layouts: ``values`` [T, 126], [T, 258] or [T, 1662].
 
-        Pose 33 x (x, y, z, visibility), then in the longer form the face, then the left and the
-        right hand, 21 x (x, y, z) each; all zeros means "not detected". Frames are stamped at
+        Pose 33 x (x, y, z, visibility), then in the longest form the face, then the left and the
+        right hand, 21 x (x, y, z) each; all zeros means "not detected". In the shortest form the
+        hands are alone and no body was detected. Frames are stamped at
         ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
         was found, and any value that is not finite.
         """
         array = _flat_values(values, fps, where)
         if array.shape[1] not in FLAT_SIZES:
             raise InputError(
-                f"{where}: got {array.shape[1]} values a frame, expected 258 (pose and hands) or"
-                " 1662 (pose, face and hands) of MediaPipe Holistic"
+                f"{where}: got {array.shape[1]} values a frame, expected 126 (hands), 258 (pose and"
+                " hands) or 1662 (pose, face and hands) of MediaPipe Holistic"
             )
         start = FLAT_SIZES[array.shape[1]]
-        body = array[:, :POSE_VALUES].reshape(-1, *BODY_SHAPE).copy()
+        body = np.zeros((len(array), *BODY_SHAPE), np.float32)
+        if start:
+            body[:] = array[:, :POSE_VALUES].reshape(body.shape)
         hands = array[:, start:].reshape(-1, *HANDS_SHAPE).copy()
         body[~body.any(axis=(1, 2))] = np.nan
-        hands[~hands.any(axis=(2, 3))] = np.nan
-        return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
-
-    @classmethod
-    def from_flat_hands(
-        cls,
-        values: npt.ArrayLike,
-        *,
-        fps: float,
-        aspect: float = DEFAULT_ASPECT,
-        where: str = "landmarks",
-    ) -> LandmarkSequence:
-        """Read recordings of hands alone: ``values`` [T, 126], left then right; no body.
-
-        Otherwise as :meth:`from_flat`.
-        """
-        array = _flat_values(values, fps, where)
-        if array.shape[1] != 2 * HAND_VALUES:
-            raise InputError(
-                f"{where}: got {array.shape[1]} values a frame, expected {2 * HAND_VALUES} (hands)"
-            )
-        body = np.full((len(array), *BODY_SHAPE), np.nan, np.float32)
-        hands = array.reshape(-1, *HANDS_SHAPE).copy()
         hands[~hands.any(axis=(2, 3))] = np.nan
         return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
 

@@ -6,8 +6,8 @@ import onnx
 import torch
 from torch import nn
 
-from bhar_export.quiet import quiet
 from bhar_training.models import ActionModel
+from bhar_training.quiet import quiet
 from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21

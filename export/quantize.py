@@ -19,8 +19,8 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bhar_export.calibrate import CalibrationReader, LabelledFeatures
-from bhar_export.quiet import quiet
 from bhar_export.sensitive import sensitive_nodes
+from bhar_training.quiet import quiet
 
 __all__ = ["IntegerNodes", "integer_nodes", "quantize"]
 

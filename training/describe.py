@@ -8,12 +8,8 @@ convolutions and products, whoever calls them. All four run on the public form o
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -26,6 +22,7 @@ from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, BHaRNetP
 from bhar_training.models.degcn import DeGCN
 from bhar_training.models.plain import plain_form
 from bhar_training.models.prgcn import PRGCN
+from bhar_training.quiet import quiet
 from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig
 from bharsdk.skeleton import NTU25, OPENPOSE18
@@ -71,7 +68,7 @@ class Description:
 
 def describe(row: Row) -> Description:
     """Count one row. Raises BackendMissingError through the command when a counter is missing."""
-    with _silent():
+    with quiet():
         import thop
         from fvcore.nn import FlopCountAnalysis
         from ptflops import get_model_complexity_info
@@ -80,7 +77,7 @@ def describe(row: Row) -> Description:
     model, inputs = row.make()
     model = _public_form(model).eval()
     bare = sum(p.numel() for p in model.parameters())
-    with _silent(), torch.no_grad():
+    with quiet(), torch.no_grad():
         analysis = FlopCountAnalysis(model, inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         fvcore = analysis.total()
@@ -147,18 +144,6 @@ def _public_form(model: nn.Module) -> nn.Module:
         if isinstance(module, DeGCN):
             plain_form(module)
     return model
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without what the counters say about operators they do not know; ptflops prints it."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _expert() -> nn.Module:

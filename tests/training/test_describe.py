@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bhar_training.cli import MODELS, main
+from bhar_training.cli import main
+from bhar_training.commands.fit import MODELS
 from bhar_training.describe import ROWS, Description, Row, describe
 from bhar_training.models import ModelName
 

@@ -9,7 +9,7 @@ import torch
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import input_layout
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clips import ClipSet
 from bhar_training.distill import DistillConfig, Teachers, distillation_loss
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bhar_training.trainer import fit
@@ -17,13 +17,6 @@ from bharsdk.errors import InputError
 from bharsdk.features import FeatureConfig, Modality
 
 FEATURES = FeatureConfig(frames=6)
-
-
-@pytest.fixture(scope="module")
-def clips() -> ClipSet:
-    """Every second clip of the fixture: 24, all six labels."""
-    words = load_clips(Path(__file__).parents[1] / "data" / "words.npz")
-    return words.take(range(0, len(words), 2))
 
 
 @pytest.fixture(scope="module")

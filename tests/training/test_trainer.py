@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from bhar_training import trainer
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint
 from bhar_training.config import TrainConfig
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clips import ClipSet
 from bhar_training.models import ModelConfig, ModelName
 from bhar_training.trainer import fit, learning_rate
 from bharsdk.codec import from_json_dict
@@ -28,13 +28,6 @@ CONFIG = TrainConfig(
     batch_size=8,
     validation=0.2,
 )
-
-
-@pytest.fixture(scope="module")
-def clips() -> ClipSet:
-    """Every second clip of the fixture: 24, all six labels."""
-    words = load_clips(Path(__file__).parents[1] / "data" / "words.npz")
-    return words.take(range(0, len(words), 2))
 
 
 @pytest.fixture(scope="module")

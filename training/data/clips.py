@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.errors import InputError
-from bharsdk.landmarks import DEFAULT_ASPECT, HAND_VALUES, LandmarkSequence
+from bharsdk.landmarks import DEFAULT_ASPECT, LandmarkSequence
 
 __all__ = ["WORDS_FPS", "ClipSet", "load_clips", "read_npz"]
 
@@ -117,11 +117,9 @@ def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPE
             f"{path}: got signer {signers.shape} and block {blocks.dtype} {blocks.shape}, expected"
             f" a name and a whole number for each of {count} labels"
         )
-    hands_only = landmarks.shape[2] == 2 * HAND_VALUES
-    read = LandmarkSequence.from_flat_hands if hands_only else LandmarkSequence.from_flat
     return ClipSet(
         tuple(
-            read(clip, fps=fps, aspect=aspect, where=f"{path}: clip {i}")
+            LandmarkSequence.from_flat(clip, fps=fps, aspect=aspect, where=f"{path}: clip {i}")
             for i, clip in enumerate(landmarks)
         ),
         tuple(str(label) for label in labels),

@@ -2,8 +2,8 @@
 
 Two forms of clip, also side by side in one label's folder::
 
-    <label>/<sequence>/<frame>.npy   one array a frame, 258 values, or 1,662 with the face mesh;
-                                     frames numbered without a gap from 0 or 1; stores no time
+    <label>/<sequence>/<frame>.npy   one array a frame, 258 values, 1,662 with the face mesh, 126 of
+                                     hands alone; frames numbered without a gap from 0 or 1; no time
     <label>/<name>.bhar-session      a recorded session; ``bhar-train extract`` writes these
 
 The first is what many public sign recordings use. Nothing in it is trusted: a file's size is
@@ -112,7 +112,7 @@ def _frame_files(sequence: Path) -> list[Path]:
 
 
 def _read_frame(path: Path) -> npt.NDArray[np.float32]:
-    """One frame, float32 [258] or [1662], finite."""
+    """One frame, float32 [126, 258 or 1662], finite."""
     size = path.stat().st_size
     if not 0 < size <= MAX_FRAME_BYTES:
         raise InputError(f"{path}: got {size} bytes, expected one frame of {SIZES} values")

@@ -1,0 +1,85 @@
+"""``bhar-train eval``: score a checkpoint, or an ensemble."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bharsdk.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from bhar_training.commands.options import Commands
+    from bhar_training.data.batches import AnyClips
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Declare its options."""
+    parser = commands.add_parser(
+        "eval",
+        help="score a checkpoint, or an ensemble",
+        description="Several checkpoints (of other modalities, say) are scored as an ensemble.",
+        epilog=EXIT_CODES,
+    )
+    parser.set_defaults(run=run, when_interrupted="interrupted")
+    parser.add_argument(
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="checkpoint folder, or the run that has it",
+    )
+    parser.add_argument(
+        "--fusion", choices=("mean", "noisy-or"), default="mean", help="of an ensemble (mean)"
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--drop-hands",
+        type=float,
+        metavar="PART",
+        help="each hand is missing in this part of the frames",
+    )
+    parser.add_argument("--lose-hand", choices=("left", "right"), help="it is never seen")
+    parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    from bhar_training.checkpoint import load_checkpoint
+    from bhar_training.evaluate import evaluate
+    from bhar_training.models import Fusion
+    from bhar_training.plots import plot_confusion
+
+    picture = arguments.confusion
+    if picture is not None and not picture.parent.is_dir():
+        raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
+    checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
+    found = evaluate(checkpoints, _degraded(arguments), Fusion(arguments.fusion))
+    total = int(found.confusion.sum())
+    print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
+    print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")
+    print(f"calibration error   {100 * found.calibration_error:6.2f} %")
+    for label, recall in found.recalls.items():
+        row = found.confusion[found.labels.index(label)]
+        if row.sum():
+            print(f"  {label:12s} {100 * recall:6.2f} %  of {row.sum()}")
+    if picture is not None:
+        plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
+        print(f"confusion matrix    {picture}")
+
+
+def _degraded(arguments: argparse.Namespace) -> AnyClips:
+    from bhar_training.data.clips import ClipSet
+    from bhar_training.data.degrade import drop_hands, lose_hand
+
+    clips = load_data(arguments, to_train=False)
+    if arguments.drop_hands is None and arguments.lose_hand is None:
+        return clips
+    if not isinstance(clips, ClipSet):
+        raise UsageError("--drop-hands, --lose-hand: got a skeleton data set, which has no hands")
+    if arguments.drop_hands is not None:
+        clips = drop_hands(clips, arguments.drop_hands)
+    return clips if arguments.lose_hand is None else lose_hand(clips, arguments.lose_hand)

@@ -1,0 +1,133 @@
+"""``bhar-train fit``: train a model."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bharsdk.errors import UsageError
+
+if TYPE_CHECKING:
+    from bhar_training.commands.options import Commands
+    from bhar_training.data.batches import AnyAugment, AnyFeatures
+    from bharsdk.features import Modality
+
+__all__ = ["MODELS", "add", "run"]
+
+MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert", "hand-expert")
+"""``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
+
+
+def add(commands: Commands) -> None:
+    """Declare its options."""
+    parser = commands.add_parser("fit", help="train a model", epilog=EXIT_CODES)
+    parser.set_defaults(
+        run=run, when_interrupted="interrupted; finished epochs are kept, --resume goes on"
+    )
+    parser.add_argument("--model", required=True, choices=MODELS)
+    add_data_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--epochs", type=int, help="default 20")
+    parser.add_argument(
+        "--draws", type=int, metavar="N", help="clips drawn an epoch, all of them and at least 512"
+    )
+    parser.add_argument("--batch-size", type=int, help="default 32")
+    parser.add_argument("--lr", type=float, help="peak learning rate, default 0.002")
+    parser.add_argument("--validation", type=float, help="part of the blocks, default 0.1")
+    parser.add_argument("--background", help='label that means "no sign", default "-"')
+    parser.add_argument("--seed", type=int, help="default 0")
+    parser.add_argument(
+        "--modalities",
+        metavar="NAME[,NAME]",
+        help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
+    )
+    parser.add_argument(
+        "--stream-loss",
+        type=float,
+        metavar="WEIGHT",
+        help="of each stream's own loss beside that of the fused logits, default 1",
+    )
+    parser.add_argument(
+        "--augment",
+        action="append",
+        metavar="NAME=VALUE",
+        help="how far an augmentation goes, 0 switches it off; again for another (see README)",
+    )
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
+    parser.add_argument("--threads", type=int, help="default: all cores")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        metavar="RUN",
+        help="also learn what this trained run thinks of each clip; again for an ensemble",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    import torch
+
+    from bhar_training.config import TrainConfig
+    from bhar_training.data.augment import AugmentConfig
+    from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
+    from bhar_training.data.skeletons import SkeletonClips
+    from bhar_training.distill import DistillConfig
+    from bhar_training.models import ModelConfig, ModelName
+    from bhar_training.trainer import fit
+    from bharsdk.features import FeatureConfig
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    names = ("epochs", "draws", "batch_size", "lr", "validation", "background", "seed")
+    given = {name: getattr(arguments, name) for name in names}
+    if arguments.stream_loss is not None:
+        given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
+    clips = load_data(arguments, to_train=True)
+    features: AnyFeatures = FeatureConfig()
+    kind: type[AnyAugment] = AugmentConfig
+    if isinstance(clips, SkeletonClips):
+        persons = max(clip.shape[3] for clip in clips.clips)
+        features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
+        kind = SkeletonAugmentConfig
+    if arguments.modalities:
+        features = replace(features, modalities=_modalities(arguments.modalities))
+    config = TrainConfig(
+        ModelConfig(ModelName(arguments.model)),
+        features,
+        _augment(arguments.augment or [], kind),
+        distill=DistillConfig(tuple(arguments.teacher or ())),
+        bfloat16=arguments.bfloat16,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
+    name = arguments.data.resolve().name
+    meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
+    print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
+
+
+def _modalities(text: str) -> tuple[Modality, ...]:
+    from bharsdk.features import Modality
+
+    known = [modality.value for modality in Modality]
+    unknown = [name for name in text.split(",") if name not in known]
+    if unknown:
+        raise UsageError(f"--modalities: got {unknown[0]!r}, expected some of {', '.join(known)}")
+    return tuple(Modality(name) for name in text.split(","))
+
+
+def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
+    known = [field.name for field in fields(kind)]
+    values = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
+        if name not in known:
+            raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
+    return kind(**values)

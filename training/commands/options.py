@@ -1,0 +1,57 @@
+"""What several commands share: exit codes, and the options that name data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bharsdk.errors import UsageError
+
+if TYPE_CHECKING:
+    from bhar_training.data.batches import AnyClips
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["EXIT_CODES", "Commands", "add_data_options", "load_data", "positive"]
+
+EXIT_CODES = (
+    "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
+    " version, 8 package missing, 130 interrupted"
+)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What :func:`load_data` reads."""
+    parser.add_argument("--data", type=Path, required=True, help="recordings: .npz or a folder")
+    parser.add_argument("--signers", help="only these, separated by commas")
+    parser.add_argument("--fps", type=float, default=15.0, help="of layouts without time (15)")
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="of a skeleton data set: ntu60-xsub, nw-ucla-v3 ... (README); fit takes its training"
+        " side, eval its test side",
+    )
+
+
+def load_data(arguments: argparse.Namespace, *, to_train: bool) -> AnyClips:
+    """The clips that ``add_data_options`` describe; of a protocol, one side."""
+    from bhar_training.data.clips import load_clips
+
+    if arguments.protocol:
+        from bhar_training.data.public import read_skeletons
+        from bhar_training.data.skeletons import split_by_protocol
+
+        if arguments.signers:
+            raise UsageError("--signers: got it with --protocol, which says who trains")
+        train, test = split_by_protocol(read_skeletons(arguments.data), arguments.protocol)
+        return train if to_train else test
+    clips = load_clips(arguments.data, fps=arguments.fps)
+    return clips.of_signers(arguments.signers.split(",")) if arguments.signers else clips
+
+
+def positive(text: str) -> int:
+    """An argument type: a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 up")
+    return int(text)
