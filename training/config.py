@@ -23,7 +23,8 @@ class TrainConfig:
     validation: part of the recording blocks held out to draw the curves; nothing is chosen by them.
     draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
     own are seen often enough to be learnt. background: the label that means "no sign"; negatives
-    are made for it when it occurs. bfloat16: mixed precision where the processor has it.
+    are made for it when it occurs, and add_background makes it occur. bfloat16: mixed precision
+    where the processor has it.
     """
 
     model: ModelConfig
@@ -41,6 +42,7 @@ class TrainConfig:
     clip_norm: float = 2.0
     validation: float = 0.1
     background: str = "-"
+    add_background: bool = False
     seed: int = 0
     bfloat16: bool = False
 

@@ -76,10 +76,10 @@ def fit(
     if len(train) < MIN_CLIPS:
         raise InputError(f"training: got {len(train)} clips, expected at least {MIN_CLIPS}")
     torch.manual_seed(config.seed)
-    model = build_model(config.model, input_layout(config.features), len(clips.classes))
+    meta = _description(clips, config, trained_on)
+    model = build_model(config.model, input_layout(config.features), len(meta.labels))
     optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     rows = _prepare(out, config, resume)
-    meta = _description(clips, config, trained_on)
     if (out / STATE).exists():
         meta = _restore(out / STATE, model, optimiser, meta)
     rows = rows[: meta.epoch]
@@ -106,6 +106,8 @@ def fit(
 def _description(clips: AnyClips, config: TrainConfig, trained_on: str) -> CheckpointMeta:
     """What the checkpoint of epoch 0 would say."""
     labels = clips.classes
+    if config.add_background and config.background not in labels:
+        labels = (config.background, *labels)
     return CheckpointMeta(
         model=config.model,
         features=config.features,

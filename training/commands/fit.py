@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
 from bharsdk.errors import UsageError
@@ -13,9 +14,10 @@ from bharsdk.errors import UsageError
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
     from bhar_training.data.batches import AnyAugment, AnyFeatures
-    from bharsdk.features import Modality
 
 __all__ = ["MODELS", "add", "run"]
+
+E = TypeVar("E", bound=Enum)
 
 MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert", "hand-expert")
 """``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
@@ -39,6 +41,11 @@ def add(commands: Commands) -> None:
     parser.add_argument("--lr", type=float, help="peak learning rate, default 0.002")
     parser.add_argument("--validation", type=float, help="part of the blocks, default 0.1")
     parser.add_argument("--background", help='label that means "no sign", default "-"')
+    parser.add_argument(
+        "--add-background",
+        action="store_true",
+        help="that label is learnt from made negatives if no recording has it",
+    )
     parser.add_argument("--seed", type=int, help="default 0")
     parser.add_argument(
         "--modalities",
@@ -57,6 +64,12 @@ def add(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="how far an augmentation goes, 0 switches it off; again for another (see README)",
     )
+    parser.add_argument(
+        "--negatives",
+        metavar="NAME[,NAME]",
+        help="what is made for the label that means no sign: frozen, begun, reversed, seam,"
+        " transition, blended, other-hands, contorted; default all",
+    )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument(
@@ -73,12 +86,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     from bhar_training.config import TrainConfig
     from bhar_training.data.augment import AugmentConfig
+    from bhar_training.data.negatives import NegativeKind
     from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
     from bhar_training.data.skeletons import SkeletonClips
     from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
     from bhar_training.trainer import fit
-    from bharsdk.features import FeatureConfig
+    from bharsdk.features import FeatureConfig, Modality
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -94,13 +108,22 @@ def run(arguments: argparse.Namespace) -> None:
         features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
         kind = SkeletonAugmentConfig
     if arguments.modalities:
-        features = replace(features, modalities=_modalities(arguments.modalities))
+        features = replace(
+            features, modalities=_members("--modalities", arguments.modalities, Modality)
+        )
+    augment = _augment(arguments.augment or [], kind)
+    if arguments.negatives:
+        if not isinstance(augment, AugmentConfig):
+            raise UsageError("--negatives: got it for a skeleton data set, expected landmarks")
+        made = _members("--negatives", arguments.negatives, NegativeKind)
+        augment = replace(augment, negatives=made)
     config = TrainConfig(
         ModelConfig(ModelName(arguments.model)),
         features,
-        _augment(arguments.augment or [], kind),
+        augment,
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
+        add_background=arguments.add_background,
         **{name: value for name, value in given.items() if value is not None},
     )
     print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
@@ -109,18 +132,17 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
 
 
-def _modalities(text: str) -> tuple[Modality, ...]:
-    from bharsdk.features import Modality
-
-    known = [modality.value for modality in Modality]
+def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:
+    """The members of an enum that an option names, separated by commas."""
+    known = [member.value for member in kind]
     unknown = [name for name in text.split(",") if name not in known]
     if unknown:
-        raise UsageError(f"--modalities: got {unknown[0]!r}, expected some of {', '.join(known)}")
-    return tuple(Modality(name) for name in text.split(","))
+        raise UsageError(f"{option}: got {unknown[0]!r}, expected some of {', '.join(known)}")
+    return tuple(kind(name) for name in text.split(","))
 
 
 def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
-    known = [field.name for field in fields(kind)]
+    known = [field.name for field in fields(kind) if field.type == "float"]
     values = {}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -130,4 +152,4 @@ def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
             raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
         if name not in known:
             raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
-    return kind(**values)
+    return replace(kind(), **values)  # type: ignore[arg-type]  # the names were checked

@@ -6,16 +6,16 @@ as missing) they do to an augmented clip as they would to a recorded one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bhar_training.data.negatives import NegativeKind
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
-__all__ = ["AugmentConfig", "augment", "make_negative"]
+__all__ = ["AugmentConfig", "augment"]
 
 
 class _Tree:
@@ -50,7 +50,8 @@ class AugmentConfig:
     posture: another way to stand, every joint moved against its parent by a constant of this
     standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
     is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
-    probabilities. jitter: noise as a fraction of image height.
+    probabilities. jitter: noise as a fraction of image height. negatives: what ``negative`` makes,
+    all kinds equally often.
     """
 
     time_warp: float = 2.0
@@ -65,6 +66,7 @@ class AugmentConfig:
     lose_hand: float = 0.15
     jitter: float = 0.003
     negative: float = 0.08
+    negatives: tuple[NegativeKind, ...] = tuple(NegativeKind)
 
 
 def augment(
@@ -94,18 +96,6 @@ def augment(
         times = times * config.time_warp**exponent
     shift = random.uniform(-1.0, 1.0) * config.shift_s * 1000.0
     return clip.replaced(timestamps_ms=times, body=body, hands=hands), float(times[-1]) + shift
-
-
-def make_negative(
-    clip: LandmarkSequence, other: LandmarkSequence, random: np.random.Generator
-) -> LandmarkSequence:
-    """Something that is no sign: a frozen pose, a sign only begun, or a seam between two signs."""
-    kinds: tuple[Callable[[], LandmarkSequence], ...] = (
-        lambda: _held(clip, 0, random),
-        lambda: _held(clip, int(len(clip) * random.uniform(0.1, 0.35)), random),
-        lambda: _seam(clip, other, random),
-    )
-    return kinds[int(random.integers(len(kinds)))]()
 
 
 def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -166,24 +156,3 @@ def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
     length = int(random.integers(1, frames + 1))
     start = int(random.integers(0, frames - length + 1))
     hands[start : start + length, int(random.integers(2))] = np.nan
-
-
-def _held(clip: LandmarkSequence, until: int, random: np.random.Generator) -> LandmarkSequence:
-    """Frames 0 .. until play, then the last of them is held; until 0 holds a random frame."""
-    frames = len(clip)
-    played = np.minimum(np.arange(frames), until)
-    index = played if until else np.full(frames, random.integers(frames))
-    return clip.replaced(body=clip.body[index], hands=clip.hands[index])
-
-
-def _seam(
-    clip: LandmarkSequence, other: LandmarkSequence, random: np.random.Generator
-) -> LandmarkSequence:
-    """The end of one clip, then the beginning of another, less than half of each."""
-    frames = len(clip)
-    before = max(1, int(frames * random.uniform(0.4, 0.6)))
-    rest = np.minimum(np.arange(frames - before), len(other) - 1)
-    return clip.replaced(
-        body=np.concatenate([clip.body[frames - before :], other.body[rest]]),
-        hands=np.concatenate([clip.hands[frames - before :], other.hands[rest]]),
-    )

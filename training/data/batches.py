@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bhar_training.data.augment import AugmentConfig, augment, make_negative
+from bhar_training.data.augment import AugmentConfig, augment
 from bhar_training.data.clips import ClipSet
+from bhar_training.data.negatives import make_negative
 from bhar_training.data.skeleton_features import (
     SkeletonAugmentConfig,
     SkeletonFeatureConfig,
@@ -100,7 +101,7 @@ def training_batches(
     random = np.random.default_rng(seed)
     index = {label: i for i, label in enumerate(classes)}
     target = np.array([index[label] for label in clips.labels])
-    weight = 1.0 / np.sqrt(np.bincount(target, minlength=len(classes)))[target]
+    weight = 1.0 / np.sqrt(np.bincount(target)[target])
     order = random.choice(len(clips), size=max(len(clips), draws), p=weight / weight.sum())
 
     negative = None if background is None else index[background]
@@ -145,8 +146,10 @@ def _sampler(
         assert isinstance(features, FeatureConfig)
         clip, label = clips.sequences[i], int(target[i])
         if negative is not None and random.random() < config.negative:
-            other = clips.sequences[int(random.integers(len(clips)))]
-            clip, label = make_negative(clip, other, random), negative
+            others = np.flatnonzero(target != label)
+            other = clips.sequences[int(random.choice(others))] if len(others) else clip
+            made = make_negative(clip, other, config.negatives, random)
+            clip, label = (clip, label) if made is None else (made, negative)
         changed, end_ms = augment(clip, config, random)
         return extract(changed, features, end_ms), label
 

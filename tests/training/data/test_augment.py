@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bhar_training.data.augment import AugmentConfig, augment, make_negative
+from bhar_training.data.augment import AugmentConfig, augment
 from bhar_training.data.clips import load_clips
 from bharsdk.features import FeatureConfig, extract
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.skeleton import MEDIAPIPE_BODY25
 
-NOTHING = AugmentConfig(**{field.name: 0.0 for field in fields(AugmentConfig)})
+NOTHING = replace(
+    AugmentConfig(), **{field.name: 0.0 for field in fields(AugmentConfig) if field.type == "float"}
+)
 WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
-CLIP, OTHER = WORDS.sequences[10], WORDS.sequences[30]
+CLIP = WORDS.sequences[10]
 
 
 def _random(seed: int = 0) -> np.random.Generator:
@@ -90,31 +92,20 @@ def test_whatever_happens_the_clip_stays_usable(seed: int) -> None:
     """All augmentations at once give a valid sequence and finite features."""
     config = AugmentConfig(mirror=0.5, lose_hand=0.5)
     random = _random(seed)
-    clip = make_negative(CLIP, OTHER, random) if seed % 2 else CLIP
-    changed, end_ms = augment(clip, config, random)
+    changed, end_ms = augment(CLIP, config, random)
     assert isinstance(changed, LandmarkSequence)
     assert len(changed) == len(CLIP)
-    np.testing.assert_array_equal(np.isnan(changed.body), np.isnan(clip.body))
+    np.testing.assert_array_equal(np.isnan(changed.body), np.isnan(CLIP.body))
     found = extract(changed, FeatureConfig(), end_ms)
     assert np.isfinite(found.body).all()
     assert np.isfinite(found.hands).all()
-
-
-def test_a_negative_is_no_whole_sign() -> None:
-    """It freezes, or most of it is another clip: no negative plays the clip to its end."""
-    for seed in range(30):
-        negative = make_negative(CLIP, OTHER, _random(seed))
-        assert len(negative) == len(CLIP)
-        same = np.nanmax(np.abs(negative.body - CLIP.body), axis=(1, 2)) == 0
-        assert same.mean() < 0.65
 
 
 def test_a_single_frame_can_be_augmented() -> None:
     """The shortest clip there is."""
     one = CLIP.replaced(timestamps_ms=[0.0], body=CLIP.body[:1], hands=CLIP.hands[:1])
     for seed in range(10):
-        clip = make_negative(one, OTHER, _random(seed))
-        changed, _ = augment(clip, AugmentConfig(), _random(seed))
+        changed, _ = augment(one, AugmentConfig(), _random(seed))
         assert len(changed) == 1
 
 
