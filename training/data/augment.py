@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.negatives import NegativeKind
+from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
@@ -50,8 +50,8 @@ class AugmentConfig:
     posture: another way to stand, every joint moved against its parent by a constant of this
     standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
     is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
-    probabilities. jitter: noise as a fraction of image height. negatives: what ``negative`` makes,
-    all kinds equally often.
+    probabilities. A hand is lost for a stretch, one time in three for the whole clip. jitter: noise
+    as a fraction of image height. negatives: what ``negative`` makes, each kind equally often.
     """
 
     time_warp: float = 2.0
@@ -66,7 +66,7 @@ class AugmentConfig:
     lose_hand: float = 0.15
     jitter: float = 0.003
     negative: float = 0.08
-    negatives: tuple[NegativeKind, ...] = tuple(NegativeKind)
+    negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
 
 
 def augment(
@@ -153,6 +153,7 @@ def _moved(
 
 def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
     frames = len(hands)
-    length = int(random.integers(1, frames + 1))
+    whole = random.random() < 1 / 3
+    length = frames if whole else int(random.integers(1, frames + 1))
     start = int(random.integers(0, frames - length + 1))
     hands[start : start + length, int(random.integers(2))] = np.nan

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.skeleton import MEDIAPIPE_HAND21, BodyJoint, HandJoint
 
-__all__ = ["NegativeKind", "make_negative"]
+__all__ = ["DEFAULT_KINDS", "NegativeKind", "make_negative"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -40,7 +40,18 @@ class NegativeKind(enum.Enum):
     """One clip with hands of another, if those have another shape."""
     CONTORTED = "contorted"
     """The fingers bent at random, the arms often somewhere else."""
+    NO_HANDS = "no-hands"
+    """Neither hand is seen. Not for models that shall know a sign by the arms alone."""
 
+
+DEFAULT_KINDS = (
+    NegativeKind.FROZEN,
+    NegativeKind.BEGUN,
+    NegativeKind.SEAM,
+    NegativeKind.TRANSITION,
+    NegativeKind.OTHER_HANDS,
+)
+"""Those that no vocabulary of signs contradicts."""
 
 MOVES = 0.5
 """Shoulder widths. A sign whose hands move less is a pose: to hold or reverse it makes the sign."""
@@ -152,6 +163,12 @@ def _contorted(
     return clip.replaced(body=body, hands=(hands / metric).astype(np.float32))
 
 
+def _no_hands(
+    clip: LandmarkSequence, _: LandmarkSequence, __: np.random.Generator
+) -> LandmarkSequence:
+    return clip.replaced(hands=np.full_like(clip.hands, np.nan))
+
+
 _MAKERS: dict[
     NegativeKind,
     Callable[[LandmarkSequence, LandmarkSequence, np.random.Generator], LandmarkSequence | None],
@@ -164,6 +181,7 @@ _MAKERS: dict[
     NegativeKind.BLENDED: _blended,
     NegativeKind.OTHER_HANDS: _other_hands,
     NegativeKind.CONTORTED: _contorted,
+    NegativeKind.NO_HANDS: _no_hands,
 }
 
 
