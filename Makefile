@@ -16,7 +16,8 @@ SHELL := /bin/bash
 # by file, so it must run again when one is added or removed.
 PACKAGES := bharsdk training export
 PACKAGE_FILES := $(sort $(shell find $(PACKAGES) -type f \
-	\( -name '*.py' -o -name '*.pyi' -o -name '*.bhar' -o -name 'py.typed' \) 2>/dev/null))
+	\( -name '*.py' -o -name '*.pyi' -o -name '*.bhar' -o -name 'py.typed' \
+	-o -name 'results.json' \) 2>/dev/null))
 CPP_FILES := $(sort $(shell find cpp_ops -type f \( -name '*.h' -o -name '*.cc' -o -name '*.cpp' \)))
 BUILD_FILES := pyproject.toml setup.py CMakeLists.txt MANIFEST.in $(CPP_FILES)
 LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))

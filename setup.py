@@ -49,7 +49,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "bharsdk": ["py.typed", "*.pyi", "models/*.bhar"],
-        "bhar_training": ["py.typed"],
+        "bhar_training": ["py.typed", "results.json"],
         "bhar_export": ["py.typed"],
     },
     ext_modules=[Extension("bharsdk._ops", sources=[])],

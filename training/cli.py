@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from bhar_training.commands import bench, describe, evaluate, extract, fit
+from bhar_training.commands import bench, describe, evaluate, extract, fit, reproduce
 from bhar_training.commands.options import EXIT_CODES
 from bharsdk.errors import BackendMissingError, BharError
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
-COMMANDS = (fit, evaluate, describe, bench, extract)
+COMMANDS = (fit, evaluate, reproduce, describe, bench, extract)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import AnyFeatures, input_layout
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model, make_backbone
 from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, BHaRNetP
 from bhar_training.models.degcn import DeGCN
@@ -27,7 +27,7 @@ from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig
 from bharsdk.skeleton import NTU25, OPENPOSE18
 
-__all__ = ["ROWS", "Description", "Row", "describe", "rows_of", "table"]
+__all__ = ["ROWS", "Description", "Row", "describe", "example", "rows_of", "table", "true_gmacs"]
 
 Inputs = tuple[Tensor, ...]
 NTU_CLIP, NTU_CLASSES = (1, 3, 64, 25, 2), 120
@@ -81,8 +81,7 @@ def describe(row: Row) -> Description:
         analysis = FlopCountAnalysis(model, inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         fvcore = analysis.total()
-        with FlopCounterMode(display=False) as counter:
-            model(*inputs)
+        true = _counted(model, inputs)
         names = ("body", "hands") if len(inputs) == 2 else ("x",)
         ptflops, _ = get_model_complexity_info(
             model,
@@ -104,11 +103,32 @@ def describe(row: Row) -> Description:
         gmacs_thop=thop_macs * giga,
         gmacs_ptflops=ptflops * giga,
         gmacs_fvcore=fvcore * giga,
-        gmacs_true=counter.get_total_flops() / 2 * giga,
+        gmacs_true=true * giga,
         paper_params_m=paper[0],
         paper_gmacs=paper[1],
         counter=row.counter,
     )
+
+
+def true_gmacs(model: nn.Module, inputs: Inputs) -> float:
+    """Multiply-adds of convolutions and products, 10^9, of the public form, which it becomes."""
+    with torch.no_grad():
+        return _counted(_public_form(model).eval(), inputs) / 1e9
+
+
+def _counted(model: nn.Module, inputs: Inputs) -> float:
+    with FlopCounterMode(display=False) as counter:
+        model(*inputs)
+    return float(counter.get_total_flops()) / 2
+
+
+def example(features: AnyFeatures) -> Inputs:
+    """Noise in the shape of one clip's features: (body, hands)."""
+    layout = input_layout(features)
+    shape = (1, features.channels, features.frames)
+    hands = 0 if layout.hand is None else layout.hand.joint_count
+    body = torch.randn(*shape, layout.body.joint_count, layout.persons)
+    return body, torch.randn(*shape, hands, 2)
 
 
 def rows_of(model: str) -> tuple[Row, ...]:
@@ -175,11 +195,7 @@ def _pr_gcn_ntu() -> tuple[nn.Module, Inputs]:
 def _shipped(name: ModelName) -> Callable[[], tuple[nn.Module, Inputs]]:
     def make() -> tuple[nn.Module, Inputs]:
         features = FeatureConfig()
-        shape = (1, features.channels, features.frames)
-        return (
-            build_model(ModelConfig(name), input_layout(features), 16),
-            (torch.randn(*shape, 25, 1), torch.randn(*shape, 21, 2)),
-        )
+        return build_model(ModelConfig(name), input_layout(features), 16), example(features)
 
     return make
 

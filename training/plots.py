@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from bhar_training.metrics import Report
 
-__all__ = ["plot_confusion", "plot_curves"]
+__all__ = ["CostPoint", "plot_accuracy", "plot_confusion", "plot_curves"]
 
 
 def plot_curves(table: Path, picture: Path) -> None:
@@ -45,6 +50,68 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=7)
     _save(figure, picture)
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A model, or an ensemble: multiply-adds in 10^9, top-1 in percent, its range over seeds."""
+
+    label: str
+    gmacs: float
+    top1: float
+    low: float
+    high: float
+
+
+def plot_accuracy(points: Sequence[CostPoint], picture: Path, title: str) -> None:
+    """Draw accuracy against multiply-adds, one labelled marker a point."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, point in enumerate(points):
+        reach = [[point.top1 - point.low], [point.high - point.top1]]
+        marker = "osD^vP*X"[number % 8]
+        axes.errorbar(point.gmacs, point.top1, reach, fmt=marker, markersize=8, capsize=4)
+    axes.set(xscale="log", title=title)
+    axes.set(xlabel="multiply-adds of one clip, 10^9", ylabel="top-1, %")
+    axes.margins(0.25)
+    axes.grid(alpha=0.3, which="both")
+    _label(axes, points)
+    _save(figure, picture)
+
+
+def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
+    """Write each label where it covers no marker, no other label, and not the frame."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+    places = [axes.transData.transform((point.gmacs, point.top1)) for point in points]
+    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in places]
+    frame = axes.get_window_extent()
+    for point in points:
+        text = axes.annotate(
+            f"{point.label}\n{point.top1:.1f} %, {point.gmacs:.2g} GMACs",
+            (point.gmacs, point.top1),
+            xytext=(0, 0),
+            textcoords="offset points",
+            va="center",
+            size=9,
+        )
+        # To the right, to the left, above, below; then the same further away.
+        for away in (10, 25, 40, 60):
+            for align, x, y in (
+                *(("left", away, 0), ("right", -away, 0)),
+                *(("center", 0, away + 8), ("center", 0, -away - 8)),
+            ):
+                text.set(ha=align, position=(x, y))
+                box = text.get_window_extent()
+                inside = frame.x0 < box.x0 and box.x1 < frame.x1
+                if inside and not any(box.overlaps(other) for other in taken):
+                    break
+            else:
+                continue
+            break
+        taken.append(text.get_window_extent())
 
 
 def _save(figure: Figure, picture: Path) -> None:

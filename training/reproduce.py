@@ -1,0 +1,216 @@
+"""From raw data to the figures of one row of the results table.
+
+``OUT/<row>/<fold>/<member>-seed<N>/`` is a training of :func:`bhar_training.trainer.fit`, with the
+machine in ``machine.json``; rows that use the same training share it. A finished one is not
+repeated, an interrupted one goes on. ``OUT/<row>/result.json`` is what came out, in the format of
+:mod:`bhar_training.results`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bhar_training.checkpoint import Checkpoint, load_checkpoint, write_text
+from bhar_training.config import TrainConfig
+from bhar_training.data.batches import AnyClips, input_layout
+from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.degrade import drop_hands, lose_hand
+from bhar_training.data.public import read_skeletons
+from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
+from bhar_training.evaluate import evaluate
+from bhar_training.experiment import DataFile, Fold, Recipe, Score
+from bhar_training.machine import Machine, machines_of, note_machine
+from bhar_training.models import Fusion, build_model
+from bhar_training.results import Figure, Metrics, Result, Results, Scored, save_results
+from bhar_training.trainer import fit
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.errors import InputError
+
+__all__ = ["Training", "reproduce", "trainings_of"]
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a row: whose fold, where it is kept, and with which settings."""
+
+    fold: Fold
+    member: str
+    seed: int
+    folder: Path
+    config: TrainConfig
+
+    @property
+    def epochs_done(self) -> int:
+        """How far it is."""
+        if not (self.folder / "checkpoint" / "model.json").is_file():
+            return 0
+        return load_checkpoint(self.folder).meta.epoch
+
+
+def trainings_of(recipe: Recipe, out: Path, seeds: tuple[int, ...]) -> tuple[Training, ...]:
+    """Every training of a row, teachers before those whom they teach."""
+    return tuple(_trainings(recipe, out.resolve(), seeds))
+
+
+def _trainings(recipe: Recipe, out: Path, seeds: tuple[int, ...]) -> Iterator[Training]:
+    for seed in seeds:
+        for fold in recipe.folds:
+            folders: dict[str, Path] = {}
+            for member in recipe.members:
+                row = out / (member.row or recipe.name)
+                folder = row / fold.name / f"{member.name}-seed{seed}"
+                folders[member.name] = folder
+                distill = member.config.distill
+                teachers = tuple(str(folders[name]) for name in distill.teachers)
+                config = replace(
+                    member.config, seed=seed, distill=replace(distill, teachers=teachers)
+                )
+                yield Training(fold, member.name, seed, folder, config)
+
+
+def reproduce(
+    recipe: Recipe,
+    data_root: Path,
+    out: Path,
+    seeds: tuple[int, ...] = (0,),
+    say: Callable[[str], None] = print,
+) -> Result:
+    """Train what is not trained yet, score it, and leave ``OUT/<row>/result.json``.
+
+    Raises InputError naming the data file when it is missing, UsageError when ``out`` holds
+    trainings of other settings.
+    """
+    clips = _load(recipe.data, data_root)
+    trainings = trainings_of(recipe, out, seeds)
+    for number, training in enumerate(trainings, 1):
+        where = f"{training.fold.name}, {training.member}, seed {training.seed}"
+        say(f"{recipe.name}: training {number} of {len(trainings)}: {where}")
+        _train(training, clips, recipe.data, say)
+    runs: dict[str, list[Scored]] = {score.name: [] for score in recipe.scores}
+    for seed in seeds:
+        for fold in recipe.folds:
+            say(f"{recipe.name}: scoring {fold.name}, seed {seed}")
+            mine = [item for item in trainings if (item.fold, item.seed) == (fold, seed)]
+            members = {item.member: load_checkpoint(item.folder) for item in mine}
+            _, test = _sides(clips, fold)
+            for score in recipe.scores:
+                metrics = _score(score, members, test, mine[0].config.background)
+                runs[score.name].append(Scored(fold.name, seed, len(test), metrics))
+    figures = {name: Figure.of(tuple(scored)) for name, scored in runs.items()}
+    result = _with_origin(figures, trainings, seeds)
+    folder = out / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    save_results(folder / RESULT, Results({recipe.name: result}))
+    return result
+
+
+def _load(data: DataFile, root: Path) -> AnyClips:
+    path = root / data.path
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file, expected the recordings of {data.source} (licence:"
+            f" {data.licence}): put them there, or name the folder that has {data.path} with"
+            " --data-root"
+        )
+    return read_skeletons(path) if data.skeletons else load_clips(path)
+
+
+def _sides(clips: AnyClips, fold: Fold) -> tuple[AnyClips, AnyClips]:
+    """(train, test)."""
+    if isinstance(clips, SkeletonClips):
+        return split_by_protocol(clips, fold.protocol)
+    return clips.of_signers(fold.train), clips.of_signers(fold.test)
+
+
+def _train(training: Training, clips: AnyClips, data: DataFile, say: Callable[[str], None]) -> None:
+    """Start, go on, or see that it is finished, with the settings of the recipe."""
+    train, _ = _sides(clips, training.fold)
+    done = training.epochs_done
+    epochs = training.config.epochs
+    if done:
+        say(f"  {done} of {epochs} epochs are there: {training.folder}")
+    if done < epochs:
+        note_machine(training.folder)
+    _find_teachers_again(training)
+    fit(train, training.config, training.folder, trained_on=Path(data.path).name, resume=True)
+
+
+def _find_teachers_again(training: Training) -> None:
+    """A folder of trainings that was moved: say where the teachers are now."""
+    stored, config = training.folder / "config.json", training.config
+    if not config.distill.teachers or not stored.is_file():
+        return
+    try:
+        before = from_json_dict(TrainConfig, json.loads(stored.read_text()), stored.name)
+    except (ValueError, InputError):
+        return  # fit says what is wrong with it
+    moved = replace(config, distill=replace(config.distill, teachers=before.distill.teachers))
+    ours, theirs = (
+        [Path(teacher).parts[-3:] for teacher in each.distill.teachers] for each in (config, before)
+    )
+    if before == moved != config and ours == theirs:
+        write_text(stored, json.dumps(to_json_dict(config), indent=2) + "\n")
+
+
+def _score(
+    score: Score, members: dict[str, Checkpoint], test: AnyClips, background: str
+) -> Metrics:
+    checkpoints = [_fused_by(members[name], score.streams) for name in score.members]
+    labels = checkpoints[0].meta.labels
+    # What no training signer made cannot be learnt; it counts as missed, not as absent.
+    known = test.where(lambda i: test.labels[i] in labels)
+    missed = len(test) - len(known)
+    report = evaluate(checkpoints, _degraded(known, score), score.fusion)
+    recalls = {name: value for name, value in report.recalls.items() if value == value}
+    recalls |= dict.fromkeys(set(test.labels) - set(labels), 0.0)
+    signs = [recall for label, recall in recalls.items() if label != background]
+    nothing = recalls.get(background)
+    return Metrics(
+        top1=round(100 * report.top1 * (1 - missed / len(test)), 2),
+        macro_recall_signs=round(100 * statistics.fmean(signs or [0.0]), 2),
+        background_recall=None if nothing is None else round(100 * nothing, 2),
+        calibration_error=round(100 * report.calibration_error, 2),
+    )
+
+
+def _fused_by(checkpoint: Checkpoint, fusion: Fusion | None) -> Checkpoint:
+    """The same weights with another fusion of body and hands."""
+    if fusion is None:
+        return checkpoint
+    meta = replace(checkpoint.meta, model=replace(checkpoint.meta.model, fusion=fusion))
+    model = build_model(meta.model, input_layout(meta.features), len(meta.labels))
+    model.load_state_dict(checkpoint.model.state_dict())
+    return Checkpoint(model.eval(), meta)
+
+
+def _degraded(clips: AnyClips, score: Score) -> AnyClips:
+    if not isinstance(clips, ClipSet):
+        return clips
+    if score.drop_hands:
+        clips = drop_hands(clips, score.drop_hands)
+    return lose_hand(clips, score.lose_hand) if score.lose_hand else clips
+
+
+def _with_origin(
+    figures: dict[str, Figure], trainings: tuple[Training, ...], seeds: tuple[int, ...]
+) -> Result:
+    """Time, machines and revisions, of the trainings themselves."""
+    seconds, machines, revisions = 0.0, set[Machine](), set[str]()
+    for training in trainings:
+        with (training.folder / "curves.csv").open(newline="") as file:
+            seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
+        machines |= set(machines_of(training.folder))
+        revisions.add(load_checkpoint(training.folder).meta.git_revision)
+    return Result(
+        figures,
+        round(seconds / len(seeds), 1),
+        tuple(sorted(machines, key=repr)),
+        tuple(sorted(revisions - {""})),
+    )
