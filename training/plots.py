@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from bhar_training.metrics import Report
@@ -64,18 +65,24 @@ class CostPoint:
 
 
 def plot_accuracy(points: Sequence[CostPoint], picture: Path, title: str) -> None:
-    """Draw accuracy against multiply-adds, one labelled marker a point."""
+    """Draw accuracy against multiply-adds: a labelled marker a point, a bar for its range."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for number, point in enumerate(points):
-        reach = [[point.top1 - point.low], [point.high - point.top1]]
-        marker = "osD^vP*X"[number % 8]
-        axes.errorbar(point.gmacs, point.top1, reach, fmt=marker, markersize=8, capsize=4)
     axes.set(xscale="log", title=title)
-    axes.set(xlabel="multiply-adds of one clip, 10^9", ylabel="top-1, %")
-    axes.margins(0.25)
-    axes.grid(alpha=0.3, which="both")
+    axes.set(xlabel="multiply-adds of one clip, 10⁹", ylabel="top-1, %")
+    for number, point in enumerate(points):
+        colour = f"C{number}"
+        axes.vlines(point.gmacs, point.low, point.high, colors=colour)
+        axes.plot(point.gmacs, point.top1, "osD^vP*X"[number % 8], color=colour, markersize=8)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    costs = [point.gmacs for point in points]
+    room = max(1.5, (max(costs) / min(costs)) ** 0.25)
+    axes.set_xlim(min(costs) / room, max(costs) * room)
+    axes.margins(y=0.25)
+    axes.grid(alpha=0.3)
     _label(axes, points)
     _save(figure, picture)
 
@@ -85,10 +92,22 @@ def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
     figure = axes.get_figure(root=True)
     assert isinstance(figure, Figure)
     figure.canvas.draw()
-    places = [axes.transData.transform((point.gmacs, point.top1)) for point in points]
-    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in places]
-    frame = axes.get_window_extent()
+    pixel = axes.transData.transform
+    taken = []
     for point in points:
+        (x, low), (_, high) = pixel((point.gmacs, point.low)), pixel((point.gmacs, point.high))
+        taken.append(Bbox.from_extents(x - 10, low - 10, x + 10, high + 10))
+    frame = axes.get_window_extent()
+    # To the right, to the left, above, below; then the same further away.
+    places = [
+        place
+        for away in (10, 25, 40, 60, 90)
+        for place in (
+            *(("left", away, 0), ("right", -away, 0)),
+            *(("center", 0, away + 8), ("center", 0, -away - 8)),
+        )
+    ]
+    for number, point in enumerate(points):
         text = axes.annotate(
             f"{point.label}\n{point.top1:.1f} %, {point.gmacs:.2g} GMACs",
             (point.gmacs, point.top1),
@@ -96,21 +115,14 @@ def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
             textcoords="offset points",
             va="center",
             size=9,
+            color=f"C{number}",
         )
-        # To the right, to the left, above, below; then the same further away.
-        for away in (10, 25, 40, 60):
-            for align, x, y in (
-                *(("left", away, 0), ("right", -away, 0)),
-                *(("center", 0, away + 8), ("center", 0, -away - 8)),
-            ):
-                text.set(ha=align, position=(x, y))
-                box = text.get_window_extent()
-                inside = frame.x0 < box.x0 and box.x1 < frame.x1
-                if inside and not any(box.overlaps(other) for other in taken):
-                    break
-            else:
-                continue
-            break
+        for align, right, up in places:
+            text.set(ha=align, position=(right, up))
+            box = text.get_window_extent()
+            inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0
+            if inside and box.y1 < frame.y1 and not any(box.overlaps(other) for other in taken):
+                break
         taken.append(text.get_window_extent())
 
 
