@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 
 from bhar_training.config import TrainConfig
 from bhar_training.data.augment import AugmentConfig
+from bhar_training.data.negatives import NegativeKind
 from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
 from bhar_training.experiment import (
     DataFile,
@@ -23,7 +24,7 @@ from bhar_training.experiment import (
 )
 from bhar_training.models import Fusion, ModelConfig, ModelName
 from bharsdk.errors import UsageError
-from bharsdk.features import Modality
+from bharsdk.features import FeatureConfig, Modality
 from bharsdk.skeleton import KINECT20
 
 __all__ = ["RECIPES", "recipe_named"]
@@ -58,19 +59,43 @@ PR_GCN, BHARNET = ModelConfig(ModelName.PR_GCN), ModelConfig(ModelName.BHARNET_E
 HAND, BODY = ModelConfig(ModelName.HAND_EXPERT), ModelConfig(ModelName.BODY_EXPERT)
 
 # One signer's posture is nearly constant: other ones, or the body expert learns the block.
-STRANGERS = AugmentConfig(bone_length=0.2, posture=0.1, depth=0.5)
+STRANGERS = AugmentConfig(bone_length=0.2, posture=0.1, depth=0.5, lose_hand=0.25, negative=0.15)
+# A letter is the shape of a hand, wherever it is: hands of another letter would make that letter.
+SPELLING = replace(
+    STRANGERS,
+    negatives=(
+        NegativeKind.SEAM,
+        NegativeKind.TRANSITION,
+        NegativeKind.CONTORTED,
+        NegativeKind.NO_HANDS,
+    ),
+)
 
-WORDS_PR_GCN = TrainConfig(PR_GCN, epochs=12, validation=0, bfloat16=True)
+WORDS_PR_GCN = TrainConfig(PR_GCN, augment=STRANGERS, epochs=14, validation=0, bfloat16=True)
 WORDS_BHARNET = TrainConfig(
     BHARNET, augment=STRANGERS, epochs=12, batch_size=16, validation=0, bfloat16=True
 )
-LETTERS_HAND = TrainConfig(HAND, epochs=20, validation=0, bfloat16=True)
+LETTERS_HAND = TrainConfig(
+    HAND,
+    FeatureConfig(fps=9.0, frames=12),  # letters are poses, all but two
+    SPELLING,
+    epochs=8,
+    validation=0,
+    add_background=True,  # only s1 has recorded it
+    bfloat16=True,
+)
 KINECT = SkeletonFeatureConfig.for_skeleton(KINECT20, persons=1)
 SKELETON_PR_GCN = TrainConfig(
     PR_GCN, KINECT, SkeletonAugmentConfig(), epochs=60, validation=0, bfloat16=True
 )
 SKELETON_BODY = TrainConfig(
-    BODY, KINECT, SkeletonAugmentConfig(), epochs=60, validation=0, bfloat16=True
+    BODY,
+    replace(KINECT, frames=32),
+    SkeletonAugmentConfig(tilt_rad=0.35, mirror=0.5),
+    epochs=36,
+    batch_size=16,
+    validation=0,
+    bfloat16=True,
 )
 FOUR_MODALITIES = tuple(Modality)  # joint, bone, and the motion of both
 TWO_MODALITIES = FOUR_MODALITIES[:2]

@@ -68,8 +68,8 @@ def add(commands: Commands) -> None:
         "--negatives",
         metavar="NAME[,NAME]",
         help="what is made for the label that means no sign: frozen, begun, reversed, seam,"
-        " transition, blended, other-hands, contorted, no-hands; default the first two and seam,"
-        " transition, other-hands",
+        " transition, blended, other-hands, contorted, no-hands; default all but reversed,"
+        " blended and no-hands",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="default: all cores")

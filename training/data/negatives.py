@@ -50,6 +50,7 @@ DEFAULT_KINDS = (
     NegativeKind.SEAM,
     NegativeKind.TRANSITION,
     NegativeKind.OTHER_HANDS,
+    NegativeKind.CONTORTED,
 )
 """Those that no vocabulary of signs contradicts."""
 
