@@ -206,7 +206,7 @@ def _ablation() -> Recipe:
         value = getattr(augment, field.name)
         if isinstance(value, float) and value:
             name = f"no-{field.name}"
-            without = replace(augment, **{field.name: 0.0})
+            without = replace(augment, **{field.name: 0.0})  # type: ignore[arg-type]  # a float
             members.append(Member(name, replace(PR_GCN_S2.config, augment=without)))
             scores.append(Score(f"without {field.name}", (name,)))
     return Recipe(
