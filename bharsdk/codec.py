@@ -20,8 +20,13 @@ T = TypeVar("T")
 
 
 def to_json_dict(config: Any) -> dict[str, Any]:
-    """A dataclass instance as a dictionary of JSON values: tuples become lists, enums values."""
-    return {f.name: _encode(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    """A dataclass instance as a dictionary of JSON values: tuples become lists, enums values.
+
+    A value that is None by default and None is left out: what does not use an optional key stays
+    readable for versions that do not know it.
+    """
+    values = {f: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return {f.name: _encode(v) for f, v in values.items() if v is not None or f.default is not None}
 
 
 def from_json_dict(cls: type[T], data: object, where: str) -> T:

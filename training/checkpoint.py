@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bhar_training.data.batches import AnyFeatures, input_layout
 from bhar_training.models import ActionModel, ModelConfig, build_model
+from bharsdk.calibration import Calibration
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, IncompatibleError, InputError
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
@@ -25,8 +26,10 @@ __all__ = [
     "FORMAT_VERSION",
     "Checkpoint",
     "CheckpointMeta",
+    "checkpoint_folder",
     "load_checkpoint",
     "save_checkpoint",
+    "save_meta",
     "write_tensors",
     "write_text",
 ]
@@ -37,7 +40,7 @@ MODEL_FILE, META_FILE = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class CheckpointMeta:
-    """What ``model.json`` holds beside the weights."""
+    """What ``model.json`` holds beside the weights. calibration: of these weights, None if none."""
 
     model: ModelConfig
     features: AnyFeatures
@@ -51,7 +54,13 @@ class CheckpointMeta:
     metrics: dict[str, float] = field(default_factory=dict)
     skeletons: tuple[str, ...] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
     git_revision: str = ""
+    calibration: Calibration | None = None
     format_version: int = FORMAT_VERSION
+
+    @property
+    def background_index(self) -> int | None:
+        """The class that means "no sign", None if there is none."""
+        return None if self.background is None else self.labels.index(self.background)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,18 @@ def save_checkpoint(folder: Path, model: ActionModel, meta: CheckpointMeta) -> N
     """Write the checkpoint into ``folder``, which is made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / MODEL_FILE, dict(model.state_dict()))
+    save_meta(folder, meta)
+
+
+def save_meta(folder: Path, meta: CheckpointMeta) -> None:
+    """Describe the weights in the checkpoint ``folder`` anew, atomically; they stay as they are."""
     write_text(folder / META_FILE, json.dumps(to_json_dict(meta), indent=2) + "\n")
+
+
+def checkpoint_folder(path: Path) -> Path:
+    """The checkpoint folder of a run, or ``path`` itself."""
+    nested = path / "checkpoint"
+    return nested if nested.is_dir() else path
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -75,8 +95,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises InputError when it is missing, IncompatibleError on another format version, BundleError
     when its content does not fit its description.
     """
-    nested = folder / "checkpoint"
-    folder = nested if nested.is_dir() else folder
+    folder = checkpoint_folder(folder)
     meta_path = folder / META_FILE
     if not meta_path.is_file():
         raise InputError(f"{folder}: no checkpoint here, expected {META_FILE} and {MODEL_FILE}")

@@ -1,4 +1,4 @@
-"""``bhar-train``: fit, evaluate and describe models, extract landmarks from videos."""
+"""``bhar-train``: fit, calibrate, evaluate and describe models, extract landmarks from videos."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from bhar_training.commands import bench, describe, evaluate, extract, fit, reproduce
+from bhar_training.commands import bench, calibrate, describe, evaluate, extract, fit, reproduce
 from bhar_training.commands.options import EXIT_CODES
 from bharsdk.errors import BackendMissingError, BharError
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
-COMMANDS = (fit, evaluate, reproduce, describe, bench, extract)
+COMMANDS = (fit, calibrate, evaluate, reproduce, describe, bench, extract)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

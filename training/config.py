@@ -20,7 +20,8 @@ class TrainConfig:
 
     lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
     cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
-    validation: part of the recording blocks held out to draw the curves; nothing is chosen by them.
+    validation: part of the recording blocks held out to draw the curves and to calibrate; nothing
+    else is chosen by them.
     draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
     own are seen often enough to be learnt. background: the label that means "no sign"; negatives
     are made for it when it occurs, and add_background makes it occur. bfloat16: mixed precision

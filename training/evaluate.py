@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,12 +12,28 @@ from tqdm import tqdm
 
 from bhar_training.checkpoint import Checkpoint
 from bhar_training.data.batches import AnyClips, features_of
-from bhar_training.metrics import Report, report
+from bhar_training.metrics import Report, acceptance, expected_calibration_error, report
 from bhar_training.models import ActionModel, Fusion
 from bhar_training.models.bharnet import fuse
+from bharsdk.calibration import probabilities
 from bharsdk.errors import InputError
 
-__all__ = ["class_indices", "evaluate", "logits_of"]
+__all__ = ["Answers", "answers", "class_indices", "evaluate", "logits_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a checkpoint, or an ensemble, says of N clips.
+
+    raw: fused logits float32 [N, classes], as the models give them. logits: the same with the
+    stored temperatures, where all have one (``calibrated``). reject_below: the stored threshold; an
+    ensemble has none, since its probabilities are not those of any member.
+    """
+
+    raw: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32] | npt.NDArray[np.float64]
+    calibrated: bool = False
+    reject_below: float | None = None
 
 
 def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -38,12 +56,14 @@ def logits_of(
     return torch.cat([model(body[s : s + batch_size], hands[s : s + batch_size]) for s in bar])
 
 
-def evaluate(
+def answers(
     checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
-) -> Report:
-    """Classify every clip by the fused logits of the checkpoints, each on its own features.
+) -> Answers:
+    """Ask the checkpoints, each on its own features, and fuse what they say.
 
-    Raises InputError on no clips, unknown labels, or checkpoints of different labels.
+    Every checkpoint's logits are divided by its temperature before fusion if all are calibrated;
+    if one is not, none are: logits of different sharpness would not weigh alike. Raises InputError
+    on no clips, or checkpoints of different labels.
     """
     if not len(clips):
         raise InputError("evaluate: got no clips, expected at least one")
@@ -54,9 +74,34 @@ def evaluate(
                 f"evaluate: got labels {list(other.meta.labels)}, expected those of the first"
                 f" checkpoint: {list(meta.labels)}"
             )
-    truth = class_indices(clips, meta.labels)
     found = [
         logits_of(item.model, *features_of(clips, item.meta.features), progress=True)
         for item in checkpoints
     ]
-    return report(truth, fuse(found, fusion).float().numpy(), meta.labels, meta.background)
+    raw = fuse(found, fusion).float().numpy()
+    known = [item.meta.calibration for item in checkpoints if item.meta.calibration is not None]
+    if len(known) < len(checkpoints):
+        return Answers(raw, raw)
+    scaled = [x.double() / each.temperature for x, each in zip(found, known, strict=True)]
+    threshold = known[0].reject_below if len(known) == 1 else None
+    return Answers(raw, fuse(scaled, fusion).numpy(), True, threshold)
+
+
+def evaluate(
+    checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
+) -> Report:
+    """Classify every clip by the fused answer of the checkpoints, as :func:`answers` says.
+
+    Raises InputError on no clips, unknown labels, or checkpoints of different labels.
+    """
+    meta = checkpoints[0].meta
+    truth = class_indices(clips, meta.labels)
+    found = answers(checkpoints, clips, fusion)
+    score = report(truth, found.logits, meta.labels, meta.background)
+    if found.calibrated:
+        error = expected_calibration_error(truth, probabilities(found.raw))
+        score = replace(score, uncalibrated_error=error)
+    if found.reject_below is not None:
+        kept = acceptance(truth, probabilities(found.logits), found.reject_below)
+        score = replace(score, acceptance=kept)
+    return score

@@ -7,7 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Report", "expected_calibration_error", "report"]
+from bharsdk.calibration import probabilities
+
+__all__ = ["Acceptance", "Report", "acceptance", "expected_calibration_error", "report"]
+
+FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What is left when answers less probable than ``reject_below`` are rejected.
+
+    part: of all clips, those that are accepted. top1: part of these that were recognised, NaN if
+    there are none. (selective classification: coverage and selective accuracy)
+    """
+
+    reject_below: float
+    part: float
+    top1: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,13 +33,16 @@ class Report:
 
     labels: names. confusion: int64 [classes, classes], rows are the truth. A recall is NaN for a
     class that does not occur. macro_recall_signs leaves the background label out.
-    calibration_error: see :func:`expected_calibration_error`.
+    calibration_error: see :func:`expected_calibration_error`. uncalibrated_error: the same without
+    the stored temperatures, None where none are stored. acceptance: None without a threshold.
     """
 
     labels: tuple[str, ...]
     confusion: npt.NDArray[np.int64]
     background: str | None
     calibration_error: float = float("nan")
+    uncalibrated_error: float | None = None
+    acceptance: Acceptance | None = None
 
     @property
     def top1(self) -> float:
@@ -46,23 +66,31 @@ class Report:
 
 
 def expected_calibration_error(
-    truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32], bins: int = 15
+    truth: npt.NDArray[np.int64], said: FloatArray, bins: int = 15
 ) -> float:
-    """How far confidence and accuracy lie apart, 0 to 1: probabilities [N, classes], truth [N].
+    """How far confidence and accuracy lie apart, 0 to 1, of probabilities ``said`` [N, classes].
 
     The mean over ``bins`` of equal width in confidence, weighted by their clips. (Guo et al. 2017)
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
+    confidence = said.max(axis=1)
+    right = said.argmax(axis=1) == truth
     # Which bin: (0, 1 / bins], ..., (1 - 1 / bins, 1].
     number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.bincount(number, confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(truth))
 
 
+def acceptance(truth: npt.NDArray[np.int64], said: FloatArray, reject_below: float) -> Acceptance:
+    """Reject what is less probable than ``reject_below``: probabilities ``said`` [N, classes]."""
+    accepted = said.max(axis=1) >= reject_below
+    right = said.argmax(axis=1) == truth
+    top1 = float(right[accepted].mean()) if accepted.any() else float("nan")
+    return Acceptance(reject_below, float(accepted.mean()), top1)
+
+
 def report(
     truth: npt.NDArray[np.int64],
-    logits: npt.NDArray[np.float32],
+    logits: FloatArray,
     labels: tuple[str, ...],
     background: str | None,
 ) -> Report:
@@ -70,7 +98,5 @@ def report(
     predicted = logits.argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = raised / raised.sum(axis=1, keepdims=True)
-    error = expected_calibration_error(truth, probabilities)
+    error = expected_calibration_error(truth, probabilities(logits))
     return Report(labels, confusion, background, error)

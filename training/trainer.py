@@ -8,6 +8,7 @@ stopped while it writes has a whole state of one epoch). Order and augmentation 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -22,10 +23,12 @@ from torch import Tensor
 from torch.optim import AdamW
 from tqdm import tqdm
 
+from bhar_training.calibration import calibrate
 from bhar_training.checkpoint import (
     CheckpointMeta,
     git_revision,
     save_checkpoint,
+    save_meta,
     write_tensors,
     write_text,
 )
@@ -100,6 +103,12 @@ def fit(
         known = {name: value for name, value in metrics.items() if not math.isnan(value)}
         meta = replace(meta, epoch=epoch + 1, metrics=known)
         _write_epoch(out, model, optimiser, meta, rows)
+    if held_out is not None:
+        with contextlib.suppress(InputError):  # too few clips, or too little learnt, to say
+            said = logits_of(model, *held_out).float().numpy()
+            found = calibrate(said, truth.numpy(), meta.background_index)
+            meta = replace(meta, calibration=found)
+            save_meta(out / "checkpoint", meta)
     return meta
 
 

@@ -50,6 +50,12 @@ def test_what_is_encoded_decodes_to_an_equal_value(value: Any) -> None:
     assert from_json_dict(type(value), json.loads(text), "here") == value
 
 
+def test_an_optional_value_that_is_not_used_is_left_out() -> None:
+    """So that a version that does not know the key can still read what does not use it."""
+    assert "note" not in to_json_dict(Outer("y", Inner(0), ()))
+    assert to_json_dict(FULL)["note"] == "n"
+
+
 def test_absent_keys_take_their_defaults() -> None:
     """A key with a default may be left out."""
     assert from_json_dict(Outer, LEAST, "here") == Outer("x", Inner(3), ())

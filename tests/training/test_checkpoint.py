@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
+from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint, save_meta
 from bhar_training.data.batches import input_layout
 from bhar_training.models import ModelConfig, ModelName, build_model
+from bharsdk.calibration import Calibration
 from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
 from bharsdk.features import FeatureConfig
 
@@ -52,6 +54,17 @@ def test_what_is_saved_loads_to_the_same(folder: Path) -> None:
         torch.testing.assert_close(state[name], value, rtol=0, atol=0)
 
 
+def test_a_calibration_is_kept_with_the_weights_it_is_of(folder: Path) -> None:
+    """To the last digit; without one, the file is what it was before there were any."""
+    weights = (folder / "model.safetensors").read_bytes()
+    assert "calibration" not in json.loads((folder / "model.json").read_text())
+    meta = replace(META, calibration=Calibration(0.1 + 0.2, 1 / 3, 40, 0.95))
+    save_meta(folder, meta)
+    assert load_checkpoint(folder).meta == meta
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
 def test_nothing_half_written_is_left(folder: Path) -> None:
     """Two files, no temporary names, no pickle."""
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.safetensors"]
@@ -86,6 +99,7 @@ def test_another_format_version_is_incompatible(folder: Path, version: Any) -> N
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"labels": "ab"}, "expected a list"),
         ({"features": {"fps": -1}}, "fps"),
+        ({"calibration": {"temperature": 0, "reject_below": 0, "clips": 1, "keep": 1}}, "above 0"),
     ],
 )
 def test_a_description_that_does_not_fit_is_corrupt(

@@ -11,9 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from bhar_training import trainer
+from bhar_training.calibration import calibrate
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint
 from bhar_training.config import TrainConfig
+from bhar_training.data.batches import features_of, split_held_out
 from bhar_training.data.clips import ClipSet
+from bhar_training.evaluate import class_indices, logits_of
 from bhar_training.models import ModelConfig, ModelName
 from bhar_training.trainer import fit, learning_rate
 from bharsdk.codec import from_json_dict
@@ -182,6 +185,27 @@ def test_without_validation_its_figure_is_left_out(clips: ClipSet, tmp_path: Pat
     meta = _fit(clips, tmp_path, validation=0.0, epochs=1)
     assert set(meta.metrics) == {"train_top1"}
     assert "NaN" not in (tmp_path / "checkpoint/model.json").read_text()
+
+
+def test_held_out_blocks_calibrate_a_run(words: ClipSet, tmp_path: Path) -> None:
+    """With twenty of them; resumed, the finished run says the same.
+
+    After two epochs it takes nearly everything for "-", so that counts as a sign here.
+    """
+    held_out = split_held_out(words, 0.5, CONFIG.seed)[1]
+    assert len(held_out) >= 20
+    changes = {"validation": 0.5, "background": "none"}
+    meta = _fit(words, tmp_path, **changes)
+    assert load_checkpoint(tmp_path).meta == meta
+    found = load_checkpoint(tmp_path)
+    logits = logits_of(found.model, *features_of(held_out, CONFIG.features)).numpy()
+    assert meta.calibration == calibrate(logits, class_indices(held_out, meta.labels))
+    assert _fit(words, tmp_path, **changes, resume=True) == meta
+
+
+def test_too_few_held_out_clips_leave_a_run_without_calibration(whole_run: Path) -> None:
+    """Six say nothing; fit goes on without, since bhar-train calibrate can follow."""
+    assert load_checkpoint(whole_run).meta.calibration is None
 
 
 def test_both_models_train(clips: ClipSet, tmp_path: Path) -> None:

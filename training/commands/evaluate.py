@@ -61,7 +61,12 @@ def run(arguments: argparse.Namespace) -> None:
     total = int(found.confusion.sum())
     print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
     print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")
-    print(f"calibration error   {100 * found.calibration_error:6.2f} %")
+    before = found.uncalibrated_error
+    note = "" if before is None else f"  ({100 * before:.2f} % without the stored temperature)"
+    print(f"calibration error   {100 * found.calibration_error:6.2f} %{note}")
+    if (kept := found.acceptance) is not None:
+        print(f"accepted            {100 * kept.part:6.2f} %  at {kept.reject_below:.3f} or more")
+        print(f"top-1 of these      {100 * kept.top1:6.2f} %")
     for label, recall in found.recalls.items():
         row = found.confusion[found.labels.index(label)]
         if row.sum():

@@ -131,6 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
     name = arguments.data.resolve().name
     meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
     print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
+    print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
 
 
 def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["EXIT_CODES", "Commands", "add_data_options", "load_data", "positive"]
+__all__ = ["EXIT_CODES", "Commands", "add_data_options", "load_data", "part", "positive"]
 
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
@@ -55,3 +55,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 up")
     return int(text)
+
+
+def part(text: str) -> float:
+    """An argument type: a part above 0, up to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a part above 0, up to 1")
+    return value

@@ -1,0 +1,80 @@
+"""``bhar-train calibrate``: how far the probabilities of a run can be believed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, part
+from bharsdk.errors import InputError
+
+if TYPE_CHECKING:
+    from bhar_training.commands.options import Commands
+    from bhar_training.data.batches import AnyClips
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Declare its options."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="measure how sure a run may be, and when it should not answer",
+        description="Fits one temperature and the threshold below which an answer is none, and"
+        " stores both in the checkpoint. DATA must not have been trained on. With --protocol it"
+        " takes the subjects of the training side that fit held out, so that the test side stays"
+        " untouched. Labels that the run does not have are left out.",
+        epilog=EXIT_CODES,
+    )
+    parser.set_defaults(run=run, when_interrupted="interrupted; the checkpoint is as it was")
+    parser.add_argument("checkpoint", type=Path, metavar="RUN", help="run, or checkpoint folder")
+    add_data_options(parser)
+    parser.add_argument(
+        "--keep",
+        type=part,
+        default=0.95,
+        metavar="PART",
+        help="of the signs that are recognised, how many stay accepted (0.95)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do it."""
+    from dataclasses import replace
+
+    from bhar_training.calibration import calibrate
+    from bhar_training.checkpoint import checkpoint_folder, load_checkpoint, save_meta
+    from bhar_training.evaluate import answers, class_indices
+    from bhar_training.metrics import expected_calibration_error
+    from bharsdk.calibration import probabilities
+
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    meta = checkpoint.meta
+    clips = load_data(arguments, to_train=bool(arguments.protocol))
+    clips = clips.where(lambda i: clips.labels[i] in meta.labels)
+    if arguments.protocol:
+        clips = _held_out(clips, arguments.checkpoint)
+    truth, logits = class_indices(clips, meta.labels), answers([checkpoint], clips).raw
+    found = calibrate(logits, truth, meta.background_index, arguments.keep)
+    folder = checkpoint_folder(arguments.checkpoint)
+    save_meta(folder, replace(meta, calibration=found))
+    print(f"{folder}: {found}")
+    for name, temperature in (("before", 1.0), ("after", found.temperature)):
+        error = expected_calibration_error(truth, probabilities(logits, temperature))
+        print(f"calibration error {name:6} {100 * error:6.2f} %")
+
+
+def _held_out(clips: AnyClips, run: Path) -> AnyClips:
+    """Of the training side, what ``run`` did not train on."""
+    from bhar_training.config import TrainConfig
+    from bhar_training.data.batches import split_held_out
+    from bharsdk.codec import from_json_dict
+
+    stored = run / "config.json"
+    try:
+        config = from_json_dict(TrainConfig, json.loads(stored.read_text()), str(stored))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{stored}: got no configuration ({error}), expected a run") from error
+    return split_held_out(clips, config.validation, config.seed)[1]
