@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +13,28 @@ from tqdm import tqdm
 
 from bhar_training.checkpoint import Checkpoint
 from bhar_training.data.batches import AnyClips, features_of
-from bhar_training.metrics import Report, acceptance, expected_calibration_error, report
+from bhar_training.metrics import (
+    FalseAccepts,
+    Report,
+    acceptance,
+    expected_calibration_error,
+    false_accepts,
+    report,
+)
 from bhar_training.models import ActionModel, Fusion
 from bhar_training.models.bharnet import fuse
 from bharsdk.calibration import probabilities
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 
-__all__ = ["Answers", "answers", "class_indices", "evaluate", "logits_of"]
+__all__ = [
+    "Answers",
+    "answers",
+    "class_indices",
+    "evaluate",
+    "evaluate_unknown",
+    "logits_of",
+    "split_unknown",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,3 +121,39 @@ def evaluate(
         kept = acceptance(truth, probabilities(found.logits), found.reject_below)
         score = replace(score, acceptance=kept)
     return score
+
+
+def evaluate_unknown(
+    checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
+) -> FalseAccepts:
+    """How many of ``clips``, which show no sign the checkpoints have, they take for one.
+
+    The labels of the clips are not looked at. Raises what :func:`answers` does.
+    """
+    found = answers(checkpoints, clips, fusion)
+    background = checkpoints[0].meta.background_index
+    return false_accepts(probabilities(found.logits), background, found.reject_below)
+
+
+def split_unknown(
+    clips: AnyClips, labels: tuple[str, ...], unknown: Sequence[str]
+) -> tuple[AnyClips, AnyClips]:
+    """(the rest, clips of the labels ``unknown``); ["all"]: of every label not in ``labels``.
+
+    Raises UsageError when the model has one of them, InputError when the clips do not.
+    """
+    present = set(clips.labels)
+    others = sorted(present - set(labels))
+    chosen = others if list(unknown) == ["all"] else sorted(set(unknown))
+    known = [label for label in chosen if label in labels]
+    if known:
+        raise UsageError(f"--unknown: got {known[0]!r}, which the model knows, expected others")
+    if not others or not set(chosen) <= present:
+        raise InputError(
+            f"--unknown: got {','.join(unknown)}, expected labels that the data has and the model"
+            f" does not: {others}"
+        )
+    return (
+        clips.where(lambda i: clips.labels[i] not in chosen),
+        clips.where(lambda i: clips.labels[i] in chosen),
+    )

@@ -9,7 +9,15 @@ import numpy.typing as npt
 
 from bharsdk.calibration import probabilities
 
-__all__ = ["Acceptance", "Report", "acceptance", "expected_calibration_error", "report"]
+__all__ = [
+    "Acceptance",
+    "FalseAccepts",
+    "Report",
+    "acceptance",
+    "expected_calibration_error",
+    "false_accepts",
+    "report",
+]
 
 FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -25,6 +33,24 @@ class Acceptance:
     reject_below: float
     part: float
     top1: float
+
+
+@dataclass(frozen=True)
+class FalseAccepts:
+    """Clips that show no sign a model has, and how many of them it takes for one.
+
+    as_sign: part of the clips answered as a sign, however unsure. accepted: part answered as a sign
+    and not rejected, None where there is no threshold.
+    """
+
+    clips: int
+    as_sign: float
+    accepted: float | None = None
+
+    @property
+    def part(self) -> float:
+        """What comes through: ``accepted``, or ``as_sign`` where nothing is rejected."""
+        return self.as_sign if self.accepted is None else self.accepted
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +112,20 @@ def acceptance(truth: npt.NDArray[np.int64], said: FloatArray, reject_below: flo
     right = said.argmax(axis=1) == truth
     top1 = float(right[accepted].mean()) if accepted.any() else float("nan")
     return Acceptance(reject_below, float(accepted.mean()), top1)
+
+
+def false_accepts(
+    said: FloatArray, background: int | None, reject_below: float | None
+) -> FalseAccepts:
+    """Count probabilities ``said`` [N, classes] of clips without any known sign, N above 0.
+
+    background: the class that means "no sign"; None: whatever is not rejected is taken for a sign.
+    """
+    as_sign = said.argmax(axis=1) != (-1 if background is None else background)
+    accepted = None
+    if reject_below is not None:
+        accepted = float((as_sign & (said.max(axis=1) >= reject_below)).mean())
+    return FalseAccepts(len(said), float(as_sign.mean()), accepted)
 
 
 def report(

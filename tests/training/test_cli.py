@@ -315,3 +315,93 @@ def test_a_protocol_calibrates_on_the_subjects_that_fit_held_out(
     assert before["calibration"]["clips"] == 20
     assert main(["calibrate", str(out), *options]) == 0
     assert json.loads((out / "checkpoint/model.json").read_text()) == before
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch on signer s1 without two of the words."""
+    out = tmp_path_factory.mktemp("cli") / "without"
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(out)]
+    command += ["--without", "tea,coffee", "--epochs", "1", "--draws", "0", "--validation", "0"]
+    assert main(command) == 0
+    return out
+
+
+def test_classes_left_out_of_training_are_unknown_to_the_model(
+    without: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint says so; a label to leave out that is not there is exit code 3."""
+    meta = json.loads((without / "checkpoint/model.json").read_text())
+    assert meta["labels"] == ["-", "hello", "no", "please"]
+    assert (meta["clips"], meta["trained_on"]) == (16, "words.npz without tea,coffee")
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    assert main([*command, "--without", "tea,dance"]) == 3
+    assert "--without: got 'dance'" in _error(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("unknown", "clips"), [("tea,coffee", 8), ("all", 8)])
+def test_false_accepts_are_printed_beside_the_score_of_the_known(
+    unknown: str, clips: int, without: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of unknown labels; without the option they are refused as before."""
+    data = ["eval", str(without), "--data", WORDS, "--signers", "s2"]
+    assert main([*data, "--unknown", unknown]) == 0
+    printed = capsys.readouterr().out
+    assert "%  of 16 clips" in printed
+    (line,) = (x for x in printed.splitlines() if x.startswith("false accepts"))
+    assert line.endswith(f"%  of {clips} clips of unknown labels (nothing is rejected)")
+    assert main([*data, "--unknown", "tea"]) == 3
+    assert "got 'coffee', expected those of the model" in _error(capsys)
+    assert main([*data, "--unknown", "hello"]) == 2
+    assert "which the model knows" in _error(capsys)
+
+
+def test_rejection_is_reported_once_the_run_is_calibrated(
+    without: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the part when nothing is rejected beside it; a threshold of 1 rejects everything."""
+    folder = Path(shutil.copytree(without / "checkpoint", tmp_path / "copied"))
+    meta = json.loads((folder / "model.json").read_text())
+    sure = {"temperature": 1.0, "reject_below": 1.0, "clips": 20, "keep": 0.95}
+    (folder / "model.json").write_text(json.dumps({**meta, "calibration": sure}))
+    data = ["--data", WORDS, "--signers", "s2", "--unknown", "all", "--background-from", WORDS]
+    assert main(["eval", str(folder), *data]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("false accepts         0.00 %  of 8 clips of unknown labels (")
+    assert lines[-2].endswith("% if nothing were rejected)")
+    # Of both signers: "-", tea and coffee; signs that it knows are no background.
+    assert lines[-1].startswith("true rejects        100.00 %  of 24 clips of words.npz (")
+    assert lines[-1].endswith("% if nothing were rejected)")
+
+
+def test_recordings_without_any_known_label_can_be_scored(
+    without: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing but their false accepts is there to print."""
+    strange = tmp_path / "strange.npz"
+    landmarks = np.random.default_rng(0).random((3, 20, 258)).astype(np.float32)
+    np.savez(strange, landmarks=landmarks, label=["dance", "dance", "jump"])
+    assert main(["eval", str(without), "--data", str(strange), "--unknown", "all"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("false accepts")
+    assert "of 3 clips" in line
+
+
+def test_unknown_actions_of_a_skeleton_data_set_are_scored(
+    views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its protocol: without a background class every answer is a sign."""
+    with np.load(views) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["label"] = np.arange(12) // 6 + 2 * (np.arange(12) % 2)  # 0 to 3
+    path, out = tmp_path / "four.npz", tmp_path / "run"
+    np.savez(path, **arrays)
+    data = ["--data", str(path), "--protocol", "nw-ucla-v3"]
+    options = ["--out", str(out), "--epochs", "1", "--draws", "0", "--without", "3"]
+    assert main(["fit", "--model", "body-expert", *data, *options]) == 0
+    capsys.readouterr()
+    assert main(["eval", str(out), *data, "--unknown", "all", "--background-from", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("false accepts       100.00 %  of 1 clips")
+    assert lines[-1].startswith("true rejects          0.00 %  of 3 clips of four.npz")

@@ -12,10 +12,16 @@ import torch
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta
 from bhar_training.data.batches import features_of, input_layout
 from bhar_training.data.clips import ClipSet
-from bhar_training.evaluate import answers, class_indices, evaluate
+from bhar_training.evaluate import (
+    answers,
+    class_indices,
+    evaluate,
+    evaluate_unknown,
+    split_unknown,
+)
 from bhar_training.models import Fusion, ModelConfig, ModelName, build_model
 from bharsdk.calibration import Calibration
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.features import FeatureConfig
 
 FEATURES = FeatureConfig(frames=6)
@@ -113,3 +119,32 @@ def test_checkpoints_of_other_labels_and_no_clips_are_refused(clips: ClipSet) ->
         answers([one, other], clips)
     with pytest.raises(InputError, match="got no clips"):
         answers([one], clips.take([]))
+
+
+def test_false_accepts_are_those_of_the_calibrated_model(clips: ClipSet) -> None:
+    """Counted clip by clip in float64; without a calibration nothing is rejected."""
+    known, strange = split_unknown(clips, ("-", "coffee", "hello", "no", "please"), ["tea"])
+    said = _softmax(_logits(_checkpoint(known, 0), strange) / 0.2)
+    as_sign = said.argmax(axis=1) != 0
+    threshold = float(np.sort(said.max(axis=1))[[1, 2]].mean())  # between two clips
+    found = evaluate_unknown([_checkpoint(known, 0, _calibration(0.2, threshold))], strange)
+    assert found.clips == 4
+    assert found.as_sign == as_sign.mean()
+    assert found.accepted == (as_sign & (said.max(axis=1) >= threshold)).mean()
+    plain = evaluate_unknown([_checkpoint(known, 0)], strange)
+    assert (plain.as_sign, plain.accepted) == (found.as_sign, None)
+
+
+def test_unknown_labels_are_told_from_known_ones(clips: ClipSet) -> None:
+    """Named, or all that the model does not have; the rest stays to be scored."""
+    labels = ("-", "coffee", "hello", "no")
+    known, strange = split_unknown(clips, labels, ["tea"])
+    assert (set(known.labels), set(strange.labels)) == ({*labels, "please"}, {"tea"})
+    known, strange = split_unknown(clips, labels, ["all"])
+    assert (set(known.labels), set(strange.labels)) == (set(labels), {"please", "tea"})
+    with pytest.raises(UsageError, match="got 'coffee', which the model knows"):
+        split_unknown(clips, labels, ["tea", "coffee"])
+    for wanted, others in ((["dance"], "please"), (["all"], r"\[\]")):
+        has = labels if wanted == ["dance"] else clips.classes
+        with pytest.raises(InputError, match=f"got {wanted[0]}, expected labels .*{others}"):
+            split_unknown(clips, has, wanted)

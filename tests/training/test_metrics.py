@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from bhar_training.metrics import expected_calibration_error, report
+from bhar_training.metrics import (
+    FalseAccepts,
+    acceptance,
+    expected_calibration_error,
+    false_accepts,
+    report,
+)
 
 LABELS = ("-", "no", "tea", "yes")
 # Truth: five "-", three "no", two "tea", no "yes".
@@ -45,3 +51,26 @@ def test_even_guesses_that_are_right_as_often_as_they_say_are_calibrated() -> No
     truth = np.array([0, 1, 2, 3] * 5)
     found = report(truth, np.zeros((20, 4), np.float32), LABELS, None)
     assert found.calibration_error == pytest.approx(0, abs=1e-6)
+
+
+SAID = np.array([[0.9, 0.05, 0.05], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.6, 0.2]])
+
+
+def test_accepted_clips_and_their_accuracy_match_a_count_by_hand() -> None:
+    """A confidence at the threshold is accepted; where none is, there is no accuracy."""
+    found = acceptance(np.array([0, 1, 1, 2]), SAID, 0.6)
+    assert (found.part, found.top1) == pytest.approx((3 / 4, 2 / 3))
+    assert math.isnan(acceptance(np.array([0, 1, 1, 2]), SAID, 1.0).top1)
+
+
+def test_false_accepts_match_a_count_by_hand() -> None:
+    """Class 0 means no sign: two clips answered as a sign, one of them sure."""
+    assert false_accepts(SAID, 0, 0.7) == FalseAccepts(4, 2 / 4, 1 / 4)
+    assert false_accepts(SAID, 0, 0.6).part == 2 / 4
+    assert false_accepts(SAID, 0, None) == FalseAccepts(4, 2 / 4, None)
+    assert false_accepts(SAID, 0, None).part == 2 / 4
+
+
+def test_without_a_background_whatever_is_not_rejected_is_a_false_accept() -> None:
+    """All four are answered as signs; three are sure of at least 0.6."""
+    assert false_accepts(SAID, None, 0.6) == FalseAccepts(4, 1.0, 3 / 4)

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_all, load_data
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
     from bhar_training.data.batches import AnyClips
+    from bhar_training.metrics import FalseAccepts, Report
 
 __all__ = ["add", "run"]
 
@@ -43,13 +44,26 @@ def add(commands: Commands) -> None:
         help="each hand is missing in this part of the frames",
     )
     parser.add_argument("--lose-hand", choices=("left", "right"), help="it is never seen")
+    parser.add_argument(
+        "--unknown",
+        metavar="LABEL[,LABEL]",
+        help="labels that the model does not have, or all of those: how many of their clips it"
+        " takes for a sign",
+    )
+    parser.add_argument(
+        "--background-from",
+        type=Path,
+        metavar="DATA",
+        help="other recordings, none of them a sign: how many clips it takes for no sign, or"
+        " rejects; clips of signs that it knows are left out",
+    )
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     from bhar_training.checkpoint import load_checkpoint
-    from bhar_training.evaluate import evaluate
+    from bhar_training.evaluate import evaluate, evaluate_unknown, split_unknown
     from bhar_training.models import Fusion
     from bhar_training.plots import plot_confusion
 
@@ -57,7 +71,27 @@ def run(arguments: argparse.Namespace) -> None:
     if picture is not None and not picture.parent.is_dir():
         raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
     checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
-    found = evaluate(checkpoints, _degraded(arguments), Fusion(arguments.fusion))
+    fusion, meta = Fusion(arguments.fusion), checkpoints[0].meta
+    clips, strange = _degraded(load_data(arguments, to_train=False), arguments), None
+    if arguments.unknown:
+        clips, strange = split_unknown(clips, meta.labels, arguments.unknown.split(","))
+    if len(clips) or strange is None:
+        found = evaluate(checkpoints, clips, fusion)
+        _print_report(found)
+        if picture is not None:
+            plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
+            print(f"confusion matrix    {picture}")
+    if strange is not None:
+        _print_strange(evaluate_unknown(checkpoints, strange, fusion), "unknown labels")
+    if arguments.background_from is not None:
+        rest = _degraded(load_all(arguments.background_from, arguments), arguments)
+        signs = set(meta.labels) - {meta.background}
+        rest = rest.where(lambda i: rest.labels[i] not in signs)
+        name = arguments.background_from.name
+        _print_strange(evaluate_unknown(checkpoints, rest, fusion), name, rejects=True)
+
+
+def _print_report(found: Report) -> None:
     total = int(found.confusion.sum())
     print(f"top-1               {100 * found.top1:6.2f} %  of {total} clips")
     print(f"macro recall, signs {100 * found.macro_recall_signs:6.2f} %")
@@ -71,16 +105,22 @@ def run(arguments: argparse.Namespace) -> None:
         row = found.confusion[found.labels.index(label)]
         if row.sum():
             print(f"  {label:12s} {100 * recall:6.2f} %  of {row.sum()}")
-    if picture is not None:
-        plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
-        print(f"confusion matrix    {picture}")
 
 
-def _degraded(arguments: argparse.Namespace) -> AnyClips:
+def _print_strange(found: FalseAccepts, of: str, *, rejects: bool = False) -> None:
+    """What of clips without a known sign came through, or with ``rejects``, what did not."""
+    name = "true rejects" if rejects else "false accepts"
+    part, all_signs = (1 - x if rejects else x for x in (found.part, found.as_sign))
+    note = "nothing is rejected"
+    if found.accepted is not None:
+        note = f"{100 * all_signs:.2f} % if nothing were rejected"
+    print(f"{name:19} {100 * part:6.2f} %  of {found.clips} clips of {of} ({note})")
+
+
+def _degraded(clips: AnyClips, arguments: argparse.Namespace) -> AnyClips:
     from bhar_training.data.clips import ClipSet
     from bhar_training.data.degrade import drop_hands, lose_hand
 
-    clips = load_data(arguments, to_train=False)
     if arguments.drop_hands is None and arguments.lose_hand is None:
         return clips
     if not isinstance(clips, ClipSet):

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.errors import UsageError
+from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
-    from bhar_training.data.batches import AnyAugment, AnyFeatures
+    from bhar_training.data.batches import AnyAugment, AnyClips, AnyFeatures
 
 __all__ = ["MODELS", "add", "run"]
 
@@ -31,6 +31,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--model", required=True, choices=MODELS)
     add_data_options(parser)
+    parser.add_argument(
+        "--without",
+        metavar="LABEL[,LABEL]",
+        help="leave these out of training, for  eval --unknown",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--epochs", type=int, help="default 20")
@@ -102,6 +107,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
     clips = load_data(arguments, to_train=True)
+    name = arguments.data.resolve().name
+    if arguments.without:
+        clips = _without(clips, arguments.without.split(","))
+        name += f" without {arguments.without}"
     features: AnyFeatures = FeatureConfig()
     kind: type[AnyAugment] = AugmentConfig
     if isinstance(clips, SkeletonClips):
@@ -128,10 +137,16 @@ def run(arguments: argparse.Namespace) -> None:
         **{name: value for name, value in given.items() if value is not None},
     )
     print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
-    name = arguments.data.resolve().name
     meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
     print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
     print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
+
+
+def _without(clips: AnyClips, labels: list[str]) -> AnyClips:
+    unknown = sorted(set(labels) - set(clips.labels))
+    if unknown:
+        raise InputError(f"--without: got {unknown[0]!r}, expected some of {list(clips.classes)}")
+    return clips.where(lambda i: clips.labels[i] not in labels)
 
 
 def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["EXIT_CODES", "Commands", "add_data_options", "load_data", "part", "positive"]
+__all__ = [
+    "EXIT_CODES",
+    "Commands",
+    "add_data_options",
+    "load_all",
+    "load_data",
+    "part",
+    "positive",
+]
 
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
@@ -36,18 +44,26 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 def load_data(arguments: argparse.Namespace, *, to_train: bool) -> AnyClips:
     """The clips that ``add_data_options`` describe; of a protocol, one side."""
-    from bhar_training.data.clips import load_clips
+    from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
 
+    if arguments.protocol and arguments.signers:
+        raise UsageError("--signers: got it with --protocol, which says who trains")
+    clips = load_all(arguments.data, arguments)
+    if isinstance(clips, SkeletonClips):
+        train, test = split_by_protocol(clips, arguments.protocol)
+        return train if to_train else test
+    return clips.of_signers(arguments.signers.split(",")) if arguments.signers else clips
+
+
+def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
+    """Every clip of ``path``: skeletons when the options name a protocol, landmarks otherwise."""
     if arguments.protocol:
         from bhar_training.data.public import read_skeletons
-        from bhar_training.data.skeletons import split_by_protocol
 
-        if arguments.signers:
-            raise UsageError("--signers: got it with --protocol, which says who trains")
-        train, test = split_by_protocol(read_skeletons(arguments.data), arguments.protocol)
-        return train if to_train else test
-    clips = load_clips(arguments.data, fps=arguments.fps)
-    return clips.of_signers(arguments.signers.split(",")) if arguments.signers else clips
+        return read_skeletons(path)
+    from bhar_training.data.clips import load_clips
+
+    return load_clips(path, fps=arguments.fps)
 
 
 def positive(text: str) -> int:
