@@ -6,7 +6,7 @@
                                     --exit_threshold for patience_s-------------------> END
 
 A window's label describes the middle of the window, so every event time is the time of the window's
-last frame less ``delay_ms``, half a window.
+last frame less ``delay_ms``, half a window. No event starts with a window that is rejected.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ class Decoder:
 
     labels: class names, in the model's order. background: the label that means "no sign" and never
     makes an event, or None. delay_ms: how far the middle of a window lies before its last frame.
-    Raises InputError when a label repeats, or background is not one of them.
+    reject_below: a window less sure of a sign than this, not smoothed, starts no event of it; one
+    that goes on is left to ``exit_threshold``. Raises InputError when a label repeats, or a value
+    is out of range.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Decoder:
         *,
         background: str | None = None,
         delay_ms: float = 0.0,
+        reject_below: float = 0.0,
     ) -> None:
         self._labels = tuple(labels)
         if len(set(self._labels)) != len(self._labels) or not self._labels:
@@ -143,7 +146,10 @@ class Decoder:
             raise InputError(f"decoder: got background {background!r}, expected one of the labels")
         if not 0 <= delay_ms < math.inf:
             raise InputError(f"decoder: got delay_ms {delay_ms}, expected milliseconds >= 0")
+        if not 0 <= reject_below <= 1:
+            raise InputError(f"decoder: got reject_below {reject_below}, expected 0 to 1")
         self._config = config
+        self._reject_below = reject_below
         self._is_sign = np.array([label != background for label in self._labels])
         self._delay_ms = delay_ms
         self.reset()
@@ -152,6 +158,7 @@ class Decoder:
         """Forget everything, as if newly made. An open event vanishes without an END."""
         self._time_ms: float | None = None
         self._smoothed = np.zeros(len(self._labels))
+        self._window = np.zeros(len(self._labels))
         self._open: _Open | None = None
 
     @property
@@ -179,7 +186,7 @@ class Decoder:
         values = self._checked(timestamp_ms, probabilities)
         first = self._time_ms is None
         self._smooth(timestamp_ms, values)
-        self._time_ms = timestamp_ms
+        self._time_ms, self._window = timestamp_ms, values
         ended = self._close(timestamp_ms)
         start_ms = timestamp_ms - self._delay_ms
         if first and source_start_ms is not None:
@@ -237,6 +244,7 @@ class Decoder:
         """The sign that may enter now: the likeliest class, if it is a sign and likely enough."""
         best = int(np.argmax(self._smoothed))
         likely = self._smoothed[best] >= self._config.enter_threshold
+        likely = likely and self._window[best] >= self._reject_below
         return best if likely and self._is_sign[best] else None
 
     def _close(self, timestamp_ms: float) -> list[Event]:

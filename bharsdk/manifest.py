@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from bharsdk.calibration import Calibration
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import BundleError, IncompatibleError, InputError
@@ -60,7 +61,8 @@ class Manifest:
     labels: class names, in the order of the logits. background: the label that means "no sign", or
     None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
     machine. model, trained_on, licence: for people. tools: name -> version of what exported it.
-    files: every file but the manifest; :func:`save_bundle` fills it in.
+    files: every file but the manifest; :func:`save_bundle` fills it in. calibration: how probable
+    an answer is, and when it is rejected; None: softmax of the logits, and nothing is.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Manifest:
     skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
+    calibration: Calibration | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 ::
 
-    push(landmarks) -> window -> (every hop) features -> engine -> softmax -> decoder -> events
+    push(landmarks) -> window -> (every hop) features -> engine -> probabilities -> decoder
+    -> events
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle import Bundle, load_bundle
+from bharsdk.calibration import probabilities
 from bharsdk.decode import Decoder, Event, EventPhase
 from bharsdk.engines import Engine
 from bharsdk.engines.golden import open_proven_engine
@@ -155,6 +157,8 @@ class Stream:
         manifest = bundle.manifest
         self._engine = engine
         self._features = manifest.features
+        calibration = manifest.calibration
+        self._temperature = 1.0 if calibration is None else calibration.temperature
         self._window = LandmarkWindow(manifest.features, manifest.decoder.restart_gap_s)
         self._hop = Hop(manifest.decoder.hop_s)
         self._decoder = Decoder(
@@ -162,6 +166,7 @@ class Stream:
             manifest.decoder,
             background=manifest.background,
             delay_ms=manifest.features.window_ms / 2,
+            reject_below=0.0 if calibration is None else calibration.reject_below,
         )
         self._nobody = np.array([float(x == manifest.background) for x in manifest.labels])
         self._forget()
@@ -256,7 +261,7 @@ class Stream:
         logits = self._engine.run(features.body[None], features.hands[None])[0]
         self._features_ms = (middle_s - begin_s) * 1000.0
         self._action_ms = (time.perf_counter() - middle_s) * 1000.0
-        return _softmax(logits)
+        return probabilities(logits, self._temperature)
 
     def _note_stages(self, begin_s: float) -> None:
         own_ms = (time.perf_counter() - begin_s) * 1000.0
@@ -265,9 +270,3 @@ class Stream:
             action_ms=self._action_ms,
             decode_ms=max(own_ms - self._features_ms - self._action_ms, 0.0),
         )
-
-
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    shifted = np.exp(logits.astype(np.float64) - float(np.max(logits)))
-    result: npt.NDArray[np.float64] = shifted / shifted.sum()
-    return result

@@ -93,6 +93,8 @@ def _limits(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
         "- Isolated actions of one person, upper body and hands in view; not continuous signing.",
         "- A score is no probability that a person did something: do not decide over people by it.",
     ]
+    if manifest.calibration is not None:
+        lines.append(f"- Scores are calibrated: {manifest.calibration}.")
     if manifest.background is None:
         lines.append("- It has no class for 'none of them': every movement is taken for an action.")
     lines += [f"- {warning}" for warning in proof.warnings]

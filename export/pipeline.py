@@ -138,4 +138,5 @@ def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -
         golden_tolerance=golden_tolerance,
         skeletons=(meta.skeletons[0], meta.skeletons[1]),
         tools=tool_versions(),
+        calibration=meta.calibration,
     )

@@ -17,9 +17,11 @@ import pytest
 
 from bharsdk.archive import pack, unpack
 from bharsdk.bundle import Bundle, Manifest, Precision, load_bundle, make_bundle, save_bundle
+from bharsdk.calibration import Calibration
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
 from bharsdk.features import FeatureConfig, Modality
+from bharsdk.manifest import encode_manifest
 
 FILES = {
     "model.onnx": bytes(range(256)) * 4,
@@ -91,6 +93,16 @@ def test_the_format_is_the_same_to_the_byte(path: Path) -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == GOLDEN_SHA256
 
 
+def test_a_calibration_travels_with_the_bundle(tmp_path: Path) -> None:
+    """To the last digit; a bundle without one does not mention it."""
+    calibration = Calibration(0.1 + 0.2, 1 / 3, 40, 0.95)
+    calibrated = replace(MANIFEST, calibration=calibration)
+    save_bundle(tmp_path / "test.bhar", calibrated, FILES)
+    assert load_bundle(tmp_path / "test.bhar").manifest.calibration == calibration
+    assert b"calibration" in encode_manifest(calibrated)
+    assert b"calibration" not in encode_manifest(MANIFEST)
+
+
 def test_any_unzip_program_reads_it(path: Path) -> None:
     archive = zipfile.ZipFile(path)
     assert archive.testzip() is None
@@ -129,6 +141,9 @@ def test_another_format_version_is_named_before_anything_else(path: Path) -> Non
         ("golden_tolerance", 0),
         ("surprise", 1),
         ("features", {"fps": -1}),
+        ("calibration", {"temperature": 1.0, "reject_below": 0.5}),
+        ("calibration", {"temperature": 0, "reject_below": 0.5, "clips": 9, "keep": 0.9}),
+        ("calibration", {"temperature": 1, "reject_below": 1.5, "clips": 9, "keep": 0.9}),
         ("files", {}),
         ("files", {"/etc/passwd": {"size": 1, "sha256": ""}}),
         ("precision", "int8"),

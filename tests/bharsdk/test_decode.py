@@ -82,6 +82,42 @@ def test_between_the_thresholds_a_sign_goes_on_but_none_begins():
     assert decoder.current == ("tea", pytest.approx(0.5))
 
 
+def test_a_rejected_window_starts_no_event_and_ends_none():
+    """Below the threshold a sign that goes on does so, and another cannot take over."""
+    decoder = Decoder(LABELS, PLAIN, background="-", reject_below=0.85)
+    unsure, sure = _distribution("tea", 0.8), _distribution("tea", 0.9)
+    assert [e for i in range(10) for e in decoder.step(i * 100.0, unsure)] == []
+    assert decoder.step(1000.0, sure) == []
+    (start,) = (e for i in range(11, 20) for e in decoder.step(i * 100.0, unsure))
+    assert (start.label, start.start_ms) == ("tea", 1000.0)
+    other = _distribution("water", 0.8)
+    (end,) = (e for i in range(20, 30) for e in decoder.step(i * 100.0, other))
+    assert (end.phase, end.label) == (EventPhase.END, "tea")
+    assert decoder.flush(3000.0) == []
+
+
+def test_rejection_looks_at_the_window_and_not_at_the_average():
+    """A threshold that no average of few windows reaches does not keep a sure sign waiting."""
+    config = dataclasses.replace(PLAIN, smoothing_s=0.1, min_duration_s=0.0)
+    decoder = Decoder(LABELS, config, background="-", reject_below=0.99)
+    decoder.step(0.0, _distribution("-", 1.0))
+    (start,) = decoder.step(100.0, _distribution("tea", 0.995))
+    assert start.score < 0.99
+
+
+def test_without_a_threshold_nothing_is_rejected():
+    """0, the default, gives the events it always gave."""
+    text = "--ttt-ttwwww--t--www----"
+    zero = Decoder(LABELS, PLAIN, background="-", reject_below=0.0)
+    assert _play(zero, text) == _play(_decoder(), text) != []
+
+
+@pytest.mark.parametrize("reject_below", [-0.1, 1.1, math.nan])
+def test_a_threshold_that_is_no_probability_is_refused(reject_below: float):
+    with pytest.raises(InputError, match="reject_below"):
+        Decoder(LABELS, PLAIN, reject_below=reject_below)
+
+
 def test_another_sign_takes_over_without_overlap():
     events = _play(_decoder(), "-tttttwwwww---")
     assert _spans(events) == [("tea", 100.0, 500.0), ("water", 600.0, 1000.0)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer, load_bundle
+from bharsdk.bundle import make_bundle
+from bharsdk.calibration import Calibration, probabilities
 from bharsdk.decode import Event, EventPhase
+from bharsdk.engines import open_engine
 from bharsdk.errors import InputError
+from bharsdk.features import extract
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.recognizer import shipped_bundles
 from bharsdk.results import StageSummary, StageTimes
@@ -97,6 +102,51 @@ def test_threads_may_share_a_recognizer(recognizer: Recognizer, recording: Landm
     for thread in threads:
         thread.join()
     assert found == [alone] * 4
+
+
+def _calibrated(bundle: Path, temperature: float, reject_below: float) -> Recognizer:
+    loaded = load_bundle(bundle)
+    calibration = Calibration(temperature, reject_below, clips=20, keep=0.95)
+    manifest = dataclasses.replace(loaded.manifest, calibration=calibration)
+    return Recognizer(make_bundle("calibrated", manifest, loaded.files))
+
+
+def test_probabilities_are_those_of_the_logits_over_the_temperature(
+    presence_bundle: Path, recording: LandmarkSequence
+):
+    """Those of the first window, from the engine and written out; without calibration over 1."""
+    loaded = load_bundle(presence_bundle)
+    recognizers = {1.0: Recognizer(loaded), 4.0: _calibrated(presence_bundle, 4.0, 0.0)}
+    for temperature, recognizer in recognizers.items():
+        stream, frames = recognizer.stream(), []
+        for frame in recording.frames():
+            stream.push(frame)
+            frames.append(frame)
+            if stream.probabilities is not None:
+                break
+        window = LandmarkSequence.from_frames(frames)
+        features = extract(window, loaded.manifest.features, frames[-1].timestamp_ms)
+        logits = open_engine(loaded).run(features.body[None], features.hands[None])[0]
+        raised = [math.exp((float(x) - 10) / temperature) for x in logits]
+        assert stream.probabilities == pytest.approx([x / sum(raised) for x in raised], abs=1e-5)
+
+
+def test_softmax_without_calibration_is_the_same_to_the_bit():
+    """As computed before there were temperatures."""
+    for seed in range(50):
+        logits = np.random.default_rng(seed).normal(0, 5, 16).astype(np.float32)
+        shifted = np.exp(logits.astype(np.float64) - float(np.max(logits)))
+        np.testing.assert_array_equal(probabilities(logits), shifted / shifted.sum())
+
+
+def test_an_answer_that_is_not_sure_enough_is_no_event(
+    presence_bundle: Path, recording: LandmarkSequence
+):
+    """The same sign, found as before with a threshold it reaches, not found with one it misses."""
+    sign = _with_hand(recording, 4.0, 7.0)
+    expected = Recognizer(presence_bundle).recognize_clip(sign)
+    assert _calibrated(presence_bundle, 1.0, 0.5).recognize_clip(sign) == expected != []
+    assert _calibrated(presence_bundle, 1.0, 1.0).recognize_clip(sign) == []
 
 
 def test_nothing_is_said_before_the_receptive_field_is_filled(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bhar_training.checkpoint import load_checkpoint
+from bhar_training.checkpoint import load_checkpoint, save_meta
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
 from bharsdk.bundle import Precision, load_bundle
+from bharsdk.calibration import Calibration
+from bharsdk.cli import main as bhar
 from bharsdk.engines import open_engine
 from bharsdk.engines.golden import verify_bundle
 
@@ -94,6 +97,31 @@ def test_the_float_bundle_computes_what_torch_computes(
         expected = model.model(body, hands).numpy()
     got = open_engine(bundle).run(body.numpy(), hands.numpy())
     assert np.abs(got - expected).max() <= 1e-4
+
+
+def test_a_calibrated_checkpoint_makes_a_calibrated_bundle(
+    export: Export, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifest, the model card and bhar inspect say so; without one, none of them does."""
+    calibration = Calibration(0.75, 0.6, 240, 0.95)
+    source = Path(shutil.copytree(checkpoint, tmp_path / "run"))
+    save_meta(source, replace(load_checkpoint(checkpoint).meta, calibration=calibration))
+    assert export("--eval", WORDS, source=source) == 0
+    path = tmp_path / "model.bhar"
+    bundle = load_bundle(path)
+    assert bundle.manifest.calibration == calibration
+    assert f"Scores are calibrated: {calibration}" in bundle.model_card
+    capsys.readouterr()
+    assert bhar(["inspect", str(path)]) == 0
+    shown = json.loads(capsys.readouterr().out)["calibration"]
+    assert shown == {"temperature": 0.75, "reject_below": 0.6, "clips": 240, "keep": 0.95}
+    assert export("--eval", WORDS) == 0
+    bundle = load_bundle(path)
+    assert bundle.manifest.calibration is None
+    assert "calibrated" not in bundle.model_card
+    capsys.readouterr()
+    assert bhar(["inspect", str(path)]) == 0
+    assert "calibration" not in json.loads(capsys.readouterr().out)
 
 
 def test_int8_without_calibration_data_is_a_usage_error(refused: Callable[..., str]) -> None:
