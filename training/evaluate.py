@@ -117,9 +117,13 @@ def evaluate(
     if found.calibrated:
         error = expected_calibration_error(truth, probabilities(found.raw))
         score = replace(score, uncalibrated_error=error)
-    if found.reject_below is not None:
-        kept = acceptance(truth, probabilities(found.logits), found.reject_below)
-        score = replace(score, acceptance=kept)
+    said, threshold = probabilities(found.logits), found.reject_below
+    if threshold is not None:
+        score = replace(score, acceptance=acceptance(truth, said, threshold))
+    if meta.background in clips.labels:
+        idle = said[truth == meta.background_index]
+        of_background = false_accepts(idle, meta.background_index, threshold)
+        score = replace(score, of_background=of_background)
     return score
 
 

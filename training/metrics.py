@@ -61,6 +61,7 @@ class Report:
     class that does not occur. macro_recall_signs leaves the background label out.
     calibration_error: see :func:`expected_calibration_error`. uncalibrated_error: the same without
     the stored temperatures, None where none are stored. acceptance: None without a threshold.
+    of_background: of the clips that show no sign, None if there are none.
     """
 
     labels: tuple[str, ...]
@@ -69,6 +70,7 @@ class Report:
     calibration_error: float = float("nan")
     uncalibrated_error: float | None = None
     acceptance: Acceptance | None = None
+    of_background: FalseAccepts | None = None
 
     @property
     def top1(self) -> float:

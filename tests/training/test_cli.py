@@ -370,9 +370,12 @@ def test_rejection_is_reported_once_the_run_is_calibrated(
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].startswith("false accepts         0.00 %  of 8 clips of unknown labels (")
     assert lines[-2].endswith("% if nothing were rejected)")
-    # Of both signers: "-", tea and coffee; signs that it knows are no background.
-    assert lines[-1].startswith("true rejects        100.00 %  of 24 clips of words.npz (")
+    assert lines[-1].startswith("true rejects        100.00 %  of 48 clips of words.npz (")
     assert lines[-1].endswith("% if nothing were rejected)")
+    (idle,) = (x for x in lines if "clips of - (" in x)
+    assert idle.startswith("true rejects        100.00 %  of 4 clips")
+    (recall,) = (x.split()[1] for x in lines if x.startswith("  - "))
+    assert idle.endswith(f"({recall} % if nothing were rejected)")
 
 
 def test_recordings_without_any_known_label_can_be_scored(
@@ -404,4 +407,4 @@ def test_unknown_actions_of_a_skeleton_data_set_are_scored(
     assert main(["eval", str(out), *data, "--unknown", "all", "--background-from", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].startswith("false accepts       100.00 %  of 1 clips")
-    assert lines[-1].startswith("true rejects          0.00 %  of 3 clips of four.npz")
+    assert lines[-1].startswith("true rejects          0.00 %  of 12 clips of four.npz")

@@ -54,8 +54,8 @@ def add(commands: Commands) -> None:
         "--background-from",
         type=Path,
         metavar="DATA",
-        help="other recordings, none of them a sign: how many clips it takes for no sign, or"
-        " rejects; clips of signs that it knows are left out",
+        help="other recordings, none of a sign that it has, whatever their labels: how many clips"
+        " it takes for no sign, or rejects",
     )
     parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
 
@@ -85,8 +85,6 @@ def run(arguments: argparse.Namespace) -> None:
         _print_strange(evaluate_unknown(checkpoints, strange, fusion), "unknown labels")
     if arguments.background_from is not None:
         rest = _degraded(load_all(arguments.background_from, arguments), arguments)
-        signs = set(meta.labels) - {meta.background}
-        rest = rest.where(lambda i: rest.labels[i] not in signs)
         name = arguments.background_from.name
         _print_strange(evaluate_unknown(checkpoints, rest, fusion), name, rejects=True)
 
@@ -101,6 +99,8 @@ def _print_report(found: Report) -> None:
     if (kept := found.acceptance) is not None:
         print(f"accepted            {100 * kept.part:6.2f} %  at {kept.reject_below:.3f} or more")
         print(f"top-1 of these      {100 * kept.top1:6.2f} %")
+        if found.of_background is not None:
+            _print_strange(found.of_background, f"{found.background}", rejects=True)
     for label, recall in found.recalls.items():
         row = found.confusion[found.labels.index(label)]
         if row.sum():
@@ -110,10 +110,10 @@ def _print_report(found: Report) -> None:
 def _print_strange(found: FalseAccepts, of: str, *, rejects: bool = False) -> None:
     """What of clips without a known sign came through, or with ``rejects``, what did not."""
     name = "true rejects" if rejects else "false accepts"
-    part, all_signs = (1 - x if rejects else x for x in (found.part, found.as_sign))
+    part, without = (1 - x if rejects else x for x in (found.part, found.as_sign))
     note = "nothing is rejected"
     if found.accepted is not None:
-        note = f"{100 * all_signs:.2f} % if nothing were rejected"
+        note = f"{100 * without:.2f} % if nothing were rejected"
     print(f"{name:19} {100 * part:6.2f} %  of {found.clips} clips of {of} ({note})")
 
 
