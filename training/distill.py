@@ -72,6 +72,12 @@ class Teachers:
             channels.append(_channels_of(theirs, features))
         return cls(models, channels)
 
+    def to(self, device: torch.device) -> Teachers:
+        """Move them, in place."""
+        for model in self._models:
+            model.to(device)
+        return self
+
     @torch.no_grad()
     def __call__(self, body: Tensor, hands: Tensor) -> Tensor:
         """Mean logits [N, classes]."""

@@ -65,11 +65,16 @@ def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.in
 def logits_of(
     model: ActionModel, body: Tensor, hands: Tensor, *, batch_size: int = 64, progress: bool = False
 ) -> Tensor:
-    """Fused logits [N, classes] of features, in evaluation mode."""
+    """Fused logits [N, classes] of features, in evaluation mode; computed where the model is."""
     model.eval()
+    device = next(model.parameters()).device
     starts = range(0, len(body), batch_size)
     bar = tqdm(starts, desc="evaluate", unit="batch", leave=False, disable=not progress)
-    return torch.cat([model(body[s : s + batch_size], hands[s : s + batch_size]) for s in bar])
+    found = []
+    for start in bar:
+        inputs = (part[start : start + batch_size].to(device) for part in (body, hands))
+        found.append(model(*inputs).cpu())
+    return torch.cat(found)
 
 
 def answers(

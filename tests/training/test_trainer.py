@@ -5,12 +5,13 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from bhar_training import trainer
+from bhar_training import run_folder, trainer
 from bhar_training.calibration import calibrate
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint
 from bhar_training.config import TrainConfig
@@ -87,16 +88,20 @@ def test_the_checkpoint_says_what_it_is(whole_run: Path, clips: ClipSet) -> None
     assert not checkpoint.model.training
 
 
-@pytest.mark.parametrize("stopped_in", ["_train_epoch", "write_tensors", "plot_curves"])
+@pytest.mark.parametrize(
+    ("module", "stopped_in"),
+    [(trainer, "_train_epoch"), (run_folder, "write_tensors"), (run_folder, "plot_curves")],
+)
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     clips: ClipSet,
     whole_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     stopped_in: str,
 ) -> None:
     """Stopped in the second epoch while training or while it writes: bit for bit the same."""
-    original, calls = getattr(trainer, stopped_in), 0
+    original, calls = getattr(module, stopped_in), 0
 
     def interrupted(*args: object, **kwargs: object) -> object:
         nonlocal calls
@@ -107,7 +112,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, stopped_in, interrupted)
+        patch.setattr(module, stopped_in, interrupted)
         with pytest.raises(KeyboardInterrupt):
             _fit(clips, out)
     meta = _fit(clips, out, resume=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, positive
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,13 @@ def add(commands: Commands) -> None:
         " blended and no-hands",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
-    parser.add_argument("--threads", type=int, help="default: all cores")
+    parser.add_argument("--threads", type=int, help="of each process, default: all cores")
+    parser.add_argument(
+        "--devices", type=positive, default=1, metavar="N", help="GPUs, or processes on the CPU (1)"
+    )
+    parser.add_argument(
+        "--accelerator", choices=("auto", "cpu", "cuda"), default="auto", help="auto: GPUs if any"
+    )
     parser.add_argument(
         "--teacher",
         action="append",
@@ -97,11 +104,13 @@ def run(arguments: argparse.Namespace) -> None:
     from bhar_training.data.skeletons import SkeletonClips
     from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
+    from bhar_training.processes import Devices
     from bhar_training.trainer import fit
     from bharsdk.features import FeatureConfig, Modality
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+        os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of processes that start from here
     names = ("epochs", "draws", "batch_size", "lr", "validation", "background", "seed")
     given = {name: getattr(arguments, name) for name in names}
     if arguments.stream_loss is not None:
@@ -136,10 +145,20 @@ def run(arguments: argparse.Namespace) -> None:
         add_background=arguments.add_background,
         **{name: value for name, value in given.items() if value is not None},
     )
-    print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
-    meta = fit(clips, config, arguments.out, trained_on=name, resume=arguments.resume)
-    print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
-    print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
+    if first:
+        print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
+    meta = fit(
+        clips,
+        config,
+        arguments.out,
+        trained_on=arguments.data.resolve().name,
+        resume=arguments.resume,
+        devices=Devices(arguments.accelerator, arguments.devices),
+    )
+    if first:
+        print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
+        print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
 
 
 def _without(clips: AnyClips, labels: list[str]) -> AnyClips:

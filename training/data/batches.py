@@ -20,6 +20,7 @@ from bhar_training.data.skeleton_features import (
     skeleton_input,
 )
 from bhar_training.data.skeletons import SkeletonClips
+from bhar_training.distributed import share_of
 from bhar_training.models import InputLayout
 from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig, Features, extract
@@ -91,12 +92,14 @@ def training_batches(
     background: str | None,
     seed: tuple[int, int],
     draws: int = 0,
+    process: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """One epoch. ``seed`` = (run, epoch) fixes order and augmentation, so a run can resume.
 
     As many clips as there are, and at least ``draws``, are drawn with replacement, a class in
     proportion to the root of its size, so that rare signs are seen. With a ``background`` class
-    some clips are turned into negatives of it.
+    some clips are turned into negatives of it. Of each batch, ``process`` = (rank, processes) makes
+    its share; all shares together are the batch of one process.
     """
     random = np.random.default_rng(seed)
     index = {label: i for i, label in enumerate(classes)}
@@ -114,7 +117,7 @@ def training_batches(
 
     starts = range(0, len(order) - batch_size + 1, batch_size) or range(1)
     chosen = [order[start : start + batch_size] for start in starts]
-    work = [(indices, _children(random, len(indices))) for indices in chosen]
+    work = [_shared(indices, _children(random, len(indices)), process) for indices in chosen]
     # One batch ahead, in a thread: the next batch is ready when the step ends.
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(make, work[0])
@@ -122,6 +125,13 @@ def training_batches(
             ready, pending = pending.result(), pool.submit(make, following)
             yield ready
         yield pending.result()
+
+
+def _shared(
+    indices: npt.NDArray[np.int64], children: list[np.random.Generator], process: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], list[np.random.Generator]]:
+    mine = share_of(len(indices), *process)
+    return indices[mine.start : mine.stop], children[mine.start : mine.stop]
 
 
 def _sampler(

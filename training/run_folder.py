@@ -1,0 +1,146 @@
+"""The folder of a run: configuration, curves, checkpoint, and the state that training goes on from.
+
+``OUT/`` holds ``checkpoint/`` (the last finished epoch), ``config.json``, ``curves.csv``,
+``curves.png`` and ``resume/`` (all that training goes on from, in one file, so that a run which is
+stopped while it writes has a whole state of one epoch).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bhar_training.checkpoint import CheckpointMeta, save_checkpoint, write_tensors, write_text
+from bhar_training.config import TrainConfig
+from bhar_training.models import ActionModel
+from bhar_training.plots import plot_curves
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.errors import BundleError, InputError, UsageError
+
+__all__ = ["EpochRow", "RunState", "prepare", "read_state", "write_epoch"]
+
+STATE = Path("resume/state.safetensors")
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of the curves. Accuracies are parts of 1; NaN without validation clips."""
+
+    epoch: int
+    loss: float
+    train_top1: float
+    validation_top1: float
+    lr: float
+    seconds: float
+
+
+def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
+    """Make ``out``, or read back the curves of the run that it holds.
+
+    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one;
+    BundleError when the run to resume is damaged.
+    """
+    stored = out / "config.json"
+    if not stored.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(stored, json.dumps(to_json_dict(config), indent=2) + "\n")
+        return []
+    if not resume:
+        raise UsageError(f"{out}: holds a run already: give --resume, or another --out")
+    curves = out / "curves.csv"
+    try:
+        before = from_json_dict(TrainConfig, json.loads(stored.read_text()), "config.json")
+        table = curves.read_text().splitlines() if curves.exists() else []
+        rows = [
+            EpochRow(int(row["epoch"]), *(float(row[name]) for name in list(row)[1:]))
+            for row in csv.DictReader(table)
+        ]
+    except (InputError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{out}: the run is damaged ({error}): start again elsewhere") from error
+    if before != config:
+        raise UsageError(f"{out}: was started with other settings, see {stored}")
+    return rows
+
+
+def write_epoch(
+    out: Path, model: ActionModel, optimiser: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
+) -> None:
+    """Leave a finished epoch in ``out``."""
+    save_checkpoint(out / "checkpoint", model, meta)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(vars(rows[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(vars(row) for row in rows)
+    write_text(out / "curves.csv", text.getvalue())
+    # What counts when the run goes on; whatever was written before it is then written again.
+    (out / STATE).parent.mkdir(exist_ok=True)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for i, item in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{name}": value for name, value in item.items()}
+    write_tensors(out / STATE, tensors, {"meta": json.dumps(to_json_dict(meta))})
+    plot_curves(out / "curves.csv", out / "curves.png")
+
+
+@dataclass(frozen=True, eq=False)
+class RunState:
+    """What a run goes on from: its last finished epoch, its metrics, and all tensors.
+
+    moments: of the optimiser, by the number of the parameter and the name.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    weights: dict[str, Tensor]
+    moments: dict[int, dict[str, Tensor]]
+
+    def restore(self, out: Path, model: ActionModel, optimiser: Optimizer | None) -> None:
+        """Load it. Raises BundleError when it does not fit; ``out`` is where it was read."""
+        try:
+            model.load_state_dict(self.weights)
+            if optimiser is not None:
+                optimiser.load_state_dict({**optimiser.state_dict(), "state": self.moments})
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(out / STATE, error) from error
+
+
+def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
+    """The state in ``out``, or None before the first epoch's end.
+
+    Raises UsageError unless the run is one on the data that ``expected`` describes; BundleError
+    when the file is damaged.
+    """
+    path = out / STATE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            found = json.loads(file.metadata()["meta"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dict
+        before = from_json_dict(CheckpointMeta, found, path.name)
+        weights, moments = {}, dict[int, dict[str, Tensor]]()
+        for key, value in tensors.items():
+            part, name = key.split(".", 1)
+            if part == "model":
+                weights[name] = value
+            else:
+                number, name = name.split(".", 1)
+                moments.setdefault(int(number), {})[name] = value
+    except (InputError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    for name in ("labels", "signers", "clips"):
+        got, was = getattr(expected, name), getattr(before, name)
+        if got != was:
+            raise UsageError(f"{out}: was trained on {name} {was}, got {got} now")
+    return RunState(before.epoch, before.metrics, weights, moments)
+
+
+def _damaged(path: Path, error: Exception) -> BundleError:
+    reason = str(error).splitlines()[0]
+    return BundleError(f"{path}: damaged ({reason}): start the run again elsewhere")
