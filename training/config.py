@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from bhar_training.data.augment import AugmentConfig
 from bhar_training.data.batches import AnyAugment, AnyFeatures
 from bhar_training.distill import DistillConfig
-from bhar_training.models import ModelConfig
-from bharsdk.errors import InputError
+from bhar_training.models import ModelConfig, ModelName
+from bharsdk.errors import InputError, UsageError
 from bharsdk.features import FeatureConfig
 
 __all__ = ["TrainConfig"]
+
+TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class TrainConfig:
     else is chosen by them.
     draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
     own are seen often enough to be learnt. background: the label that means "no sign"; negatives
-    are made for it when it occurs, and add_background makes it occur. bfloat16: mixed precision
-    where the processor has it.
+    are made for it when it occurs, and add_background makes it occur. pretrain_epochs: how many of
+    ``epochs`` train the body and the hand expert alone, before the rest trains all of the model, as
+    BHaRNet's paper does. bfloat16: mixed precision where the device has it.
     """
 
     model: ModelConfig
@@ -33,6 +36,7 @@ class TrainConfig:
     augment: AnyAugment = field(default_factory=AugmentConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     epochs: int = 20
+    pretrain_epochs: int = 0
     draws: int = 512
     batch_size: int = 32
     lr: float = 2e-3
@@ -48,6 +52,17 @@ class TrainConfig:
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.pretrain_epochs < self.epochs:
+            raise InputError(
+                f"training: got {self.pretrain_epochs} epochs of {self.epochs} for the experts"
+                " alone, expected 0 or more, and one left for the whole model"
+            )
+        if self.pretrain_epochs and self.model.name not in TWO_EXPERTS:
+            names = ", ".join(name.value for name in TWO_EXPERTS)
+            raise UsageError(
+                f"{self.model.name.value}: got {self.pretrain_epochs} epochs for the experts alone,"
+                f" expected none, or a model that has two: {names}"
+            )
         if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
             raise InputError(
                 f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"

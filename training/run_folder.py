@@ -92,22 +92,29 @@ def write_epoch(
 class RunState:
     """What a run goes on from: its last finished epoch, its metrics, and all tensors.
 
-    moments: of the optimiser, by the number of the parameter and the name.
+    moments: of the optimiser, by the number of the parameter and the name. Restoring raises
+    BundleError, naming the file, when they do not fit.
     """
 
+    path: Path
     epoch: int
     metrics: dict[str, float]
     weights: dict[str, Tensor]
     moments: dict[int, dict[str, Tensor]]
 
-    def restore(self, out: Path, model: ActionModel, optimiser: Optimizer | None) -> None:
-        """Load it. Raises BundleError when it does not fit; ``out`` is where it was read."""
+    def restore_model(self, model: ActionModel) -> None:
+        """Its weights as they were."""
         try:
             model.load_state_dict(self.weights)
-            if optimiser is not None:
-                optimiser.load_state_dict({**optimiser.state_dict(), "state": self.moments})
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(out / STATE, error) from error
+            raise _damaged(self.path, error) from error
+
+    def restore_optimiser(self, optimiser: Optimizer) -> None:
+        """Its moments as they were."""
+        try:
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": self.moments})
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
@@ -138,7 +145,7 @@ def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
         got, was = getattr(expected, name), getattr(before, name)
         if got != was:
             raise UsageError(f"{out}: was trained on {name} {was}, got {got} now")
-    return RunState(before.epoch, before.metrics, weights, moments)
+    return RunState(path, before.epoch, before.metrics, weights, moments)
 
 
 def _damaged(path: Path, error: Exception) -> BundleError:

@@ -35,7 +35,8 @@ from bhar_training.evaluate import class_indices, logits_of
 from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
 from bhar_training.processes import Devices, Fabric, from_first, launch
-from bhar_training.run_folder import EpochRow, prepare, read_state, write_epoch
+from bhar_training.run_folder import EpochRow, RunState, prepare, read_state, write_epoch
+from bhar_training.stages import Stage, stages_of
 from bharsdk.errors import InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
@@ -80,32 +81,30 @@ def _fit(
     model = build_model(config.model, input_layout(config.features), len(meta.labels))
     if fabric.world_size > 1:
         synchronised(model)
-    optimiser = AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    model.to(fabric.device)
     rows = from_first(fabric, partial(prepare, out, config, resume))
-    learner, _ = fabric.setup(_Streams(model), optimiser)
     state = read_state(out, meta)
     if state is not None:
-        state.restore(out, model, optimiser)
+        state.restore_model(model)
         meta = replace(meta, epoch=state.epoch, metrics=state.metrics)
     rows = rows[: meta.epoch]
-    teachers = None
-    if config.distill.teachers:
-        teachers = Teachers.load(config.distill.teachers, meta.labels, config.features)
-        teachers.to(fabric.device)
     score = _Validation(fabric, validation, meta)
-    for epoch in range(meta.epoch, config.epochs):
-        start = time.perf_counter()
-        loss, accuracy = _train_epoch(
-            fabric, learner, optimiser, teachers, train, meta, config, epoch
-        )
-        scored = score(model)
-        lr = optimiser.param_groups[0]["lr"]
-        rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, time.perf_counter() - start))
-        metrics = {"train_top1": accuracy, "validation_top1": scored}
-        known = {name: value for name, value in metrics.items() if not math.isnan(value)}
-        meta = replace(meta, epoch=epoch + 1, metrics=known)
-        if fabric.is_global_zero:
-            write_epoch(out, model, optimiser, meta, rows)
+    for stage in stages_of(model, config, _teachers(fabric, config, meta)):
+        if meta.epoch >= stage.epochs.stop:
+            continue
+        learner, optimiser = _start(fabric, stage, config, state)
+        for epoch in range(meta.epoch, stage.epochs.stop):
+            start = time.perf_counter()
+            trained = _train_epoch(fabric, stage, learner, optimiser, train, meta, config, epoch)
+            loss, accuracy = trained
+            scored = score(stage.model)
+            lr, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - start
+            rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, seconds))
+            metrics = {"train_top1": accuracy, "validation_top1": scored}
+            known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+            meta = replace(meta, epoch=epoch + 1, metrics=known)
+            if fabric.is_global_zero:
+                write_epoch(out, model, optimiser, meta, rows)
     meta = _calibrated(model, validation, meta)
     if fabric.is_global_zero:
         save_meta(out / "checkpoint", meta)
@@ -120,6 +119,24 @@ def _calibrated(model: ActionModel, clips: AnyClips, meta: CheckpointMeta) -> Ch
             truth = class_indices(clips, meta.labels)
             return replace(meta, calibration=calibrate(said, truth, meta.background_index))
     return meta
+
+
+def _teachers(fabric: Fabric, config: TrainConfig, meta: CheckpointMeta) -> Teachers | None:
+    if not config.distill.teachers:
+        return None
+    found = Teachers.load(config.distill.teachers, meta.labels, config.features)
+    return found.to(fabric.device)
+
+
+def _start(
+    fabric: Fabric, stage: Stage, config: TrainConfig, state: RunState | None
+) -> tuple[nn.Module, AdamW]:
+    """What learns in ``stage``, and its optimiser as it was if ``state`` is from within it."""
+    optimiser = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    learner, _ = fabric.setup(_Streams(stage.model), optimiser)
+    if state is not None and state.epoch > stage.epochs.start:
+        state.restore_optimiser(optimiser)
+    return learner, optimiser
 
 
 def _check_size(clips: AnyClips, config: TrainConfig, processes: int) -> None:
@@ -190,9 +207,9 @@ class _Validation:
 
 def _train_epoch(
     fabric: Fabric,
+    stage: Stage,
     learner: nn.Module,
     optimiser: AdamW,
-    teachers: Teachers | None,
     clips: AnyClips,
     meta: CheckpointMeta,
     config: TrainConfig,
@@ -216,16 +233,18 @@ def _train_epoch(
         (fabric.global_rank, fabric.world_size),
     )
     title, quiet = f"epoch {epoch + 1}/{config.epochs}", not fabric.is_global_zero
+    if epoch < config.pretrain_epochs:
+        title += ", experts alone"
     bar = tqdm(batches, desc=title, total=per_epoch, unit="batch", mininterval=1.0, disable=quiet)
     for step, batch in enumerate(bar):
         body, hands, target = fabric.to_device(batch)
-        progress = (epoch * per_epoch + step) / (config.epochs * per_epoch)
-        optimiser.param_groups[0]["lr"] = learning_rate(config, progress)
+        passed = epoch - stage.epochs.start + step / per_epoch
+        optimiser.param_groups[0]["lr"] = learning_rate(config, passed / len(stage.epochs))
         streams = learner(body, hands)
-        loss = complementary_loss(streams, target, config.loss_weights, config.label_smoothing)
-        if teachers is not None:
+        loss = complementary_loss(streams, target, stage.loss_weights, config.label_smoothing)
+        if stage.teachers is not None:
             with fabric.autocast():
-                told = teachers(body, hands)
+                told = stage.teachers(body, hands)
             distilled = distillation_loss(streams[0], told, config.distill.temperature)
             loss = torch.lerp(loss, distilled, config.distill.weight)
         optimiser.zero_grad(set_to_none=True)
@@ -245,7 +264,7 @@ def _train_epoch(
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """Linear warm-up, then cosine to zero; ``progress`` runs from 0 to 1 over the whole run."""
+    """Linear warm-up, then cosine to zero; ``progress`` runs from 0 to 1 over a stage."""
     if progress < config.warmup:
         return config.lr * (progress / config.warmup + 1e-3)
     rest = (progress - config.warmup) / max(1e-9, 1.0 - config.warmup)

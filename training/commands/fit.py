@@ -41,6 +41,12 @@ def add(commands: Commands) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--epochs", type=int, help="default 20")
     parser.add_argument(
+        "--pretrain-epochs",
+        type=int,
+        metavar="N",
+        help="of them, the first N train the body and the hand expert alone, default 0",
+    )
+    parser.add_argument(
         "--draws", type=int, metavar="N", help="clips drawn an epoch, all of them and at least 512"
     )
     parser.add_argument("--batch-size", type=int, help="default 32")
@@ -111,7 +117,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of processes that start from here
-    names = ("epochs", "draws", "batch_size", "lr", "validation", "background", "seed")
+    names = ["epochs", "pretrain_epochs", "draws", "batch_size", "lr"]
+    names += ["validation", "background", "seed"]
     given = {name: getattr(arguments, name) for name in names}
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)

@@ -95,6 +95,10 @@ class BHaRNetExpertOnly(ActionModel):
         experts = [self.body(body), self.hand(hands)]
         return (fuse(experts, self.fusion), *experts)
 
+    def expert_only(self) -> BHaRNetExpertOnly:
+        """The two experts alone; they share their weights with this model."""
+        return BHaRNetExpertOnly(self.body, self.hand, self.fusion)
+
     def _fold(self) -> None:
         self.body.fold()
         self.hand.fold()
@@ -126,10 +130,6 @@ class BHaRNetE(BHaRNetExpertOnly):
         both = experts + interactive
         fused = torch.stack(both).sum(0) if self.fusion is Fusion.MEAN else fuse(both, self.fusion)
         return (fused, *interactive)
-
-    def expert_only(self) -> BHaRNetExpertOnly:
-        """The two experts alone; they share their weights with this model."""
-        return BHaRNetExpertOnly(self.body, self.hand, self.fusion)
 
 
 class BHaRNetP(BHaRNetExpertOnly):
