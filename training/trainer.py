@@ -87,7 +87,8 @@ def _fit(
     if state is not None:
         state.restore_model(model)
         meta = replace(meta, epoch=state.epoch, metrics=state.metrics)
-    rows = rows[: meta.epoch]
+    done = meta.epoch
+    rows = rows[:done]
     score = _Validation(fabric, validation, meta)
     for stage in stages_of(model, config, _teachers(fabric, config, meta)):
         if meta.epoch >= stage.epochs.stop:
@@ -105,9 +106,10 @@ def _fit(
             meta = replace(meta, epoch=epoch + 1, metrics=known)
             if fabric.is_global_zero:
                 write_epoch(out, model, optimiser, meta, rows)
-    meta = _calibrated(model, validation, meta)
-    if fabric.is_global_zero:
-        save_meta(out / "checkpoint", meta)
+    if done < meta.epoch:  # or the checkpoint may hold a calibration of one's own
+        meta = _calibrated(model, validation, meta)
+        if fabric.is_global_zero:
+            save_meta(out / "checkpoint", meta)
     return meta
 
 
