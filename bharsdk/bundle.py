@@ -5,7 +5,7 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these two)
     model.int8.onnx   quantised graph, QDQ
-    golden/*.npy      body, hands and the logits they must give
+    golden/*.npy      what the graph reads of body and hands, and the logits that must come out
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 

@@ -23,7 +23,7 @@ from bharsdk.landmarks import LandmarkSequence
 from bharsdk.ops import graph_aggregate
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, BodyJoint, HandJoint, Skeleton
 
-__all__ = ["FeatureConfig", "Features", "Modality", "extract"]
+__all__ = ["FeatureConfig", "Features", "Modality", "ModelInput", "extract"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -45,6 +45,13 @@ class Modality(enum.Enum):
     BONE = "bone"
     JOINT_MOTION = "joint-motion"
     BONE_MOTION = "bone-motion"
+
+
+class ModelInput(enum.Enum):
+    """The tensors that a model may read; the values name the inputs of its graph."""
+
+    BODY = "body"
+    HANDS = "hands"
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,10 @@ class Features:
 
     body: FloatArray
     hands: FloatArray
+
+    def batch(self) -> dict[str, FloatArray]:
+        """A batch of this one window, by name of the graph's input."""
+        return {"body": self.body[None], "hands": self.hands[None]}
 
 
 def extract(

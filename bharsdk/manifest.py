@@ -12,7 +12,7 @@ from bharsdk.calibration import Calibration
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import BundleError, IncompatibleError, InputError
-from bharsdk.features import FeatureConfig
+from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton, skeleton_by_name
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 256 << 10
+LATER_KEYS = ("inputs",)
+"""Optional keys that an older bharsdk refuses: written only where they say something."""
 
 
 class Precision(enum.Enum):
@@ -61,8 +63,9 @@ class Manifest:
     labels: class names, in the order of the logits. background: the label that means "no sign", or
     None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
     machine. model, trained_on, licence: for people. tools: name -> version of what exported it.
-    files: every file but the manifest; :func:`save_bundle` fills it in. calibration: how probable
-    an answer is, and when it is rejected; None: softmax of the logits, and nothing is.
+    inputs: what the graph reads. files: every file but the manifest; :func:`save_bundle` fills it
+    in. calibration: how probable an answer is, and when it is rejected; None: softmax of the
+    logits, and nothing is.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Manifest:
     licence: str
     golden_tolerance: float
     skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
+    inputs: tuple[ModelInput, ...] = tuple(ModelInput)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     calibration: Calibration | None = None
@@ -94,12 +98,20 @@ class Manifest:
             raise InputError(f"got golden_tolerance {self.golden_tolerance}, expected more than 0")
         for skeleton in self.skeletons:
             skeleton_by_name(skeleton)
+        if not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            raise InputError(f"got inputs {[i.value for i in self.inputs]}, expected body or hands")
+
+    @property
+    def subject(self) -> ModelInput:
+        """What must be seen for anybody to be there: the body, or a hand if only hands are read."""
+        return ModelInput.BODY if ModelInput.BODY in self.inputs else ModelInput.HANDS
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the model inputs without the batch axis: body [C, T, V, 1], hands [.., 2]."""
+        """Shapes of what the graph reads, without batch: body [C, T, V, 1], hands [C, T, V, 2]."""
         body, hand = (skeleton_by_name(name) for name in self.skeletons)
-        return {"body": self._shape(body, 1), "hands": self._shape(hand, 2)}
+        shapes = {ModelInput.BODY: self._shape(body, 1), ModelInput.HANDS: self._shape(hand, 2)}
+        return {name.value: shapes[name] for name in self.inputs}
 
     def _shape(self, skeleton: Skeleton, instances: int) -> tuple[int, ...]:
         return (self.features.channels, self.features.frames, skeleton.joint_count, instances)
@@ -108,6 +120,9 @@ class Manifest:
 def encode_manifest(manifest: Manifest) -> bytes:
     """``manifest`` as UTF-8 JSON; what :func:`parse_manifest` reads."""
     fields = to_json_dict(manifest)
+    for name in LATER_KEYS:
+        if getattr(manifest, name) == getattr(Manifest, name):
+            del fields[name]
     return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

@@ -36,7 +36,7 @@ SHIPPED = Path(__file__).parent / "models"
 SUFFIX = ".bhar"
 
 MIN_PERSON_SHARE = 0.5
-"""With a person in fewer of the window's frames there is no sign to see: the model is not asked."""
+"""With somebody in fewer of the window's frames there is no sign to see: the model is not asked."""
 MIN_CLIP_SHARE = 0.5
 """A source that ends before its first window is filled is classified once if this much was seen."""
 
@@ -159,7 +159,9 @@ class Stream:
         self._features = manifest.features
         calibration = manifest.calibration
         self._temperature = 1.0 if calibration is None else calibration.temperature
-        self._window = LandmarkWindow(manifest.features, manifest.decoder.restart_gap_s)
+        self._window = LandmarkWindow(
+            manifest.features, manifest.decoder.restart_gap_s, manifest.subject
+        )
         self._hop = Hop(manifest.decoder.hop_s)
         self._decoder = Decoder(
             manifest.labels,
@@ -258,7 +260,7 @@ class Stream:
         begin_s = time.perf_counter()
         features = extract(self._window.sequence(), self._features, now_ms)
         middle_s = time.perf_counter()
-        logits = self._engine.run(features.body[None], features.hands[None])[0]
+        logits = self._engine.run(features.batch())[0]
         self._features_ms = (middle_s - begin_s) * 1000.0
         self._action_ms = (time.perf_counter() - middle_s) * 1000.0
         return probabilities(logits, self._temperature)

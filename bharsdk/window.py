@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig
+from bharsdk.errors import InputError, assert_never
+from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks, LandmarkSequence
 
 __all__ = ["Hop", "LandmarkWindow"]
@@ -28,10 +28,16 @@ class LandmarkWindow:
 
     config: gives the window's length. restart_gap_s: a pause between frames longer than this makes
     the window start anew, because features would bridge it with movement that nobody saw; so does a
-    changed image aspect.
+    changed image aspect. subject: what must be detected for a frame to show somebody.
     """
 
-    def __init__(self, config: FeatureConfig, restart_gap_s: float) -> None:
+    def __init__(
+        self,
+        config: FeatureConfig,
+        restart_gap_s: float,
+        subject: ModelInput = ModelInput.BODY,
+    ) -> None:
+        self._subject = subject
         self._window_ms = config.window_ms
         self._keep_ms = config.window_ms + config.max_gap_s * 1000.0
         self._gap_ms = restart_gap_s * 1000.0
@@ -108,12 +114,19 @@ class LandmarkWindow:
         )
 
     def person_share(self) -> float:
-        """Share of the window's frames in which a person was detected, 0 to 1."""
+        """Share of the window's frames that show the subject: a body, or a hand; 0 to 1."""
         if self._last_ms is None or not len(self):
             return 0.0
         times = self._times[self._start : self._stop]
         first = self._start + int(np.searchsorted(times, self._last_ms - self._window_ms))
-        return float(np.mean(~np.isnan(self._body[first : self._stop, 0, 0])))
+        match self._subject:
+            case ModelInput.BODY:
+                seen = ~np.isnan(self._body[first : self._stop, 0, 0])
+            case ModelInput.HANDS:
+                seen = ~np.isnan(self._hands[first : self._stop, :, 0, 0]).all(axis=1)
+            case _:
+                assert_never(self._subject)
+        return float(np.mean(seen))
 
     def clear(self) -> None:
         """Drop all frames; the time of the newest stays, so time still cannot run back."""

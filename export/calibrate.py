@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +47,11 @@ class LabelledFeatures:
             self.source, self.body[keep], self.hands[keep], self.truth[keep], self.signers
         )
 
-    def batches(self, size: int = 32) -> Iterator[dict[str, FloatArray]]:
-        """Inputs of the graph, ``size`` clips at a time."""
+    def batches(self, inputs: Sequence[str], size: int = 32) -> Iterator[dict[str, FloatArray]]:
+        """The named ``inputs`` of a graph, ``size`` clips at a time."""
+        arrays = {"body": self.body, "hands": self.hands}
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield {"body": self.body[part], "hands": self.hands[part]}
+            yield {name: arrays[name][start : start + size] for name in inputs}
 
 
 def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
@@ -71,10 +71,10 @@ def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
 
 
 class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands clips to ONNX Runtime's calibrator."""
+    """Hands what a graph reads of clips, its ``inputs``, to ONNX Runtime's calibrator."""
 
-    def __init__(self, clips: LabelledFeatures) -> None:
-        self._batches = clips.evenly(MAX_CALIBRATION_CLIPS).batches()
+    def __init__(self, clips: LabelledFeatures, inputs: Sequence[str]) -> None:
+        self._batches = clips.evenly(MAX_CALIBRATION_CLIPS).batches(inputs)
 
     def get_next(self) -> dict[str, FloatArray] | None:
         """The next batch, or None after the last."""

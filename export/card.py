@@ -5,8 +5,11 @@ from __future__ import annotations
 from bhar_export.proof import Proof
 from bhar_training.checkpoint import CheckpointMeta
 from bharsdk.bundle import Manifest
+from bharsdk.features import ModelInput
 
 __all__ = ["write_card"]
+
+PARTS = {ModelInput.BODY: "upper body", ModelInput.HANDS: "hands"}
 
 
 def write_card(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
@@ -25,11 +28,12 @@ def _head(manifest: Manifest, proof: Proof) -> str:
     signs = [label for label in manifest.labels if label != manifest.background]
     features = manifest.features
     background = f", and {manifest.background!r} for none of them" if manifest.background else ""
+    alone = "" if len(manifest.inputs) > 1 else f" of the {PARTS[manifest.inputs[0]]} alone"
     forced = "\n\n**Written by force: it failed its gate.**" if proof.forced else ""
     return (
         f"# {manifest.name}\n\n"
         f"{manifest.model}, {proof.parameters:,} parameters, {manifest.precision.value}."
-        f" Recognises {len(signs)} actions from MediaPipe Holistic landmarks"
+        f" Recognises {len(signs)} actions from MediaPipe Holistic landmarks{alone}"
         f" (window {features.window_ms / 1000:.2f} s at {features.fps:g} frames a second):"
         f" {', '.join(signs)}{background}.{forced}"
     )
@@ -87,10 +91,11 @@ def _cost(proof: Proof) -> str:
 
 def _limits(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
     people = f"{len(meta.signers)} people" if meta.signers else "few people"
+    view = " and ".join(PARTS[name] for name in manifest.inputs)
     lines = [
         "## Limits",
         f"- Trained on {people}; other people, clothes, cameras and rooms may do worse.",
-        "- Isolated actions of one person, upper body and hands in view; not continuous signing.",
+        f"- Isolated actions of one person, {view} in view; not continuous signing.",
         "- A score is no probability that a person did something: do not decide over people by it.",
     ]
     if manifest.calibration is not None:

@@ -9,14 +9,14 @@ from torch import nn
 from bhar_training.models import ActionModel
 from bhar_training.quiet import quiet
 from bharsdk.errors import ParityError
-from bharsdk.features import FeatureConfig
+from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
-__all__ = ["INPUTS", "OPSET", "OUTPUT", "check_graph", "deploy", "to_onnx"]
+__all__ = ["INPUTS", "OPSET", "OUTPUT", "check_graph", "deploy", "inputs_of", "to_onnx"]
 
 OPSET = 18
 """The lowest that torch's exporter writes without conversion."""
-INPUTS, OUTPUT = ("body", "hands"), "logits"
+INPUTS, OUTPUT = tuple(item.value for item in ModelInput), "logits"
 FORBIDDEN_OPS = {
     "Einsum": "write it as MatMul",
     "BatchNormalization": "fold it in the model's deploy()",
@@ -41,6 +41,7 @@ def deploy(model: ActionModel) -> nn.Module:
 def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
     """The ONNX graph of ``module``: fixed names, opset 18, any batch size; checked.
 
+    An input that the module does not look at (the body, by a model of hands) is none of the graph.
     Raises ParityError when the graph has operators or inputs that a deployed one must not have.
     """
     shape = features.channels, features.frames
@@ -68,17 +69,31 @@ def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.value_info[:]
+    _drop_unread(model)
     check_graph(model)
     return model
+
+
+def inputs_of(model: onnx.ModelProto) -> tuple[ModelInput, ...]:
+    """What the graph of ``model`` reads."""
+    return tuple(ModelInput(value.name) for value in model.graph.input)
+
+
+def _drop_unread(model: onnx.ModelProto) -> None:
+    read = {name for node in model.graph.node for name in node.input}
+    for value in list(model.graph.input):
+        if value.name not in read:
+            model.graph.input.remove(value)
 
 
 def check_graph(model: onnx.ModelProto) -> None:
     """Raise ParityError, naming the nodes, unless ``model`` is fit to quantise and deploy."""
     onnx.checker.check_model(model, full_check=True)
     names = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
-    if names != (list(INPUTS), [OUTPUT]):
+    if not names[0] or names != ([name for name in INPUTS if name in names[0]], [OUTPUT]):
         raise ParityError(
-            f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands and logits"
+            f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands or both,"
+            " and logits"
         )
     for value in model.graph.input:
         if value.type.tensor_type.shape.dim[0].HasField("dim_value"):

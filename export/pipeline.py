@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
 
 from bhar_export.calibrate import LabelledFeatures, load_features
 from bhar_export.card import write_card
-from bhar_export.graph import deploy, to_onnx
+from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
 from bhar_export.spec import ExportSpec, Target
 from bhar_export.targets.onnx import OnnxArtefacts, build
@@ -23,7 +24,7 @@ from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make
 from bharsdk.codec import to_json_dict
 from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
 from bharsdk.errors import InputError, UsageError, assert_never
-from bharsdk.features import FeatureConfig
+from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["STAGES", "export_bundle"]
@@ -55,7 +56,7 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     proof = prove(spec, checkpoint, artefacts, calibration, evaluation)
     check_gates(spec, proof)
     progress("bundle")
-    return _write(spec, checkpoint, artefacts, proof, evaluation)
+    return _write(spec, checkpoint, artefacts, inputs_of(graph), proof, evaluation)
 
 
 def _live_features(meta: CheckpointMeta) -> FeatureConfig:
@@ -101,14 +102,17 @@ def _write(
     spec: ExportSpec,
     checkpoint: Checkpoint,
     artefacts: OnnxArtefacts,
+    inputs: tuple[ModelInput, ...],
     proof: Proof,
     evaluation: LabelledFeatures,
 ) -> Bundle:
     model = artefacts.models[spec.precision]
     clips = evaluation.evenly(GOLDEN_CLIPS)
-    golden = Golden(clips.body, clips.hands, run_graph(model, clips))
+    (seen,) = clips.batches([name.value for name in inputs])
+    golden = Golden(seen, run_graph(model, clips))
     scale = max(1.0, float(np.abs(golden.logits).max()))
-    manifest = _manifest(spec, checkpoint.meta, GOLDEN_TOLERANCE[spec.precision] * scale)
+    tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
+    manifest = replace(_manifest(spec, checkpoint.meta, tolerance), inputs=inputs)
     report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
     files = {
         **artefacts.files(keep_fp32=spec.keep_fp32),

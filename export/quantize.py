@@ -54,7 +54,7 @@ def quantize(
         quantize_static(
             prepared,
             result,
-            CalibrationReader(clips),
+            CalibrationReader(clips, [value.name for value in model.graph.input]),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=reduce_range,

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from bhar_export.calibrate import LabelledFeatures
+from bhar_export.graph import INPUTS
 from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.metrics import Report, report
 from bharsdk.engines.onnx import single_thread_session
@@ -54,7 +55,8 @@ class Accuracy:
 def run_graph(model: bytes, clips: LabelledFeatures) -> FloatArray:
     """Logits [N, classes] of an ONNX graph under ONNX Runtime."""
     session = single_thread_session(model)
-    return np.concatenate([session.run(["logits"], batch)[0] for batch in clips.batches()])
+    batches = clips.batches([value.name for value in session.get_inputs()])
+    return np.concatenate([session.run(["logits"], batch)[0] for batch in batches])
 
 
 @torch.no_grad()
@@ -62,7 +64,7 @@ def run_torch(module: nn.Module, clips: LabelledFeatures) -> FloatArray:
     """Logits [N, classes] of a torch module."""
     parts = [
         module(torch.from_numpy(batch["body"]), torch.from_numpy(batch["hands"])).numpy()
-        for batch in clips.batches()
+        for batch in clips.batches(INPUTS)
     ]
     return np.concatenate(parts)
 
@@ -89,7 +91,8 @@ def latency_ms(
     Runs are interleaved, so that whatever else the machine does meets all alike.
     """
     sessions = {name: single_thread_session(model) for name, model in models.items()}
-    inputs = next(clips.batches(1))
+    read = [value.name for value in next(iter(sessions.values())).get_inputs()]
+    inputs = next(clips.batches(read, 1))
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for i in range(runs + 3):
         for name, session in sessions.items():

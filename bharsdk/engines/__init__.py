@@ -1,4 +1,4 @@
-"""What runs a bundle's graph: body and hands in, logits out.
+"""What runs a bundle's graph: body, hands or both in, logits out.
 
 A back end is one module with one class, one member of :class:`Backend` and one case in
 :func:`open_engine`.
@@ -7,6 +7,7 @@ A back end is one module with one class, one member of :class:`Backend` and one 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -28,11 +29,12 @@ class Engine(Protocol):
         """What runs, for people: ``onnxruntime int8``."""
         ...
 
-    def run(self, body: FloatArray, hands: FloatArray) -> FloatArray:
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes].
 
-        body: float32 [N, C, T, 25, 1]. hands: float32 [N, C, T, 21, 2]. N is free, the rest is the
-        manifest's. Raises InputError on another shape or dtype.
+        inputs: body float32 [N, C, T, 25, 1], hands float32 [N, C, T, 21, 2], by name. N is free,
+        the rest is the manifest's; what its graph does not read is passed over. Raises InputError
+        when one that it reads is missing or of another shape or dtype.
         """
         ...
 

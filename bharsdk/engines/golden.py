@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +35,9 @@ _NPY_HEADER = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """float32: body [N, C, T, 25, 1], hands [N, C, T, 21, 2], logits [N, classes]."""
+    """float32: inputs of the graph [N, C, T, V, M], by name; logits [N, classes]."""
 
-    body: FloatArray
-    hands: FloatArray
+    inputs: Mapping[str, FloatArray]
     logits: FloatArray
 
 
@@ -81,7 +81,7 @@ def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engin
 
 def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
     golden = read_golden(bundle)
-    difference = float(np.abs(engine.run(golden.body, golden.hands) - golden.logits).max())
+    difference = float(np.abs(engine.run(golden.inputs) - golden.logits).max())
     tolerance = bundle.manifest.golden_tolerance
     # Negated, so that NaN fails too.
     if not difference <= tolerance:
@@ -95,25 +95,26 @@ def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
 def encode_golden(golden: Golden) -> dict[str, bytes]:
     """The bundle files that hold ``golden``, by name."""
     files = {}
-    for name, file in GOLDEN.items():
+    for name, array in {**golden.inputs, "logits": golden.logits}.items():
         buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(getattr(golden, name)), allow_pickle=False)
-        files[file] = buffer.getvalue()
+        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+        files[GOLDEN[name]] = buffer.getvalue()
     return files
 
 
 def read_golden(bundle: Bundle) -> Golden:
     """The golden arrays of ``bundle``; BundleError when they are missing or do not fit."""
     manifest = bundle.manifest
-    arrays = {name: _read_array(bundle, file) for name, file in GOLDEN.items()}
     expected = {**manifest.input_shapes, "logits": (len(manifest.labels),)}
+    arrays = {name: _read_array(bundle, GOLDEN[name]) for name in expected}
     for name, array in arrays.items():
         if array.shape[1:] != expected[name] or not 0 < len(array) == len(arrays["logits"]):
             raise BundleError(
                 f"{bundle.source}: got golden {name} {list(array.shape)}, expected"
                 f" [{len(arrays['logits'])}, {', '.join(map(str, expected[name]))}]"
             )
-    return Golden(**arrays)
+    logits = arrays.pop("logits")
+    return Golden(arrays, logits)
 
 
 def _read_array(bundle: Bundle, file: str) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,17 +75,21 @@ class OnnxEngine:
         """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
         return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
 
-    def run(self, body: FloatArray, hands: FloatArray) -> FloatArray:
-        """Logits float32 [N, classes] of body [N, C, T, 25, 1] and hands [N, C, T, 21, 2]."""
-        inputs = {"body": body, "hands": hands}
-        for name, array in inputs.items():
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        missing = sorted(set(self._shapes) - set(inputs))
+        if missing:
+            raise InputError(f"engine: got inputs {sorted(inputs)}, {missing[0]} is missing")
+        fed = {name: inputs[name] for name in self._shapes}
+        count = len(next(iter(fed.values())))
+        for name, array in fed.items():
             expected = self._shapes[name]
-            if array.dtype != np.float32 or array.shape[1:] != expected or len(array) != len(body):
+            if array.dtype != np.float32 or array.shape[1:] != expected or len(array) != count:
                 raise InputError(
                     f"engine: got {name} {array.dtype} {list(array.shape)}, expected float32"
-                    f" [{len(body)}, {', '.join(map(str, expected))}]"
+                    f" [{count}, {', '.join(map(str, expected))}]"
                 )
-        logits: FloatArray = self._session.run(["logits"], inputs)[0]
+        logits: FloatArray = self._session.run(["logits"], fed)[0]
         return logits
 
     def _check_graph(self, classes: int) -> None:

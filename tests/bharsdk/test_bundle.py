@@ -20,7 +20,7 @@ from bharsdk.bundle import Bundle, Manifest, Precision, load_bundle, make_bundle
 from bharsdk.calibration import Calibration
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
-from bharsdk.features import FeatureConfig, Modality
+from bharsdk.features import FeatureConfig, Modality, ModelInput
 from bharsdk.manifest import encode_manifest
 
 FILES = {
@@ -114,6 +114,18 @@ def test_input_shapes_follow_the_features() -> None:
     assert MANIFEST.input_shapes == {"body": (7, 32, 25, 1), "hands": (7, 32, 21, 2)}
 
 
+def test_a_bundle_of_one_input_says_which_and_others_need_not(path: Path) -> None:
+    """Bundles made before there was a choice read both, and who is there is who has a body."""
+    assert b'"inputs"' not in unpack(path.read_bytes(), "test")["manifest.json"]
+    assert load_bundle(path).manifest.inputs == (ModelInput.BODY, ModelInput.HANDS)
+    assert MANIFEST.subject is ModelInput.BODY
+    for one, shape in ((ModelInput.BODY, (7, 32, 25, 1)), (ModelInput.HANDS, (7, 32, 21, 2))):
+        manifest = save_bundle(path, replace(MANIFEST, inputs=(one,)), FILES).manifest
+        assert load_bundle(path).manifest == manifest
+        assert manifest.input_shapes == {one.value: shape}
+        assert manifest.subject is one
+
+
 def test_a_missing_path_is_an_input_error(tmp_path: Path) -> None:
     assert "check the path" in refused(tmp_path / "none.bhar", InputError)
 
@@ -139,6 +151,9 @@ def test_another_format_version_is_named_before_anything_else(path: Path) -> Non
         ("precision", "fp8"),
         ("skeletons", ["mediapipe_body25", "nobody"]),
         ("golden_tolerance", 0),
+        ("inputs", []),
+        ("inputs", ["hands", "hands"]),
+        ("inputs", ["face"]),
         ("surprise", 1),
         ("features", {"fps": -1}),
         ("calibration", {"temperature": 1.0, "reject_below": 0.5}),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig, extract
+from bharsdk.features import FeatureConfig, ModelInput, extract
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.window import INITIAL_FRAMES, Hop, LandmarkWindow
 
@@ -103,6 +103,22 @@ def test_person_share_counts_the_newest_window_only(recording: LandmarkSequence)
     for i in range(1, 13):
         window.push(Landmarks.empty(float(last_ms + i * 66.0)))
     assert 0.2 < window.person_share() < 0.6
+
+
+def test_a_hand_is_enough_where_hands_are_the_subject():
+    """Either hand counts, a body does not; where the body is the subject it is the other way."""
+    shares = {}
+    nobody, body = np.full((33, 4), np.nan, np.float32), np.full((33, 4), 0.5, np.float32)
+    for subject in ModelInput:
+        window = LandmarkWindow(CONFIG, restart_gap_s=0.5, subject=subject)
+        for i in range(40):
+            hands = np.full((2, 21, 3), np.nan, np.float32)
+            if i % 4:  # left, right, both, none, in turn
+                hands[[0, 1] if i % 4 == 3 else i % 4 - 1] = 0.5
+            window.push(Landmarks(i * 40.0, body if i % 2 else nobody, hands))
+        shares[subject] = window.person_share()
+    assert shares[ModelInput.HANDS] == pytest.approx(0.75, abs=0.03)
+    assert shares[ModelInput.BODY] == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 60.0])

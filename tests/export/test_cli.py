@@ -59,7 +59,7 @@ def test_the_bundle_runs_the_int8_graph_that_was_measured(int8_bundle: Path) -> 
     bundle = load_bundle(int8_bundle)
     clips = load_clips(WORDS).of_signers(["s2"])
     body, hands = features_of(clips, bundle.manifest.features)
-    logits = open_engine(bundle).run(body.numpy(), hands.numpy())
+    logits = open_engine(bundle).run({"body": body.numpy(), "hands": hands.numpy()})
     hits = [LABELS[i] == label for i, label in zip(logits.argmax(1), clips.labels, strict=True)]
     assert np.mean(hits) == pytest.approx(bundle.report["accuracy"]["int8"]["top1"])
 
@@ -95,7 +95,7 @@ def test_the_float_bundle_computes_what_torch_computes(
     body, hands = features_of(load_clips(WORDS).take(range(5)), model.meta.features)
     with torch.no_grad():
         expected = model.model(body, hands).numpy()
-    got = open_engine(bundle).run(body.numpy(), hands.numpy())
+    got = open_engine(bundle).run({"body": body.numpy(), "hands": hands.numpy()})
     assert np.abs(got - expected).max() <= 1e-4
 
 

@@ -22,12 +22,11 @@ def bundle(presence_bundle: Path) -> Bundle:
     return load_bundle(presence_bundle)
 
 
-def inputs(bundle: Bundle, clips: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def inputs(bundle: Bundle, clips: int = 2) -> dict[str, np.ndarray]:
     shapes = bundle.manifest.input_shapes
-    body = np.zeros((clips, *shapes["body"]), np.float32)
-    hands = np.zeros((clips, *shapes["hands"]), np.float32)
-    hands[:, -1, :, :, 1] = 1  # the right hand is there all the time
-    return body, hands
+    arrays = {name: np.zeros((clips, *shape), np.float32) for name, shape in shapes.items()}
+    arrays["hands"][:, -1, :, :, 1] = 1  # the right hand is there all the time
+    return arrays
 
 
 def changed(bundle: Bundle, edit: Callable[[onnx.ModelProto], None]) -> Bundle:
@@ -36,10 +35,10 @@ def changed(bundle: Bundle, edit: Callable[[onnx.ModelProto], None]) -> Bundle:
     return make_bundle("edited", bundle.manifest, {"model.onnx": model.SerializeToString()})
 
 
-def with_golden(bundle: Bundle, **arrays: np.ndarray) -> Bundle:
-    body, hands = inputs(bundle)
-    logits = open_engine(bundle).run(body, hands)
-    golden = Golden(**{"body": body, "hands": hands, "logits": logits, **arrays})
+def with_golden(bundle: Bundle, logits: np.ndarray | None = None) -> Bundle:
+    if logits is None:
+        logits = open_engine(bundle).run(inputs(bundle))
+    golden = Golden(inputs(bundle), logits)
     return make_bundle("golden", bundle.manifest, {**bundle.files, **encode_golden(golden)})
 
 
@@ -47,7 +46,7 @@ def test_any_number_of_windows_runs_at_once(bundle: Bundle) -> None:
     engine = open_engine(bundle, Backend.AUTO)
     assert engine.name == "onnxruntime fp32"
     for clips in (1, 3):
-        logits = engine.run(*inputs(bundle, clips))
+        logits = engine.run(inputs(bundle, clips))
         assert logits.dtype == np.float32
         assert logits == pytest.approx(np.tile([10, 0, 20], (clips, 1)), abs=1e-4)
 
@@ -57,12 +56,13 @@ def test_the_manifest_decides_which_graph_runs(bundle: Bundle) -> None:
     files = {"model.int8.onnx": bundle.model, "model.onnx": b"never parsed"}
     engine = open_engine(make_bundle("both", manifest, files))
     assert engine.name == "onnxruntime int8"
-    assert engine.run(*inputs(bundle)).argmax(1).tolist() == [2, 2]
+    assert engine.run(inputs(bundle)).argmax(1).tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("wrong", ["dtype", "channels", "batch"])
 def test_other_inputs_are_refused_with_both_shapes(bundle: Bundle, wrong: str) -> None:
-    body, hands = inputs(bundle)
+    given = inputs(bundle)
+    hands = given["hands"]
     match wrong:
         case "dtype":
             hands = hands.astype(np.float64)
@@ -72,7 +72,7 @@ def test_other_inputs_are_refused_with_both_shapes(bundle: Bundle, wrong: str) -
             hands = hands[1:]
     expected = ", ".join(map(str, (2, *bundle.manifest.input_shapes["hands"])))
     with pytest.raises(InputError, match=rf"got hands .* expected float32 \[{expected}\]"):
-        open_engine(bundle).run(body, hands)
+        open_engine(bundle).run({**given, "hands": hands})
 
 
 def test_a_graph_that_is_no_onnx_is_a_bundle_error_in_one_line(bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bharsdk.engines import golden, open_engine
 from bharsdk.engines.onnx import OnnxEngine
 from bharsdk.errors import ParityError
 
+Inputs = Mapping[str, npt.NDArray[np.float32]]
 SHIPPED = Path(golden.__file__).parents[1] / "models"
 
 
@@ -32,8 +34,8 @@ def test_wrong_fusions_are_left_out(bundle: Bundle, monkeypatch: pytest.MonkeyPa
     """When the fused graph is wrong, the graph as written runs, and its name says so."""
     real = OnnxEngine.run
 
-    def run(engine: OnnxEngine, *arrays: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return real(engine, *arrays) + (0.0 if "not fused" in engine.name else 3.0)
+    def run(engine: OnnxEngine, inputs: Inputs) -> npt.NDArray[np.float32]:
+        return real(engine, inputs) + (0.0 if "not fused" in engine.name else 3.0)
 
     monkeypatch.setattr(OnnxEngine, "run", run)
     assert "not fused" in golden.open_proven_engine(bundle).name
@@ -45,6 +47,6 @@ def test_a_machine_that_computes_wrongly_is_refused(
 ) -> None:
     """When no form of the graph gives the golden logits, nothing is recognised at all."""
     real = OnnxEngine.run
-    monkeypatch.setattr(OnnxEngine, "run", lambda engine, *arrays: real(engine, *arrays) + 3.0)
+    monkeypatch.setattr(OnnxEngine, "run", lambda engine, inputs: real(engine, inputs) + 3.0)
     with pytest.raises(ParityError, match="off the golden logits"):
         golden.open_proven_engine(bundle)
