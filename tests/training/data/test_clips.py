@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from bhar_training.data.clips import load_clips
 from bharsdk.errors import InputError
 
-WORDS = Path(__file__).parents[2] / "data" / "words.npz"
+DATA = Path(__file__).parents[2] / "data"
+WORDS = DATA / "words.npz"
 
 
 def test_the_packed_words_read_as_they_are_stored() -> None:
@@ -31,6 +33,19 @@ def test_hands_alone_are_packed_the_same_way(tmp_path: Path) -> None:
     assert clips.labels == ("a", "b")
     np.testing.assert_array_equal(clips.sequences[1].hands.reshape(5, -1), hands[1])
     assert np.isnan(clips.sequences[1].body).all()
+
+
+def test_the_packed_letters_are_hands_alone() -> None:
+    """Every label of finger spelling, from strangers too; no body anywhere."""
+    letters = load_clips(DATA / "letters.npz")
+    assert letters.classes == ("-", *string.ascii_lowercase[:19], "space", *"tuvwxyz")
+    for label in letters.classes:
+        assert len(letters.where(lambda i, x=label: letters.labels[i] == x).people) == (
+            1 if label == "-" else 2
+        )
+    assert all(np.isnan(clip.body).all() for clip in letters.sequences)
+    seen = [~np.isnan(clip.hands[..., 0, 0]).all(axis=1) for clip in letters.sequences]
+    assert np.mean(seen) > 0.95
 
 
 def test_clips_can_be_chosen_by_signer() -> None:
