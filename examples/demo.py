@@ -149,8 +149,8 @@ def _is_at(event: Event, true: TrueEvent) -> bool:
 
 
 def show_sessions(paths: Sequence[Path]) -> None:
-    """Replay each session through every shipped bundle, truth beside events, and count."""
-    print("\n2. Recorded landmarks of signer s2, whom no shipped model has seen, with the truth")
+    """Replay each session through every shipped bundle that knows its signs, and count."""
+    print("\n2. Recorded landmarks of signer s2, whom these models have never seen, with the truth")
     print("   Clips of single signs and of no sign one after another, with a jump where they meet.")
     print(
         "   right: an event of the sign's label whose middle lies in the sign's interval, give or"
@@ -161,13 +161,16 @@ def show_sessions(paths: Sequence[Path]) -> None:
         total = []
         for number, path in enumerate(paths):
             session = load_session(path)
+            if not {true.label for true in session.truth} <= set(recognizer.labels):
+                continue
             comparison = compare(session.truth, recognizer.recognize_clip(session))
             total.append(comparison)
             print(f"\n   {name} on {path.name}")
             if number == 0 or name == MODEL:
                 _print_pairs(comparison)
             _print_counts(f"   {path.name}:", [comparison])
-        _print_counts(f"\n   {name}, all sessions:", total)
+        if total:
+            _print_counts(f"\n   {name}, all sessions:", total)
 
 
 def _print_pairs(comparison: Comparison) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +17,7 @@ from bharsdk import recognizer
 from bharsdk.decode import Event, EventPhase
 from bharsdk.errors import InputError
 from bharsdk.landmarks import Landmarks
-from bharsdk.sources import TrueEvent, load_session
+from bharsdk.sources import TrueEvent, load_session, save_session
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
@@ -117,9 +118,12 @@ def test_the_demo_runs_both_parts(
 ):
     pytest.importorskip("mediapipe", reason="needs the extra 'camera'")
     data, out = tmp_path / "data", tmp_path / "out"
-    for folder, name in (("videos", "yo_001.mp4"), ("sessions", SESSIONS[0].name)):
-        (data / folder).mkdir(parents=True)
-        shutil.copy(DATA / folder / name, data / folder / name)
+    (data / "videos").mkdir(parents=True)
+    shutil.copy(DATA / "videos" / "yo_001.mp4", data / "videos")
+    session = load_session(SESSIONS[0])
+    truth = tuple(replace(true, label="right") for true in session.truth)
+    (data / "sessions").mkdir()
+    save_session(data / "sessions" / SESSIONS[0].name, replace(session, truth=truth))
     assert demo.main(["--data", str(data), "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert re.search(r"landmarks +[\d.]+ ms  median  <- bottleneck", text)
@@ -127,6 +131,14 @@ def test_the_demo_runs_both_parts(
     assert "Mexican Sign Language" in text
     assert re.search(r"\d+ of 25 signs right, \d+ with another label, \d+ missed; \d+ false", text)
     assert [path.name for path in out.iterdir()] == ["yo_001.annotated.mp4"]
+
+
+def test_a_bundle_of_other_signs_is_not_scored_on_sessions(
+    shipped: None, capsys: pytest.CaptureFixture[str]
+):
+    """Letters have no part in the words of a coffee order."""
+    demo.show_sessions(SESSIONS[:1])
+    assert "signs right" not in capsys.readouterr().out
 
 
 def test_the_demo_without_its_data_says_so(
