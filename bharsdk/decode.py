@@ -79,8 +79,9 @@ class DecoderConfig:
     enter_threshold, exit_threshold: smoothed probability at which an event may start, and below
     which it may end. smoothing_s: time constant of the exponential average, 0 for none.
     patience_s: how long a sign stays below ``exit_threshold`` before it ends. min_duration_s: how
-    long a sign must last before it is reported. hop_s: time from one run of the model to the next.
-    restart_gap_s: a pause of the source longer than this starts the window anew.
+    long a sign must last before it is reported, and before it ends the one that goes on. hop_s:
+    time from one run of the model to the next. restart_gap_s: a pause of the source longer than
+    this starts the window anew.
 
     The defaults are among the best of 144 settings on sessions of signer s1 with a model that was
     trained on s2 alone: most signs right, less those with another label and false events.
@@ -109,15 +110,14 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
-class _Open:
-    """The sign that is going on, reported or not. Times are those of the window's last frame."""
+class _Sign:
+    """A sign that is going on, reported or not. Times are those of the window's last frame."""
 
     index: int
     crossed_ms: float
     start_ms: float
     last_above_ms: float
     peak: float
-    reported: bool = False
 
 
 class Decoder:
@@ -159,7 +159,8 @@ class Decoder:
         self._time_ms: float | None = None
         self._smoothed = np.zeros(len(self._labels))
         self._window = np.zeros(len(self._labels))
-        self._open: _Open | None = None
+        self._open: _Sign | None = None  # was reported
+        self._candidate: _Sign | None = None  # has yet to last
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
@@ -169,7 +170,7 @@ class Decoder:
     @property
     def current(self) -> tuple[str, float] | None:
         """Label and smoothed probability of the event that is going on, or None."""
-        if self._open is None or not self._open.reported:
+        if self._open is None:
             return None
         return self._labels[self._open.index], float(self._smoothed[self._open.index])
 
@@ -187,12 +188,12 @@ class Decoder:
         first = self._time_ms is None
         self._smooth(timestamp_ms, values)
         self._time_ms, self._window = timestamp_ms, values
-        ended = self._close(timestamp_ms)
+        self._follow(timestamp_ms)
         start_ms = timestamp_ms - self._delay_ms
         if first and source_start_ms is not None:
             start_ms = source_start_ms
         self._enter(timestamp_ms, start_ms)
-        return [*ended, *self._report(timestamp_ms)]
+        return self._report(timestamp_ms)
 
     def flush(self, timestamp_ms: float) -> list[Event]:
         """The events that the end of the source makes certain; then as newly made.
@@ -201,13 +202,15 @@ class Decoder:
         open sign ended before it, so that is where it ends.
         """
         events: list[Event] = []
-        if self._open is not None:
-            sign, alive = self._open, self._is_above(self._open)
-            if not sign.reported and alive:
-                events.append(self._event(sign, EventPhase.START))
-            if sign.reported or alive:
-                end_ms = timestamp_ms if alive else sign.last_above_ms - self._delay_ms
-                events.append(self._event(sign, EventPhase.END, end_ms))
+        sign, candidate = self._open, self._candidate
+        if sign is None and candidate is not None and self._is_above(candidate):
+            # It had no time to last. Beside a sign that goes on it would be a blip.
+            sign = candidate
+            events.append(self._event(sign, EventPhase.START))
+        if sign is not None:
+            alive = self._is_above(sign)
+            end_ms = timestamp_ms if alive else sign.last_above_ms - self._delay_ms
+            events.append(self._event(sign, EventPhase.END, end_ms))
         self.reset()
         return events
 
@@ -237,7 +240,7 @@ class Decoder:
             weight = -math.expm1((self._time_ms - timestamp_ms) / tau_ms)
             self._smoothed = self._smoothed + weight * (values - self._smoothed)
 
-    def _is_above(self, sign: _Open) -> bool:
+    def _is_above(self, sign: _Sign) -> bool:
         return bool(self._smoothed[sign.index] >= self._config.exit_threshold)
 
     def _rival(self) -> int | None:
@@ -247,40 +250,53 @@ class Decoder:
         likely = likely and self._window[best] >= self._reject_below
         return best if likely and self._is_sign[best] else None
 
-    def _close(self, timestamp_ms: float) -> list[Event]:
-        """Follow the open sign; end it when it stayed low, or when another sign takes over."""
-        if self._open is None:
-            return []
-        sign = self._open
-        if self._is_above(sign):
-            peak = max(sign.peak, float(self._smoothed[sign.index]))
-            sign = replace(sign, last_above_ms=timestamp_ms, peak=peak)
-        self._open = sign
+    def _follow(self, timestamp_ms: float) -> None:
+        """Note what the two signs do; drop a candidate that stayed low, or lost to the open one."""
+        self._open, sign = (self._noted(s, timestamp_ms) for s in (self._open, self._candidate))
+        if sign is not None:
+            score = self._smoothed[sign.index]
+            lost = self._open is not None and self._smoothed[self._open.index] > score
+            self._candidate = None if lost or self._is_over(sign, timestamp_ms) else sign
+
+    def _noted(self, sign: _Sign | None, timestamp_ms: float) -> _Sign | None:
+        if sign is None or not self._is_above(sign):
+            return sign
+        peak = max(sign.peak, float(self._smoothed[sign.index]))
+        return replace(sign, last_above_ms=timestamp_ms, peak=peak)
+
+    def _is_over(self, sign: _Sign, timestamp_ms: float) -> bool:
         waited_ms = timestamp_ms - sign.last_above_ms
-        overdue = waited_ms > 0 and waited_ms >= self._config.patience_s * 1000.0
-        if not overdue and self._rival() in (None, sign.index):
-            return []
-        self._open = None
-        if not sign.reported:
-            return []
-        return [self._event(sign, EventPhase.END, sign.last_above_ms - self._delay_ms)]
+        return waited_ms > 0 and waited_ms >= self._config.patience_s * 1000.0
 
     def _enter(self, timestamp_ms: float, start_ms: float) -> None:
+        """Make the rival the candidate, unless it is known already."""
         rival = self._rival()
-        if self._open is None and rival is not None:
+        known = [sign.index for sign in (self._open, self._candidate) if sign is not None]
+        if rival is not None and rival not in known:
             score = float(self._smoothed[rival])
-            self._open = _Open(rival, timestamp_ms, start_ms, timestamp_ms, score)
+            self._candidate = _Sign(rival, timestamp_ms, start_ms, timestamp_ms, score)
 
     def _report(self, timestamp_ms: float) -> list[Event]:
-        sign = self._open
-        if sign is None or sign.reported or not self._is_above(sign):
-            return []
-        if timestamp_ms - sign.crossed_ms < self._config.min_duration_s * 1000.0:
-            return []
-        self._open = replace(sign, reported=True)
-        return [self._event(sign, EventPhase.START)]
+        """End the open sign when it stayed low or a candidate has lasted; then start that one."""
+        events: list[Event] = []
+        sign, candidate = self._open, self._candidate
+        has_lasted = (
+            candidate is not None
+            and self._is_above(candidate)
+            and timestamp_ms - candidate.crossed_ms >= self._config.min_duration_s * 1000.0
+        )
+        if sign is not None and (has_lasted or self._is_over(sign, timestamp_ms)):
+            # While both were likely the newer one counts: signs do not overlap.
+            crossed_ms = math.inf if candidate is None else candidate.crossed_ms
+            end_ms = min(sign.last_above_ms, crossed_ms) - self._delay_ms
+            events.append(self._event(sign, EventPhase.END, end_ms))
+            self._open = None
+        if candidate is not None and has_lasted:
+            events.append(self._event(candidate, EventPhase.START))
+            self._open, self._candidate = candidate, None
+        return events
 
-    def _event(self, sign: _Open, phase: EventPhase, end_ms: float | None = None) -> Event:
+    def _event(self, sign: _Sign, phase: EventPhase, end_ms: float | None = None) -> Event:
         start_ms = max(sign.start_ms, 0.0)
         if end_ms is not None:
             end_ms = max(end_ms, start_ms)

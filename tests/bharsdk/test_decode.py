@@ -123,6 +123,44 @@ def test_another_sign_takes_over_without_overlap():
     assert _spans(events) == [("tea", 100.0, 500.0), ("water", 600.0, 1000.0)]
 
 
+def test_a_blip_of_another_sign_does_not_cut_a_sign_in_two():
+    """What is too short to be reported does not end what goes on."""
+    assert _spans(_play(_decoder(), "-tttttwtttttwttt----")) == [("tea", 100.0, 1500.0)]
+
+
+def test_a_sign_ends_where_the_one_begins_that_took_over():
+    """Also while both are likely: the report waits, the times do not."""
+    decoder = _decoder()
+    for i in range(4):
+        decoder.step(i * 100.0, _distribution("tea"))
+    both = np.array([0.0, 0.38, 0.62])
+    events = [event for i in range(4, 7) for event in decoder.step(i * 100.0, both)]
+    assert _spans(events) == [("tea", 0.0, 400.0)]
+    assert (events[1].phase, events[1].label, events[1].start_ms) == (
+        EventPhase.START,
+        "water",
+        400.0,
+    )
+
+
+def test_without_a_minimum_a_sign_takes_over_at_once():
+    """The configuration of words: end and start in the step in which the other sign enters."""
+    decoder = _decoder(dataclasses.replace(PLAIN, min_duration_s=0))
+    _play(decoder, "ttt")
+    events = decoder.step(300.0, _distribution("water"))
+    assert [(e.phase, e.label) for e in events] == [
+        (EventPhase.END, "tea"),
+        (EventPhase.START, "water"),
+    ]
+
+
+def test_the_end_of_the_source_adds_no_blip_to_a_sign():
+    """A rival that had no time to last is no sign beside one that goes on."""
+    decoder = _decoder()
+    _play(decoder, "-tttttw")
+    assert _spans(decoder.flush(650.0)) == [("tea", 100.0, 500.0)]
+
+
 def test_rules_are_in_seconds_not_in_steps():
     slow = _spans(_play(_decoder(), "--ttttt-----", step_ms=100.0))
     fast = _spans(_play(_decoder(), "----tttttttttt----------", step_ms=50.0))
