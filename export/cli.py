@@ -74,7 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
     add("--name", default="", help="name in the manifest, default that of the output")
     add("--licence", default="not stated", help="licence of the training data, for the card")
-    add("--decoder", type=Path, metavar="JSON", help="decoder configuration, default built in")
+    add(
+        "--decoder",
+        default="words",
+        metavar="NAME",
+        help="decoder configuration: words (default), spelling, or a JSON file of DecoderConfig",
+    )
     return parser
 
 
@@ -104,13 +109,19 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
     )
 
 
-def _decoder(path: Path | None) -> DecoderConfig:
-    if path is None:
-        return DecoderConfig()
+def _decoder(name: str) -> DecoderConfig:
+    from bhar_export.spec import DECODERS
+
+    if name in DECODERS:
+        return DECODERS[name]
+    path = Path(name)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error})") from error
+        raise InputError(
+            f"{path}: got no decoder of this name and no readable JSON file ({error}), expected"
+            f" {', '.join(DECODERS)} or a file"
+        ) from error
     return from_json_dict(DecoderConfig, fields, str(path))
 
 

@@ -10,10 +10,19 @@ from bharsdk.bundle import Precision
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import UsageError
 
-__all__ = ["MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
+__all__ = ["DECODERS", "MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
 
 MIN_CALIBRATION_CLIPS = 300
 """Fewer clips than this leave ranges that the next signer exceeds: a warning."""
+
+DECODERS = {
+    "words": DecoderConfig(),
+    "spelling": DecoderConfig(enter_threshold=0.5, patience_s=0.2, min_duration_s=0.2),
+}
+"""Decoder configurations by name. Letters follow one another without a pause and return soon, so
+they end sooner than words, and a shape that the hand only passes through is none. Chosen with a
+small network on letters strung together, of a signer it had not seen: an entry at 0.5 lost fewest
+letters, patience hardly mattered, and longer than 0.2 s loses fast letters."""
 
 
 class Target(enum.Enum):

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from bhar_export.spec import DECODERS
 from bhar_training.checkpoint import load_checkpoint, save_meta
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
 from bharsdk.bundle import Precision, load_bundle
 from bharsdk.calibration import Calibration
 from bharsdk.cli import main as bhar
+from bharsdk.decode import DecoderConfig
 from bharsdk.engines import open_engine
 from bharsdk.engines.golden import verify_bundle
 
@@ -216,6 +218,19 @@ def test_a_broken_layer_is_exit_7(
 
     monkeypatch.setattr(pipeline, "deploy", broken)
     assert "off torch" in refused(7, "--eval", WORDS)
+
+
+def test_a_decoder_is_chosen_by_name_or_file(
+    export: Export, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    """The bundle carries it; what neither is a name nor a file is refused with the names."""
+    file = tmp_path / "own.json"
+    file.write_text('{"hop_s": 0.2}')
+    for name, expected in (("spelling", DECODERS["spelling"]), (file, DecoderConfig(hop_s=0.2))):
+        assert export("--decoder", name) == 0
+        assert load_bundle(tmp_path / "model.bhar").manifest.decoder == expected
+        (tmp_path / "model.bhar").unlink()
+    assert "words, spelling" in refused(3, "--decoder", "speling")
 
 
 def test_missing_packages_are_exit_8_with_the_command_to_run(
