@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from bhar_training.cli import main
+from bhar_training.config import TrainConfig
+from bharsdk.errors import UsageError
+from bharsdk.features import FeatureConfig
 
 DATA = Path(__file__).parents[1] / "data"
 WORDS = str(DATA / "words.npz")
@@ -182,6 +185,28 @@ def test_an_augmentation_that_is_none_is_a_usage_error(
     assert main([*command, *options]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_window_is_given_in_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounded to frames of the model's rate; one that is no time is a usage error."""
+    from bhar_training import trainer
+
+    configs: list[TrainConfig] = []
+
+    def stop(clips: object, config: TrainConfig, *rest: object, **more: object) -> None:
+        configs.append(config)
+        raise UsageError("seen enough")
+
+    monkeypatch.setattr(trainer, "fit", stop)
+    command = ["fit", "--model", "hand-expert", "--data", WORDS, "--out", str(tmp_path / "run")]
+    for options in ([], ["--window", "0.6"]):
+        assert main([*command, *options]) == 2
+    assert [config.features for config in configs] == [FeatureConfig(), FeatureConfig(frames=12)]
+    for wrong in ("0", "-1", "nan", "60"):
+        assert main([*command, "--window", wrong]) == 2
+        assert "--window: got" in capsys.readouterr().err
 
 
 def test_settings_of_augmentation_and_losses_are_kept_with_the_run(tmp_path: Path) -> None:

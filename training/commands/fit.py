@@ -15,6 +15,7 @@ from bharsdk.errors import InputError, UsageError
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
     from bhar_training.data.batches import AnyAugment, AnyClips, AnyFeatures
+    from bharsdk.features import FeatureConfig
 
 __all__ = ["MODELS", "add", "run"]
 
@@ -22,6 +23,7 @@ E = TypeVar("E", bound=Enum)
 
 MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert", "hand-expert")
 """``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
+MAX_WINDOW_S = 20.0
 
 
 def add(commands: Commands) -> None:
@@ -63,6 +65,12 @@ def add(commands: Commands) -> None:
         "--modalities",
         metavar="NAME[,NAME]",
         help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="of landmarks that one decision sees, default 1.28; less where signs follow fast",
     )
     parser.add_argument(
         "--stream-loss",
@@ -112,7 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
     from bhar_training.models import ModelConfig, ModelName
     from bhar_training.processes import Devices
     from bhar_training.trainer import fit
-    from bharsdk.features import FeatureConfig, Modality
+    from bharsdk.features import Modality
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -127,9 +135,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.without:
         clips = _without(clips, arguments.without.split(","))
         name += f" without {arguments.without}"
-    features: AnyFeatures = FeatureConfig()
+    features: AnyFeatures = _landmark_features(arguments.window)
     kind: type[AnyAugment] = AugmentConfig
     if isinstance(clips, SkeletonClips):
+        if arguments.window is not None:
+            raise UsageError("--window: got it with --protocol, whose clips are seen whole")
         persons = max(clip.shape[3] for clip in clips.clips)
         features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
         kind = SkeletonAugmentConfig
@@ -159,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
         clips,
         config,
         arguments.out,
-        trained_on=arguments.data.resolve().name,
+        trained_on=name,
         resume=arguments.resume,
         devices=Devices(arguments.accelerator, arguments.devices),
     )
@@ -173,6 +183,16 @@ def _without(clips: AnyClips, labels: list[str]) -> AnyClips:
     if unknown:
         raise InputError(f"--without: got {unknown[0]!r}, expected some of {list(clips.classes)}")
     return clips.where(lambda i: clips.labels[i] not in labels)
+
+
+def _landmark_features(window_s: float | None) -> FeatureConfig:
+    from bharsdk.features import FeatureConfig
+
+    if window_s is None:
+        return FeatureConfig()
+    if not 0 < window_s <= MAX_WINDOW_S:
+        raise UsageError(f"--window: got {window_s:g}, expected up to {MAX_WINDOW_S:g} seconds")
+    return FeatureConfig(frames=max(2, round(window_s * FeatureConfig.fps) + 1))
 
 
 def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:

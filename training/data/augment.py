@@ -44,7 +44,9 @@ class AugmentConfig:
     """How far each augmentation goes; 0 switches it off.
 
     time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window's end moves
-    by up to this. rotation_rad: turn about the camera axis; turn_rad: about the vertical axis.
+    by up to this. crop: part of what a clip has more than a window that may be cut from its end; at
+    0 a short window sees how clips end and nothing else. rotation_rad: turn about the camera axis;
+    turn_rad: about the vertical axis.
     stretch: relative change of height, width and depth of body and hands, each on its own.
     bone_length: another person, every bone longer or shorter by up to this, left as right.
     posture: another way to stand, every joint moved against its parent by a constant of this
@@ -56,6 +58,7 @@ class AugmentConfig:
 
     time_warp: float = 2.0
     shift_s: float = 0.15
+    crop: float = 0.0
     rotation_rad: float = 0.2
     turn_rad: float = 0.35
     stretch: float = 0.15

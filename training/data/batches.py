@@ -161,6 +161,9 @@ def _sampler(
             made = make_negative(clip, other, config.negatives, random)
             clip, label = (clip, label) if made is None else (made, negative)
         changed, end_ms = augment(clip, config, random)
+        if config.crop:
+            spare_ms = float(np.ptp(changed.timestamps_ms)) - features.window_ms
+            end_ms -= random.uniform(0.0, config.crop) * max(spare_ms, 0.0)
         return extract(changed, features, end_ms), label
 
     kinds = (type(clips), type(features), type(config))

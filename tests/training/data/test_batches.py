@@ -72,6 +72,26 @@ def test_negatives_take_the_background_label(clips: ClipSet) -> None:
     assert not any((target == 0).any() for *_, target in plain)
 
 
+def test_a_short_window_sees_all_of_a_clip_when_cropped(clips: ClipSet) -> None:
+    """Without crop it sees the end alone; a clip no longer than the window is not cut."""
+    half = [clip.hands.copy() for clip in clips.sequences]
+    for hands in half:
+        hands[:10] = 0.5 + np.arange(63, dtype=np.float32).reshape(21, 3) / 100
+        hands[10:] = np.nan  # seen in the first half only
+    sequences = [c.replaced(hands=h) for c, h in zip(clips.sequences, half, strict=True)]
+    begun = replace(clips, sequences=tuple(sequences))
+
+    def shares(crop: float, frames: int) -> np.ndarray:
+        config = AugmentConfig(negative=0, lose_hand=0, time_warp=1, shift_s=0, crop=crop)
+        features = FeatureConfig(frames=frames)
+        made = training_batches(begun, begun.classes, features, config, 24, None, (0, 0))
+        return np.concatenate([hands[:, -1].mean((1, 2, 3)).numpy() for _, hands, _ in made])
+
+    assert shares(0.0, 8).max() == 0
+    assert (shares(1.0, 8) > 0.9).mean() > 0.2
+    np.testing.assert_array_equal(shares(1.0, 24), shares(0.0, 24))
+
+
 def test_rare_labels_are_drawn_more_often_than_their_share(clips: ClipSet) -> None:
     """In proportion to the root of their number."""
     rare = clips.where(lambda i: clips.labels[i] == "tea" or clips.labels[i] == "no")
