@@ -23,7 +23,7 @@ from bharsdk.landmarks import LandmarkSequence
 from bharsdk.ops import graph_aggregate
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, BodyJoint, HandJoint, Skeleton
 
-__all__ = ["FeatureConfig", "Features", "Modality", "ModelInput", "extract"]
+__all__ = ["FeatureConfig", "Features", "Modality", "ModelInput", "extract", "normalise_hand"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -124,7 +124,7 @@ def extract(
     hand_points, hand_seen = [], []
     for side in range(2):
         hand, seen = _resample(times, sequence.hands[:, side], wanted, max_gap_ms)
-        hand_points.append(_normalise_hand(hand * metric, seen))
+        hand_points.append(normalise_hand(hand * metric, seen))
         hand_seen.append(seen)
     return Features(
         body=_channels(body_points[None], body_seen[None], visibility[None], BODY_BONES, config),
@@ -186,8 +186,8 @@ def _normalise_body(points: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(seen[:, None, None], scaled, np.float32(0)).astype(np.float32)
 
 
-def _normalise_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
-    """points [T, 21, 3], image heights -> hand lengths from the wrist, per frame.
+def normalise_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
+    """points [T, 21, 3] of any unit -> hand lengths from the wrist, per frame. seen: bool [T].
 
     The unit is the window's median of the mean bone, which a turn of the hand changes little.
     """
