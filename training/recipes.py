@@ -63,6 +63,7 @@ STRANGERS = AugmentConfig(bone_length=0.2, posture=0.1, depth=0.5, lose_hand=0.2
 # A letter is the shape of a hand, wherever it is: hands of another letter would make that letter.
 SPELLING = replace(
     STRANGERS,
+    crop=1.0,
     negatives=(
         NegativeKind.SEAM,
         NegativeKind.TRANSITION,
@@ -77,7 +78,8 @@ WORDS_BHARNET = TrainConfig(
 )
 LETTERS_HAND = TrainConfig(
     HAND,
-    FeatureConfig(fps=9.0, frames=12),  # letters are poses, all but two
+    # Letters are poses, all but two, and one follows the other: a window of 0.58 s.
+    FeatureConfig(fps=12.0, frames=8),
     SPELLING,
     epochs=8,
     validation=0,
