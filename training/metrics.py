@@ -87,6 +87,15 @@ class Report:
         }
 
     @property
+    def precisions(self) -> dict[str, float]:
+        """Of what was taken for a label, the part that was it; NaN where nothing was."""
+        taken = self.confusion.sum(axis=0)
+        return {
+            label: float(self.confusion[i, i] / taken[i]) if taken[i] else float("nan")
+            for i, label in enumerate(self.labels)
+        }
+
+    @property
     def macro_recall_signs(self) -> float:
         """Mean recall of the labels that are signs and occur."""
         values = [r for label, r in self.recalls.items() if label != self.background]

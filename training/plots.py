@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 from bhar_training.metrics import Report
 
-__all__ = ["CostPoint", "plot_accuracy", "plot_confusion", "plot_curves"]
+__all__ = ["CostPoint", "plot_accuracy", "plot_confusion", "plot_curves", "plot_recalls"]
 
 
 def plot_curves(table: Path, picture: Path) -> None:
@@ -50,6 +50,20 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=7)
+    _save(figure, picture)
+
+
+def plot_recalls(report: Report, picture: Path, title: str) -> None:
+    """Draw a bar for the recall of every label that occurs, the best first, with its clips."""
+    counts = dict(zip(report.labels, report.confusion.sum(axis=1), strict=True))
+    found = [(recall, label) for label, recall in report.recalls.items() if counts[label]]
+    found.sort(key=lambda item: -item[0])
+    figure = Figure(figsize=(6, 1.2 + 0.24 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh([label for _, label in found], [100 * recall for recall, _ in found])
+    axes.bar_label(bars, [f"{100 * r:.0f} % of {counts[name]}" for r, name in found], padding=3)
+    axes.invert_yaxis()
+    axes.set(xlabel="recall, %", xlim=(0, 125), xticks=range(0, 101, 20), title=title)
     _save(figure, picture)
 
 

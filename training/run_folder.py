@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,12 @@ class EpochRow:
     validation_top1: float
     lr: float
     seconds: float
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Those that are known, by name."""
+        both = {"train_top1": self.train_top1, "validation_top1": self.validation_top1}
+        return {name: value for name, value in both.items() if not math.isnan(value)}
 
 
 def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:

@@ -19,24 +19,23 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from bhar_training.calibration import calibrate
 from bhar_training.checkpoint import CheckpointMeta, git_revision, save_meta
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import (
     AnyClips,
-    features_of,
     input_layout,
     split_held_out,
     training_batches,
 )
 from bhar_training.distill import Teachers, distillation_loss
-from bhar_training.distributed import share_of, synchronised
-from bhar_training.evaluate import class_indices, logits_of
+from bhar_training.distributed import synchronised
+from bhar_training.events import event_files
 from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
 from bhar_training.processes import Devices, Fabric, from_first, launch
 from bhar_training.run_folder import EpochRow, RunState, prepare, read_state, write_epoch
 from bhar_training.stages import Stage, stages_of
+from bhar_training.validation import Validation, calibrated
 from bharsdk.errors import InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
@@ -89,37 +88,29 @@ def _fit(
         meta = replace(meta, epoch=state.epoch, metrics=state.metrics)
     done = meta.epoch
     rows = rows[:done]
-    score = _Validation(fabric, validation, meta)
-    for stage in stages_of(model, config, _teachers(fabric, config, meta)):
-        if meta.epoch >= stage.epochs.stop:
-            continue
-        learner, optimiser = _start(fabric, stage, config, state)
-        for epoch in range(meta.epoch, stage.epochs.stop):
-            start = time.perf_counter()
-            trained = _train_epoch(fabric, stage, learner, optimiser, train, meta, config, epoch)
-            loss, accuracy = trained
-            scored = score(stage.model)
-            lr, seconds = optimiser.param_groups[0]["lr"], time.perf_counter() - start
-            rows.append(EpochRow(epoch + 1, loss, accuracy, scored, lr, seconds))
-            metrics = {"train_top1": accuracy, "validation_top1": scored}
-            known = {name: value for name, value in metrics.items() if not math.isnan(value)}
-            meta = replace(meta, epoch=epoch + 1, metrics=known)
-            if fabric.is_global_zero:
-                write_epoch(out, model, optimiser, meta, rows)
+    validate = Validation(fabric, validation, meta)
+    stages = stages_of(model, config, _teachers(fabric, config, meta))
+    with contextlib.ExitStack() as stack:
+        if fabric.is_global_zero:
+            show = stack.enter_context(event_files(out / "tensorboard", done))
+        for stage in (stage for stage in stages if meta.epoch < stage.epochs.stop):
+            learner, optimiser = _start(fabric, stage, config, state)
+            for epoch in range(meta.epoch, stage.epochs.stop):
+                start = time.perf_counter()
+                loss, top1 = _train_epoch(
+                    fabric, stage, learner, optimiser, train, meta, config, epoch
+                )
+                held_out, lr = validate.top1(stage.model), optimiser.param_groups[0]["lr"]
+                seconds = time.perf_counter() - start
+                rows.append(EpochRow(epoch + 1, loss, top1, held_out, lr, seconds))
+                meta = replace(meta, epoch=epoch + 1, metrics=rows[-1].accuracies)
+                if fabric.is_global_zero:
+                    write_epoch(out, model, optimiser, meta, rows)
+                    show(rows[-1])
     if done < meta.epoch:  # or the checkpoint may hold a calibration of one's own
-        meta = _calibrated(model, validation, meta)
+        meta = calibrated(model, validation, meta)
         if fabric.is_global_zero:
             save_meta(out / "checkpoint", meta)
-    return meta
-
-
-def _calibrated(model: ActionModel, clips: AnyClips, meta: CheckpointMeta) -> CheckpointMeta:
-    """With the calibration on the held-out ``clips``, if they are enough to tell one."""
-    with contextlib.suppress(InputError):  # too few clips, or too little learnt, to say
-        if len(clips):
-            said = logits_of(model, *features_of(clips, meta.features)).float().numpy()
-            truth = class_indices(clips, meta.labels)
-            return replace(meta, calibration=calibrate(said, truth, meta.background_index))
     return meta
 
 
@@ -185,26 +176,6 @@ class _Streams(nn.Module):
 
     def forward(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         return self.model.streams(body, hands)
-
-
-class _Validation:
-    """Top-1 of a model on held-out clips, NaN without any; every process scores its share."""
-
-    def __init__(self, fabric: Fabric, clips: AnyClips, meta: CheckpointMeta) -> None:
-        mine = share_of(len(clips), fabric.global_rank, fabric.world_size)
-        own = clips.where(lambda i: i in mine)
-        self._fabric, self._clips = fabric, len(clips)
-        self._features = features_of(own, meta.features) if len(own) else None
-        self._truth = torch.from_numpy(class_indices(own, meta.labels))
-
-    def __call__(self, model: ActionModel) -> float:
-        if not self._clips:
-            return math.nan
-        hits = torch.zeros((), device=self._fabric.device)
-        if self._features is not None:
-            hits += (logits_of(model, *self._features).argmax(1) == self._truth).sum()
-        self._fabric.all_reduce(hits, reduce_op="sum")
-        return float(hits) / self._clips
 
 
 def _train_epoch(

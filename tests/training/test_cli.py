@@ -61,6 +61,23 @@ def test_eval_prints_recalls_and_draws_the_confusion(
     assert capsys.readouterr().out == "\n".join(printed.splitlines()[:-1]) + "\n"
 
 
+def test_eval_writes_tables_for_other_programs(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Confusions and recalls as CSV where the name says so."""
+    command = ["eval", str(run), "--data", WORDS, "--signers", "s2"]
+    tables = [tmp_path / "confusion.csv", tmp_path / "recalls.csv"]
+    assert main([*command, "--confusion", str(tables[0]), "--recalls", str(tables[1])]) == 0
+    printed = capsys.readouterr().out
+    for table, first in zip(
+        tables, ("truth,-,coffee", "label,clips,recall,precision"), strict=True
+    ):
+        assert str(table) in printed
+        assert table.read_text().startswith(first)
+    assert main([*command, "--recalls", str(tmp_path / "a/recalls.csv")]) == 3
+    assert "no such folder" in _error(capsys)
+
+
 def test_a_second_run_in_the_same_place_is_a_usage_error(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +119,7 @@ def test_folders_of_frames_can_be_scored(run: Path, capsys: pytest.CaptureFixtur
     ("command", "missing", "extra"),
     [
         (["fit", "--model", "pr-gcn", "--data", WORDS, "--out", "x"], "torch", "train"),
+        (["fit", "--model", "pr-gcn", "--data", WORDS, "--out", "x"], "lightning_fabric", "train"),
         (["eval", "x", "--data", WORDS], "torch", "train"),
         (["eval", "x", "--data", WORDS], "matplotlib", "train"),
         (["extract", str(DATA), "--out", "x"], "tqdm", "train"),

@@ -30,6 +30,14 @@ def test_figures_match_a_count_by_hand() -> None:
     assert recalls == pytest.approx({"-": 3 / 5, "no": 2 / 3, "tea": 1.0})
 
 
+def test_precisions_match_a_count_by_hand() -> None:
+    """Of three, three, three and one that were taken for a label; none is NaN."""
+    precisions = report(TRUTH, GUESS, LABELS, "-").precisions
+    assert precisions == pytest.approx({"-": 1.0, "no": 2 / 3, "tea": 2 / 3, "yes": 0.0})
+    never = report(TRUTH, GUESS[:, [0, 0, 0, 0]], LABELS, "-").precisions
+    assert math.isnan(never["tea"])
+
+
 def test_the_recall_of_signs_leaves_the_background_out() -> None:
     """(2/3 + 1) / 2; without a background label "-" is a sign like others."""
     assert report(TRUTH, GUESS, LABELS, "-").macro_recall_signs == pytest.approx(5 / 6)

@@ -57,7 +57,15 @@ def add(commands: Commands) -> None:
         help="other recordings, none of a sign that it has, whatever their labels: how many clips"
         " it takes for no sign, or rejects",
     )
-    parser.add_argument("--confusion", type=Path, help="write the confusion matrix to this PNG")
+    parser.add_argument(
+        "--confusion", type=Path, metavar="PATH", help="draw the confusion matrix; .csv: as numbers"
+    )
+    parser.add_argument(
+        "--recalls",
+        type=Path,
+        metavar="PATH",
+        help="draw every label's recall; .csv: as numbers, with clips and precision",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,11 +73,11 @@ def run(arguments: argparse.Namespace) -> None:
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.evaluate import evaluate, evaluate_unknown, split_unknown
     from bhar_training.models import Fusion
-    from bhar_training.plots import plot_confusion
+    from bhar_training.report_files import write_confusion, write_recalls
 
-    picture = arguments.confusion
-    if picture is not None and not picture.parent.is_dir():
-        raise InputError(f"{picture.parent}: no such folder, expected one for {picture.name}")
+    for file in (arguments.confusion, arguments.recalls):
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"{file.parent}: no such folder, expected one for {file.name}")
     checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
     fusion, meta = Fusion(arguments.fusion), checkpoints[0].meta
     clips, strange = _degraded(load_data(arguments, to_train=False), arguments), None
@@ -78,9 +86,13 @@ def run(arguments: argparse.Namespace) -> None:
     if len(clips) or strange is None:
         found = evaluate(checkpoints, clips, fusion)
         _print_report(found)
-        if picture is not None:
-            plot_confusion(found, picture, f"top-1 {100 * found.top1:.1f} %")
-            print(f"confusion matrix    {picture}")
+        for what, file, write in (
+            ("confusion matrix", arguments.confusion, write_confusion),
+            ("recalls", arguments.recalls, write_recalls),
+        ):
+            if file is not None:
+                write(found, file)
+                print(f"{what:19} {file}")
     if strange is not None:
         _print_strange(evaluate_unknown(checkpoints, strange, fusion), "unknown labels")
     if arguments.background_from is not None:
