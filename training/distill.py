@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bhar_training.checkpoint import load_checkpoint
 from bhar_training.data.batches import AnyFeatures
+from bhar_training.losses import exact
 from bhar_training.models import ActionModel
 from bharsdk.errors import InputError
 
@@ -99,6 +100,6 @@ def _channels_of(teacher: AnyFeatures, student: AnyFeatures) -> list[int]:
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Temperature squared times KL(teacher || student) of logits [N, classes]; scalar."""
     told = F.log_softmax(teacher / temperature, 1)
-    said = F.log_softmax(student.float() / temperature, 1)
+    said = F.log_softmax(exact(student) / temperature, 1)
     loss = F.kl_div(said, told, reduction="batchmean", log_target=True)
     return loss * temperature**2

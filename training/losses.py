@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["complementary_loss"]
+__all__ = ["complementary_loss", "exact"]
+
+
+def exact(logits: Tensor) -> Tensor:
+    """Logits of bfloat16 as float32, others as they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def complementary_loss(
@@ -16,7 +22,7 @@ def complementary_loss(
     L = lambda_cpl CE(fused) + lambda_B CE(body) + lambda_H CE(hand). streams: (fused, parts...),
     each [N, classes]; target: [N]. (BHaRNet, complementary loss)
     """
-    total = weights[0] * F.cross_entropy(streams[0].float(), target, label_smoothing=smoothing)
+    total = weights[0] * F.cross_entropy(exact(streams[0]), target, label_smoothing=smoothing)
     for logits, weight in zip(streams[1:], weights[1:], strict=False):
-        total = total + weight * F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
+        total = total + weight * F.cross_entropy(exact(logits), target, label_smoothing=smoothing)
     return total

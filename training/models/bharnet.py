@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from bhar_training.losses import exact
 from bhar_training.models.attention import InteractiveBranch, PooledAttention
 from bhar_training.models.backbone import Backbone
 from bhar_training.models.prgcn import PRGCN
@@ -51,7 +52,7 @@ def fuse(logits: list[Tensor], how: Fusion) -> Tensor:
         case Fusion.MEAN:
             return torch.stack(logits).mean(0)
         case Fusion.NOISY_OR:
-            none = torch.stack([1 - part.float().softmax(1) for part in logits]).prod(0)
+            none = torch.stack([1 - exact(part).softmax(1) for part in logits]).prod(0)
             return torch.log((1 - none).clamp_min(1e-9))
         case _:
             assert_never(how)
