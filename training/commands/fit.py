@@ -88,7 +88,7 @@ def add(commands: Commands) -> None:
         "--negatives",
         metavar="NAME[,NAME]",
         help="what is made for the label that means no sign: frozen, begun, reversed, seam,"
-        " transition, blended, other-hands, contorted, no-hands; default all but reversed,"
+        " transition, blended, other-hands, contorted, wander, no-hands; default all but reversed,"
         " blended and no-hands",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")

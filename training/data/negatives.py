@@ -40,6 +40,9 @@ class NegativeKind(enum.Enum):
     """One clip with hands of another, if those have another shape."""
     CONTORTED = "contorted"
     """The fingers bent at random, the arms often somewhere else."""
+    WANDER = "wander"
+    """An arm goes from place to place, between lap and head, with bent fingers: to scratch, to
+    point, to hold something."""
     NO_HANDS = "no-hands"
     """Neither hand is seen. Not for models that shall know a sign by the arms alone."""
 
@@ -51,6 +54,7 @@ DEFAULT_KINDS = (
     NegativeKind.TRANSITION,
     NegativeKind.OTHER_HANDS,
     NegativeKind.CONTORTED,
+    NegativeKind.WANDER,
 )
 """Those that no vocabulary of signs contradicts."""
 
@@ -60,6 +64,8 @@ OTHER_SHAPE = 0.25
 """Hand lengths, mean over joints. Hands that differ less may well be of the same sign."""
 ARMS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22))
 """Elbow, wrist and what the pose sees of the hand, left and right (MediaPipe Pose)."""
+REACH = np.array([[-1.0, -1.2], [1.0, 1.5]], np.float32)
+"""Where a wandering hand goes, shoulder widths from its shoulder: x, y from and to."""
 FINGERS = tuple(range(1 + 4 * finger, 5 + 4 * finger) for finger in range(5))
 """Joints of each finger from the palm outwards (MediaPipe Hands)."""
 
@@ -164,6 +170,51 @@ def _contorted(
     return clip.replaced(body=body, hands=(hands / metric).astype(np.float32))
 
 
+def _wander(
+    clip: LandmarkSequence, other: LandmarkSequence, random: np.random.Generator
+) -> LandmarkSequence | None:
+    shapes = [x for c in (clip, other) for x in c.hands.reshape(-1, 21, 3) if np.isfinite(x).all()]
+    if not shapes or np.isnan(clip.body).any():
+        return None
+    metric = np.array([clip.aspect, 1.0, clip.aspect], np.float32)
+    body, hands = clip.body.copy(), clip.hands.copy()
+    width, active = _shoulder_width(clip), int(random.integers(2))
+    for side in range(2):
+        if side != active and random.random() < 0.7:
+            hands[:, side] = np.nan  # rests out of sight, or goes on with the sign
+            continue
+        shape = shapes[int(random.integers(len(shapes)))][None] * metric
+        shape = _bent(shape - shape[:, :1], random) @ _rotation(
+            _axis(random), random.normal(0, 0.6)
+        )
+        elbow, *points = ARMS[side]
+        shoulder = body[:, elbow - 2, :2] * metric[:2]
+        wrist = shoulder + _path(len(clip), random) * width
+        moved = wrist - body[:, points[0], :2] * metric[:2]
+        body[:, points, :2] += moved[:, None] / metric[:2]
+        bend = (shoulder + wrist) / 2 + np.array([0, 0.3], np.float32) * width
+        body[:, elbow, :2] = bend / metric[:2]
+        placed = np.repeat(shape, len(clip), axis=0)
+        placed[..., :2] += wrist[:, None]
+        hands[:, side] = placed / metric
+    return clip.replaced(body=body, hands=hands.astype(np.float32))
+
+
+def _path(frames: int, random: np.random.Generator) -> FloatArray:
+    """Positions [T, 2] of a hand against its shoulder: stops, and smooth ways between them."""
+    stops = random.uniform(REACH[0], REACH[1], (int(random.integers(2, 5)), 2))
+    at = np.linspace(0, len(stops) - 1, frames) * random.uniform(0.5, 1.0)
+    low = np.minimum(at.astype(int), len(stops) - 2)
+    part = np.clip((at - low - 0.5) / random.uniform(0.4, 1.0) + 0.5, 0, 1)[:, None]
+    way: FloatArray = stops[low] + (stops[low + 1] - stops[low]) * (part * part * (3 - 2 * part))
+    return way.astype(np.float32)
+
+
+def _axis(random: np.random.Generator) -> npt.NDArray[np.float64]:
+    axis: npt.NDArray[np.float64] = random.standard_normal(3)
+    return axis / np.linalg.norm(axis)
+
+
 def _no_hands(
     clip: LandmarkSequence, _: LandmarkSequence, __: np.random.Generator
 ) -> LandmarkSequence:
@@ -182,6 +233,7 @@ _MAKERS: dict[
     NegativeKind.BLENDED: _blended,
     NegativeKind.OTHER_HANDS: _other_hands,
     NegativeKind.CONTORTED: _contorted,
+    NegativeKind.WANDER: _wander,
     NegativeKind.NO_HANDS: _no_hands,
 }
 
@@ -249,10 +301,9 @@ def _bent(hand: FloatArray, random: np.random.Generator) -> FloatArray:
     """Every finger bends about an axis of its own, more at each joint; hand [T, 21, 3]."""
     bent = hand.copy()
     for finger in FINGERS:
-        axis = random.standard_normal(3)
-        angle, turn = random.normal(0.0, 0.7), np.eye(3)
+        axis, angle, turn = _axis(random), random.normal(0.0, 0.7), np.eye(3)
         for joint in list(finger)[1:]:
-            turn = turn @ _rotation(axis / np.linalg.norm(axis), angle)
+            turn = turn @ _rotation(axis, angle)
             bone = hand[:, joint] - hand[:, joint - 1]
             bent[:, joint] = bent[:, joint - 1] + bone @ turn
     return bent

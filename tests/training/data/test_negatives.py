@@ -140,6 +140,29 @@ def test_contorted_hands_keep_their_bones() -> None:
     assert np.nanmax(np.abs(shapes[0] - shapes[1])) > 0.02
 
 
+def test_a_wandering_hand_stays_within_reach_and_on_its_arm() -> None:
+    """It moves smoothly between lap and head, the wrist of the body with it."""
+    for seed in range(10):
+        made = _made(NegativeKind.WANDER, COFFEE, TEA, seed)
+        moved = [
+            side
+            for side in range(2)
+            if np.isfinite(made.hands[:, side]).all()
+            and not np.array_equal(made.hands[:, side], COFFEE.hands[:, side])
+        ]
+        assert moved
+        for side in moved:
+            wrist = made.body[:, 15 + side, :2] * METRIC[:2]
+            np.testing.assert_allclose(made.hands[:, side, 0, :2] * METRIC[:2], wrist, atol=1e-4)
+            width = np.linalg.norm(
+                (COFFEE.body[:, 11] - COFFEE.body[:, 12])[:, :2] * METRIC[:2], axis=1
+            )
+            away = (wrist - made.body[:, 11 + side, :2] * METRIC[:2]) / np.median(width)
+            assert (np.abs(away[:, 0]) < 1.1).all()
+            assert (away[:, 1] > -1.3).all()
+            assert (away[:, 1] < 1.6).all()
+
+
 def test_kinds_that_are_switched_off_are_not_made() -> None:
     """No kind at all: no negative."""
     assert make_negative(COFFEE, TEA, (), np.random.default_rng(0)) is None
