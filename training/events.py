@@ -25,9 +25,12 @@ def event_files(folder: Path, done: int) -> Iterator[Callable[[EpochRow], None]]
     except ImportError:
         yield lambda row: None
         return
-    writer = SummaryWriter(str(folder), purge_step=done + 1)
+    writer: SummaryWriter | None = None
 
     def show(row: EpochRow) -> None:
+        nonlocal writer
+        if writer is None:  # a finished run that is asked to go on leaves no empty file
+            writer = SummaryWriter(str(folder), purge_step=done + 1)
         for name in CURVES:
             value = getattr(row, name)
             if not math.isnan(value):
@@ -37,4 +40,5 @@ def event_files(folder: Path, done: int) -> Iterator[Callable[[EpochRow], None]]
     try:
         yield show
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from bhar_training.checkpoint import CheckpointMeta, git_revision, save_meta
+from bhar_training.checkpoint import CheckpointMeta, git_revision, load_checkpoint, save_meta
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import (
     AnyClips,
@@ -86,8 +86,11 @@ def _fit(
     if state is not None:
         state.restore_model(model)
         meta = replace(meta, epoch=state.epoch, metrics=state.metrics)
-    done = meta.epoch
-    rows = rows[:done]
+    done, rows = meta.epoch, rows[: meta.epoch]
+    if done == config.epochs:
+        finished = load_checkpoint(out).meta
+        if finished.calibration is not None:  # perhaps one of the user's own
+            return finished
     validate = Validation(fabric, validation, meta)
     stages = stages_of(model, config, _teachers(fabric, config, meta))
     with contextlib.ExitStack() as stack:
@@ -107,10 +110,9 @@ def _fit(
                 if fabric.is_global_zero:
                     write_epoch(out, model, optimiser, meta, rows)
                     show(rows[-1])
-    if done < meta.epoch:  # or the checkpoint may hold a calibration of one's own
-        meta = calibrated(model, validation, meta)
-        if fabric.is_global_zero:
-            save_meta(out / "checkpoint", meta)
+    meta = calibrated(model, validation, meta)
+    if fabric.is_global_zero:
+        save_meta(out / "checkpoint", meta)
     return meta
 
 

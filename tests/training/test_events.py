@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def test_the_curves_are_event_files_too(tmp_path: Path) -> None:
     with event_files(tmp_path, 0) as show:
         show(ROW)
         show(replace(ROW, epoch=2, loss=9.0, validation_top1=0.5))
+    time.sleep(1.1)  # files are read in the order of the second in which they were begun
     with event_files(tmp_path, 1) as show:
         show(replace(ROW, epoch=2, loss=1.0, validation_top1=0.75))
     events = reader.EventAccumulator(str(tmp_path)).Reload()
