@@ -88,8 +88,8 @@ def add(commands: Commands) -> None:
         "--negatives",
         metavar="NAME[,NAME]",
         help="what is made for the label that means no sign: frozen, begun, reversed, seam,"
-        " transition, blended, other-hands, contorted, wander, no-hands; default all but reversed,"
-        " blended and no-hands",
+        " transition, blended, other-hands, contorted, wander, no-hands; default frozen,"
+        " begun, seam",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="of each process, default: all cores")

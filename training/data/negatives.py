@@ -51,12 +51,8 @@ DEFAULT_KINDS = (
     NegativeKind.FROZEN,
     NegativeKind.BEGUN,
     NegativeKind.SEAM,
-    NegativeKind.TRANSITION,
-    NegativeKind.OTHER_HANDS,
-    NegativeKind.CONTORTED,
-    NegativeKind.WANDER,
 )
-"""Those that no vocabulary of signs contradicts."""
+"""The others make more of what is no sign rejected, and more of a stranger's signs with it."""
 
 MOVES = 0.5
 """Shoulder widths. A sign whose hands move less is a pose: to hold or reverse it makes the sign."""
