@@ -88,7 +88,7 @@ LETTERS_HAND = TrainConfig(
 )
 KINECT = SkeletonFeatureConfig.for_skeleton(KINECT20, persons=1)
 SKELETON_PR_GCN = TrainConfig(
-    PR_GCN, KINECT, SkeletonAugmentConfig(), epochs=60, validation=0, bfloat16=True
+    PR_GCN, KINECT, SkeletonAugmentConfig(), epochs=40, validation=0, bfloat16=True
 )
 UTD_BODY = TrainConfig(
     BODY,
