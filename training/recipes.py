@@ -157,7 +157,16 @@ WORDS_ROWS = (
         WORDS,
         (TRAIN_S2,),
         (PR_GCN_S2, BHARNET_S2),
-        (Score("BHaRNet-E", ("bharnet-e",), plot="BHaRNet-E", targets=HARD_TARGETS),),
+        (
+            Score("BHaRNet-E", ("bharnet-e",), plot="BHaRNet-E", targets=HARD_TARGETS),
+            Score(
+                "PR-GCN and BHaRNet-E, Noisy-OR",
+                ("pr-gcn", "bharnet-e"),
+                fusion=Fusion.NOISY_OR,
+                plot="PR-GCN and BHaRNet-E",
+                targets=HARD_TARGETS,
+            ),
+        ),
     ),
     Recipe(
         "words-s13",
