@@ -126,7 +126,7 @@ def test_probabilities_are_those_of_the_logits_over_the_temperature(
                 break
         window = LandmarkSequence.from_frames(frames)
         features = extract(window, loaded.manifest.features, frames[-1].timestamp_ms)
-        logits = open_engine(loaded).run(features.body[None], features.hands[None])[0]
+        logits = open_engine(loaded).run(features.batch())[0]
         raised = [math.exp((float(x) - 10) / temperature) for x in logits]
         assert stream.probabilities == pytest.approx([x / sum(raised) for x in raised], abs=1e-5)
 
