@@ -12,11 +12,24 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from bharsdk.errors import InputError
+from bharsdk.errors import IncompatibleError, InputError
 
-__all__ = ["from_json_dict", "to_json_dict"]
+__all__ = ["check_version", "from_json_dict", "to_json_dict"]
 
 T = TypeVar("T")
+
+
+def check_version(data: object, expected: int, where: str, remedy: str) -> None:
+    """Look at the ``format_version`` of a JSON object before anything else in it.
+
+    Another version may mean anything by the other keys. Raises IncompatibleError naming ``where``
+    and the ``remedy`` when it is not ``expected``, or when there is none.
+    """
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != expected:
+        raise IncompatibleError(
+            f"{where}: got format version {version!r}, expected {expected}: {remedy}"
+        )
 
 
 def to_json_dict(config: Any) -> dict[str, Any]:

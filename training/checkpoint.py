@@ -18,8 +18,8 @@ from torch import Tensor
 from bhar_training.data.batches import AnyFeatures, input_layout
 from bhar_training.models import ActionModel, ModelConfig, build_model
 from bharsdk.calibration import Calibration
-from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import BundleError, IncompatibleError, InputError
+from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.errors import BundleError, InputError
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = [
@@ -103,12 +103,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         data = json.loads(meta_path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise BundleError(f"{meta_path}: not readable JSON ({error})") from error
-    version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
-        raise IncompatibleError(
-            f"{meta_path}: got format version {version!r}, expected {FORMAT_VERSION}: train again"
-            " or use the bharsdk that wrote it"
-        )
+    remedy = "train again or use the bharsdk that wrote it"
+    check_version(data, FORMAT_VERSION, str(meta_path), remedy)
     try:
         meta = from_json_dict(CheckpointMeta, data, META_FILE)
         model = build_model(meta.model, input_layout(meta.features), len(meta.labels))

@@ -16,8 +16,8 @@ from typing import Any
 
 from bhar_training.checkpoint import write_text
 from bhar_training.machine import Machine
-from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import IncompatibleError, InputError, UsageError
+from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.errors import InputError, UsageError
 
 __all__ = [
     "RESULTS_FILE",
@@ -140,12 +140,7 @@ def load_results(path: Path) -> Results:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable results ({error})") from error
-    version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
-        raise IncompatibleError(
-            f"{path}: got format version {version!r}, expected {FORMAT_VERSION}: use the bharsdk"
-            " that wrote it"
-        )
+    check_version(data, FORMAT_VERSION, str(path), "use the bharsdk that wrote it")
     return from_json_dict(Results, data, path.name)
 
 

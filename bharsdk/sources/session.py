@@ -30,8 +30,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import IncompatibleError, InputError, UsageError
+from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import BODY_SHAPE, DEFAULT_ASPECT, HANDS_SHAPE, LandmarkSequence
 
 __all__ = ["SUFFIX", "Session", "TrueEvent", "load_session", "save_session"]
@@ -155,12 +155,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Session:
     if archive.getinfo(HEADER).file_size > MAX_HEADER_BYTES:
         raise InputError(f"{path}: got a {HEADER} above {MAX_HEADER_BYTES} bytes, no session")
     data = json.loads(archive.read(HEADER))
-    version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
-        raise IncompatibleError(
-            f"{path}: got session format {version}, expected {FORMAT_VERSION}: use the bharsdk"
-            " version that wrote it"
-        )
+    check_version(data, FORMAT_VERSION, str(path), "use the bharsdk version that wrote it")
     header = from_json_dict(_Header, data, f"{path}: {HEADER}")
     if not 1 <= header.frames <= MAX_FRAMES:
         raise InputError(f"{path}: got {header.frames} frames, expected 1 to {MAX_FRAMES}")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import InputError
+from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.errors import IncompatibleError, InputError
 from bharsdk.features import FeatureConfig, Modality
 
 
@@ -114,3 +114,13 @@ def test_the_checks_of_the_dataclass_run() -> None:
     """What __post_init__ refuses, decoding refuses."""
     with pytest.raises(InputError, match="fps"):
         from_json_dict(FeatureConfig, {"fps": 0}, "here")
+
+
+@pytest.mark.parametrize(
+    "data", [{"format_version": 2, "name": 1}, {"format_version": "1"}, {}, [], None]
+)
+def test_another_format_version_is_named_before_anything_else_is_read(data: object) -> None:
+    """A file of a later version is no damaged file, and its error says what to do."""
+    with pytest.raises(IncompatibleError, match=r"here: got format version .*expected 1: update"):
+        check_version(data, 1, "here", "update")
+    check_version({"format_version": 1, "surprise": 2}, 1, "here", "update")

@@ -7,13 +7,14 @@ import os
 from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, positive
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
+    from bhar_training.config import TrainConfig
     from bhar_training.data.batches import AnyAugment, AnyClips, AnyFeatures
     from bharsdk.features import FeatureConfig
 
@@ -23,6 +24,11 @@ E = TypeVar("E", bound=Enum)
 
 MODELS = ("bharnet-e", "bharnet-e-full", "bharnet-p", "pr-gcn", "body-expert", "hand-expert")
 """``ModelName``'s values; here, so that ``--help`` need not import torch. (held by a test)"""
+PLAIN_SETTINGS = (
+    *("epochs", "pretrain_epochs", "draws", "batch_size", "lr"),
+    *("validation", "background", "seed"),
+)
+"""Options that are fields of TrainConfig; not given, its default holds."""
 MAX_WINDOW_S = 20.0
 
 
@@ -111,71 +117,101 @@ def run(arguments: argparse.Namespace) -> None:
     """Do it."""
     import torch
 
-    from bhar_training.config import TrainConfig
-    from bhar_training.data.augment import AugmentConfig
-    from bhar_training.data.negatives import NegativeKind
-    from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
-    from bhar_training.data.skeletons import SkeletonClips
-    from bhar_training.distill import DistillConfig
-    from bhar_training.models import ModelConfig, ModelName
     from bhar_training.processes import Devices
     from bhar_training.trainer import fit
-    from bharsdk.features import Modality
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of processes that start from here
-    names = ["epochs", "pretrain_epochs", "draws", "batch_size", "lr"]
-    names += ["validation", "background", "seed"]
-    given = {name: getattr(arguments, name) for name in names}
-    if arguments.stream_loss is not None:
-        given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
     clips = load_data(arguments, to_train=True)
     name = arguments.data.resolve().name
     if arguments.without:
         clips = _without(clips, arguments.without.split(","))
         name += f" without {arguments.without}"
-    features: AnyFeatures = _landmark_features(arguments.window)
-    kind: type[AnyAugment] = AugmentConfig
-    if isinstance(clips, SkeletonClips):
-        if arguments.window is not None:
-            raise UsageError("--window: got it with --protocol, whose clips are seen whole")
-        persons = max(clip.shape[3] for clip in clips.clips)
-        features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
-        kind = SkeletonAugmentConfig
-    if arguments.modalities:
-        features = replace(
-            features, modalities=_members("--modalities", arguments.modalities, Modality)
-        )
-    augment = _augment(arguments.augment or [], kind)
-    if arguments.negatives:
-        if not isinstance(augment, AugmentConfig):
-            raise UsageError("--negatives: got it for a skeleton data set, expected landmarks")
-        made = _members("--negatives", arguments.negatives, NegativeKind)
-        augment = replace(augment, negatives=made)
-    config = TrainConfig(
+    config = _config(arguments, clips)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
+    if first:
+        print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
+    devices = Devices(arguments.accelerator, arguments.devices)
+    meta = fit(
+        clips, config, arguments.out, trained_on=name, resume=arguments.resume, devices=devices
+    )
+    if first:
+        print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
+        print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
+
+
+def _config(arguments: argparse.Namespace, clips: AnyClips) -> TrainConfig:
+    """The defaults of TrainConfig, but for what was given."""
+    from bhar_training.config import TrainConfig
+    from bhar_training.distill import DistillConfig
+    from bhar_training.models import ModelConfig, ModelName
+
+    given = {name: getattr(arguments, name) for name in PLAIN_SETTINGS}
+    if arguments.stream_loss is not None:
+        given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
+    return TrainConfig(
         ModelConfig(ModelName(arguments.model)),
-        features,
-        augment,
+        _features(arguments, clips),
+        _augment(arguments, clips),
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,
         add_background=arguments.add_background,
         **{name: value for name, value in given.items() if value is not None},
     )
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
-    if first:
-        print(f"{len(clips)} clips, {len(clips.classes)} labels: {' '.join(clips.classes)}")
-    meta = fit(
-        clips,
-        config,
-        arguments.out,
-        trained_on=name,
-        resume=arguments.resume,
-        devices=Devices(arguments.accelerator, arguments.devices),
-    )
-    if first:
-        print(f"{arguments.out / 'checkpoint'}: {meta.epoch} epochs, {meta.metrics}")
-        print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
+
+
+def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
+    """What suits the data, with the window and the modalities that were asked for."""
+    from bhar_training.data.skeleton_features import SkeletonFeatureConfig
+    from bhar_training.data.skeletons import SkeletonClips
+    from bharsdk.features import Modality
+
+    features: AnyFeatures
+    if isinstance(clips, SkeletonClips):
+        if arguments.window is not None:
+            raise UsageError("--window: got it with --protocol, whose clips are seen whole")
+        persons = max(clip.shape[3] for clip in clips.clips)
+        features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
+    else:
+        features = _landmark_features(arguments.window)
+    if arguments.modalities is None:
+        return features
+    return replace(features, modalities=_members("--modalities", arguments.modalities, Modality))
+
+
+def _augment(arguments: argparse.Namespace, clips: AnyClips) -> AnyAugment:
+    """The defaults for such data, with what was changed or switched off."""
+    from bhar_training.data.augment import AugmentConfig
+    from bhar_training.data.negatives import NegativeKind
+    from bhar_training.data.skeleton_features import SkeletonAugmentConfig
+    from bhar_training.data.skeletons import SkeletonClips
+
+    settings = arguments.augment or []
+    if isinstance(clips, SkeletonClips):
+        if arguments.negatives:
+            raise UsageError("--negatives: got it for a skeleton data set, expected landmarks")
+        return replace(SkeletonAugmentConfig(), **_strengths(settings, SkeletonAugmentConfig))
+    augment = replace(AugmentConfig(), **_strengths(settings, AugmentConfig))
+    if arguments.negatives:
+        made = _members("--negatives", arguments.negatives, NegativeKind)
+        augment = replace(augment, negatives=made)
+    return augment
+
+
+def _strengths(settings: list[str], kind: type[AnyAugment]) -> dict[str, Any]:
+    """NAME=NUMBER of ``--augment``, by the name of a field of ``kind``."""
+    known = [field.name for field in fields(kind) if field.type == "float"]
+    values = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
+        if name not in known:
+            raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
+    return values
 
 
 def _without(clips: AnyClips, labels: list[str]) -> AnyClips:
@@ -202,17 +238,3 @@ def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:
     if unknown:
         raise UsageError(f"{option}: got {unknown[0]!r}, expected some of {', '.join(known)}")
     return tuple(kind(name) for name in text.split(","))
-
-
-def _augment(settings: list[str], kind: type[AnyAugment]) -> AnyAugment:
-    known = [field.name for field in fields(kind) if field.type == "float"]
-    values = {}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise UsageError(f"--augment: got {setting!r}, expected NAME=NUMBER") from None
-        if name not in known:
-            raise UsageError(f"--augment: got {name!r}, expected one of {', '.join(known)}")
-    return replace(kind(), **values)  # type: ignore[arg-type]  # the names were checked
