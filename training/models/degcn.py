@@ -170,8 +170,8 @@ class RefinedGraphConv(nn.Module):
     means over time of 1x1 convolutions. (Chen et al. 2021, eq. 3-8, in DeGCN's grouped form)
 
     The adjacencies of all samples and channels are the largest tensor of the model, so they are
-    written once: alpha and the bias go into the weights that make them, and the static A, being
-    shared, aggregates on its own.
+    written once, by one product: alpha and the bias go into its weights, and the static A, which
+    all channels share, is one more row of what is weighted.
     """
 
     def __init__(self, inputs: int, outputs: int, partitions: Tensor) -> None:
@@ -186,26 +186,27 @@ class RefinedGraphConv(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def topology(self, mean: Tensor, k: int) -> Tensor:
-        """mean [N, C, V] -> what partition k adds to A, [N * C', V (to), V (from)]."""
+        """mean [N, C, V] -> refined adjacencies of partition k, [N * C', V (to), V (from)]."""
         query, key = self.query[k](mean), self.key[k](mean)
         difference = torch.tanh(query[..., :, None] - key[..., None, :])
         n, relation, v, _ = difference.shape
         grouped = difference.view(n, GROUPS, relation // GROUPS, v * v)
-        ones = torch.ones_like(grouped[:, :, :1])
+        static = self.adjacency[k].to(grouped.dtype).reshape(1, 1, 1, v * v)
+        ones = torch.ones_like(static)
+        rows = torch.cat([static, ones], 2).expand(n, GROUPS, -1, -1)
         refine = self.refine[k]
         assert isinstance(refine, GroupedPointwise)
-        weight = torch.cat([refine.weight, refine.bias.view(GROUPS, -1, 1)], 2) * self.alpha
-        return torch.matmul(weight, torch.cat([grouped, ones], 2)).view(-1, v, v)
+        refined = torch.cat([refine.bias.view(GROUPS, -1, 1), refine.weight], 2) * self.alpha
+        weight = torch.cat([torch.ones_like(refined[:, :, :1]), refined], 2)
+        return torch.matmul(weight, torch.cat([rows, grouped], 2)).view(-1, v, v)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
         mean, (n, _, t, v) = x.mean(2), x.shape
         out: Tensor | None = None
         for k, project in enumerate(self.value):
-            value = project(x).view(-1, t, v)
-            static = (value.view(-1, v) @ self.adjacency[k].T).view(-1, t, v)
-            part = torch.baddbmm(static, value, self.topology(mean, k).transpose(1, 2))
-            out = part if out is None else out + part
+            value, topology = project(x).view(-1, t, v), self.topology(mean, k).transpose(1, 2)
+            out = value @ topology if out is None else torch.baddbmm(out, value, topology)
         assert out is not None
         normalised: Tensor = self.bn(out.view(n, -1, t, v))
         return normalised
