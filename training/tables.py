@@ -26,7 +26,10 @@ NAMES = {
 
 def listing(results: Results) -> str:
     """Every row and score: targets, and the stored figure."""
-    lines = [f"{'row':19}{'score':24}{'top-1':>14}{'signs':>8}{'no sign':>9}  to reach"]
+    narrow = 2 + max(len(name) for name in RECIPES)
+    wide = 1 + max(len(score.name) for recipe in RECIPES.values() for score in recipe.scores)
+    header = f"{'row':{narrow}}{'score':{wide}}{'top-1':>14}{'signs':>8}{'no sign':>9}  to reach"
+    lines = [header]
     for recipe in RECIPES.values():
         for score in recipe.scores:
             figure = results.figure(recipe.name, score.name)
@@ -37,7 +40,8 @@ def listing(results: Results) -> str:
             ]
             asked = "; ".join(_asked(target, recipe, figure, results) for target in score.targets)
             numbers = f"{_top1(figure):>14}{cells[0]:>8}{cells[1]:>9}"
-            lines.append(f"{recipe.name:19}{score.name:24}{numbers}  {asked}".rstrip())
+            line = f"{recipe.name:{narrow}}{score.name:{wide}}{numbers}  {asked}"
+            lines.append(line.rstrip())
     return "\n".join(lines)
 
 
