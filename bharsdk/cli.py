@@ -15,8 +15,8 @@ from pathlib import Path
 from bharsdk import __version__
 from bharsdk.bundle import load_bundle
 from bharsdk.codec import to_json_dict
+from bharsdk.command import INTERRUPTED, exit_code_of
 from bharsdk.draw import AnnotatedVideo
-from bharsdk.errors import BharError
 from bharsdk.recognizer import Recognizer, bundle_path, shipped_bundles
 from bharsdk.results import Result, StageSummary, StageTimes
 from bharsdk.sources import Source, open_source
@@ -27,7 +27,6 @@ DEFAULT_MODEL = "asl-coffee"
 CAMERA_VIDEO_FPS = 15.0
 """What a camera with MediaPipe delivers on a small machine; cameras do not say it beforehand."""
 PROGRESS_AFTER_S = 2.0
-INTERRUPTED = 130
 
 EXIT_CODES = """\
 exit codes:
@@ -43,19 +42,7 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's). Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
-        code: int = arguments.command(arguments)
-        return code
-    except BharError as error:
-        print(f"bhar: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output left (``bhar run ... | head``): nothing to say to anybody.
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        print(f"bhar: error: {error}", file=sys.stderr)
-        return BharError.exit_code
+    return exit_code_of(lambda: arguments.command(arguments), "bhar")
 
 
 def _parser() -> argparse.ArgumentParser:

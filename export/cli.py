@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from bharsdk.bundle import Bundle, Precision
 from bharsdk.codec import from_json_dict
+from bharsdk.command import exit_code_of
 from bharsdk.decode import DecoderConfig
-from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
+from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_export.spec import ExportSpec
@@ -31,23 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # Threads that spin while they wait cost more than they gain on small, shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        bundle = _export(_spec(arguments))
-    except BharError as error:
-        print(f"bhar-export: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        ours = ("bharsdk", "bhar_training", "bhar_export")
-        if error.name is None or error.name.split(".")[0] in ours:
-            raise
-        missing = BackendMissingError.for_extra(error.name, "export")
-        print(f"bhar-export: error: {missing}", file=sys.stderr)
-        return missing.exit_code
-    except KeyboardInterrupt:
-        print("bhar-export: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    print(_summary(bundle, arguments.output))
-    return 0
+    return exit_code_of(
+        lambda: _run(arguments),
+        "bhar-export",
+        extra="export",
+        when_interrupted="interrupted; nothing was written",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    print(_summary(_export(_spec(arguments)), arguments.output))
 
 
 def _parser() -> argparse.ArgumentParser:

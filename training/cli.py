@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from bhar_training.commands import bench, calibrate, describe, evaluate, extract, fit, reproduce
 from bhar_training.commands.options import EXIT_CODES
-from bharsdk.errors import BackendMissingError, BharError
+from bharsdk.command import exit_code_of
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
 COMMANDS = (fit, calibrate, evaluate, reproduce, describe, bench, extract)
 
 
@@ -22,22 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # Threads that spin while they wait cost more than they gain on small, shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        arguments.run(arguments)
-    except BharError as error:
-        print(f"bhar-train: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package in ("", "bharsdk", "bhar_training"):
-            raise
-        missing = BackendMissingError.for_extra(package, "train")
-        print(f"bhar-train: error: {missing}", file=sys.stderr)
-        return missing.exit_code
-    except KeyboardInterrupt:
-        print(f"bhar-train: {arguments.when_interrupted}", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return exit_code_of(
+        lambda: arguments.run(arguments),
+        "bhar-train",
+        extra="train",
+        when_interrupted=arguments.when_interrupted,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
