@@ -34,7 +34,10 @@ __all__ = [
     "evaluate_unknown",
     "logits_of",
     "split_unknown",
+    "streams_of",
 ]
+
+BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +65,38 @@ def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.in
 
 
 @torch.no_grad()
-def logits_of(
-    model: ActionModel, body: Tensor, hands: Tensor, *, batch_size: int = 64, progress: bool = False
-) -> Tensor:
-    """Fused logits [N, classes] of features, in evaluation mode; computed where the model is."""
+def streams_of(
+    model: ActionModel, body: Tensor, hands: Tensor, *, progress: bool = False
+) -> tuple[Tensor, ...]:
+    """What ``model.streams`` gives for features of N clips, in evaluation mode, each [N, classes].
+
+    Computed where the model is, in batches that stay in the cache of a CPU.
+    """
     model.eval()
     device = next(model.parameters()).device
-    starts = range(0, len(body), batch_size)
+    starts = range(0, len(body), BATCH)
     bar = tqdm(starts, desc="evaluate", unit="batch", leave=False, disable=not progress)
     found = []
     for start in bar:
-        inputs = (part[start : start + batch_size].to(device) for part in (body, hands))
-        found.append(model(*inputs).cpu())
-    return torch.cat(found)
+        inputs = (part[start : start + BATCH].to(device) for part in (body, hands))
+        found.append([stream.cpu() for stream in model.streams(*inputs)])
+    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+
+def logits_of(model: ActionModel, body: Tensor, hands: Tensor) -> Tensor:
+    """Fused logits [N, classes] of features of N clips, as :func:`streams_of` computes them."""
+    return streams_of(model, body, hands)[0]
 
 
 def answers(
-    checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
+    checkpoints: list[Checkpoint],
+    clips: AnyClips,
+    fusion: Fusion = Fusion.MEAN,
+    said: list[Tensor] | None = None,
 ) -> Answers:
     """Ask the checkpoints, each on its own features, and fuse what they say.
 
+    said: the logits [N, classes] of each, where they are known already.
     Every checkpoint's logits are divided by its temperature before fusion if all are calibrated;
     if one is not, none are: logits of different sharpness would not weigh alike. Raises InputError
     on no clips, or checkpoints of different labels.
@@ -95,8 +110,8 @@ def answers(
                 f"evaluate: got labels {list(other.meta.labels)}, expected those of the first"
                 f" checkpoint: {list(meta.labels)}"
             )
-    found = [
-        logits_of(item.model, *features_of(clips, item.meta.features), progress=True)
+    found = said or [
+        streams_of(item.model, *features_of(clips, item.meta.features), progress=True)[0]
         for item in checkpoints
     ]
     raw = fuse(found, fusion).float().numpy()
@@ -109,7 +124,10 @@ def answers(
 
 
 def evaluate(
-    checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
+    checkpoints: list[Checkpoint],
+    clips: AnyClips,
+    fusion: Fusion = Fusion.MEAN,
+    said: list[Tensor] | None = None,
 ) -> Report:
     """Classify every clip by the fused answer of the checkpoints, as :func:`answers` says.
 
@@ -117,16 +135,16 @@ def evaluate(
     """
     meta = checkpoints[0].meta
     truth = class_indices(clips, meta.labels)
-    found = answers(checkpoints, clips, fusion)
+    found = answers(checkpoints, clips, fusion, said)
     score = report(truth, found.logits, meta.labels, meta.background)
     if found.calibrated:
         error = expected_calibration_error(truth, probabilities(found.raw))
         score = replace(score, uncalibrated_error=error)
-    said, threshold = probabilities(found.logits), found.reject_below
+    sure, threshold = probabilities(found.logits), found.reject_below
     if threshold is not None:
-        score = replace(score, acceptance=acceptance(truth, said, threshold))
+        score = replace(score, acceptance=acceptance(truth, sure, threshold))
     if meta.background in clips.labels:
-        idle = said[truth == meta.background_index]
+        idle = sure[truth == meta.background_index]
         of_background = false_accepts(idle, meta.background_index, threshold)
         score = replace(score, of_background=of_background)
     return score

@@ -15,17 +15,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from bhar_training.checkpoint import Checkpoint, load_checkpoint, write_text
 from bhar_training.config import TrainConfig
-from bhar_training.data.batches import AnyClips, input_layout
+from bhar_training.data.batches import AnyClips, features_of
 from bhar_training.data.clips import ClipSet, load_clips
 from bhar_training.data.degrade import drop_hands, lose_hand
 from bhar_training.data.public import read_skeletons
 from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
-from bhar_training.evaluate import evaluate
+from bhar_training.evaluate import evaluate, streams_of
 from bhar_training.experiment import DataFile, Fold, Recipe, Score
 from bhar_training.machine import Machine, machines_of, note_machine
-from bhar_training.models import Fusion, build_model
+from bhar_training.models.bharnet import fuse
 from bhar_training.results import Figure, Metrics, Result, Results, Scored, save_results
 from bhar_training.trainer import fit
 from bharsdk.codec import from_json_dict, to_json_dict
@@ -100,8 +102,9 @@ def reproduce(
             mine = [item for item in trainings if (item.fold, item.seed) == (fold, seed)]
             members = {item.member: load_checkpoint(item.folder) for item in mine}
             _, test = _sides(clips, fold)
+            scorer = _Scorer(members, test, mine[0].config.background)
             for score in recipe.scores:
-                metrics = _score(score, members, test, mine[0].config.background)
+                metrics = scorer.metrics(score)
                 runs[score.name].append(Scored(fold.name, seed, len(test), metrics))
     figures = {name: Figure.of(tuple(scored)) for name, scored in runs.items()}
     result = _with_origin(figures, trainings, seeds)
@@ -159,35 +162,41 @@ def _find_teachers_again(training: Training) -> None:
         write_text(stored, json.dumps(to_json_dict(config), indent=2) + "\n")
 
 
-def _score(
-    score: Score, members: dict[str, Checkpoint], test: AnyClips, background: str
-) -> Metrics:
-    checkpoints = [_fused_by(members[name], score.streams) for name in score.members]
-    labels = checkpoints[0].meta.labels
-    # What no training signer made cannot be learnt; it counts as missed, not as absent.
-    known = test.where(lambda i: test.labels[i] in labels)
-    missed = len(test) - len(known)
-    report = evaluate(checkpoints, _degraded(known, score), score.fusion)
-    recalls = {name: value for name, value in report.recalls.items() if value == value}
-    recalls |= dict.fromkeys(set(test.labels) - set(labels), 0.0)
-    signs = [recall for label, recall in recalls.items() if label != background]
-    nothing = recalls.get(background)
-    return Metrics(
-        top1=round(100 * report.top1 * (1 - missed / len(test)), 2),
-        macro_recall_signs=round(100 * statistics.fmean(signs or [0.0]), 2),
-        background_recall=None if nothing is None else round(100 * nothing, 2),
-        calibration_error=round(100 * report.calibration_error, 2),
-    )
+class _Scorer:
+    """Members of one fold against its test side; none is asked twice for the same clips."""
 
+    def __init__(self, members: dict[str, Checkpoint], test: AnyClips, background: str) -> None:
+        self._members, self._test, self._background = members, test, background
+        self._labels = next(iter(members.values())).meta.labels
+        # What no training signer made cannot be learnt; it counts as missed, not as absent.
+        self._known = test.where(lambda i: test.labels[i] in self._labels)
+        self._said: dict[tuple[str, float, str], tuple[Tensor, ...]] = {}
 
-def _fused_by(checkpoint: Checkpoint, fusion: Fusion | None) -> Checkpoint:
-    """The same weights with another fusion of body and hands."""
-    if fusion is None:
-        return checkpoint
-    meta = replace(checkpoint.meta, model=replace(checkpoint.meta.model, fusion=fusion))
-    model = build_model(meta.model, input_layout(meta.features), len(meta.labels))
-    model.load_state_dict(checkpoint.model.state_dict())
-    return Checkpoint(model.eval(), meta)
+    def metrics(self, score: Score) -> Metrics:
+        """The figure of one score, percent."""
+        test, labels, background = self._test, self._labels, self._background
+        clips = _degraded(self._known, score)
+        checkpoints = [self._members[name] for name in score.members]
+        said = [self._logits(name, clips, score) for name in score.members]
+        report = evaluate(checkpoints, clips, score.fusion, said)
+        recalls = {name: value for name, value in report.recalls.items() if value == value}
+        recalls |= dict.fromkeys(set(test.labels) - set(labels), 0.0)
+        signs = [recall for label, recall in recalls.items() if label != background]
+        nothing = recalls.get(background)
+        return Metrics(
+            top1=round(100 * report.top1 * len(clips) / len(test), 2),
+            macro_recall_signs=round(100 * statistics.fmean(signs or [0.0]), 2),
+            background_recall=None if nothing is None else round(100 * nothing, 2),
+            calibration_error=round(100 * report.calibration_error, 2),
+        )
+
+    def _logits(self, name: str, clips: AnyClips, score: Score) -> Tensor:
+        key, member = (name, score.drop_hands, score.lose_hand), self._members[name]
+        if key not in self._said:
+            inputs = features_of(clips, member.meta.features)
+            self._said[key] = streams_of(member.model, *inputs, progress=True)
+        fused, *parts = self._said[key]
+        return fused if score.streams is None else fuse(parts, score.streams)
 
 
 def _degraded(clips: AnyClips, score: Score) -> AnyClips:
