@@ -243,25 +243,31 @@ def _degraded() -> Recipe:
 
 
 def _ablation() -> Recipe:
-    """PR-GCN without one augmentation after another, each trained half as long as its row."""
+    """PR-GCN without one augmentation after another, and with those that are off by default.
+
+    Each is trained half as long as its row.
+    """
     config = replace(WORDS_PR_GCN, epochs=WORDS_PR_GCN.epochs // 2)
     augment = config.augment
     assert isinstance(augment, AugmentConfig)
-    members, scores = [Member("all", config)], [Score("all", ("all",))]
-    for field in fields(augment):
-        value = getattr(augment, field.name)
-        if isinstance(value, float) and value:
-            name = f"no-{field.name}"
-            without = replace(augment, **{field.name: 0.0})  # type: ignore[arg-type]  # a float
-            members.append(Member(name, replace(config, augment=without)))
-            scores.append(Score(f"without {field.name}", (name,)))
+    on = [f.name for f in fields(augment) if isinstance(f.default, float) and f.default]
+    variants = {
+        "all": augment,
+        **{f"without {name}": replace(augment, **{name: 0.0}) for name in on},  # type: ignore[arg-type]  # floats
+        "with lose_joints": replace(augment, lose_joints=0.2),
+        "with other people": STRANGERS,
+    }
+    members = {
+        name: Member(name.replace(" ", "-"), replace(config, augment=each))
+        for name, each in variants.items()
+    }
     return Recipe(
         "ablation",
         f"words, train s2, test s1 + s3, PR-GCN, {config.epochs} epochs",
         WORDS,
         (TRAIN_S2,),
-        tuple(members),
-        tuple(scores),
+        tuple(members.values()),
+        tuple(Score(name, (member.name,)) for name, member in members.items()),
     )
 
 

@@ -52,8 +52,10 @@ class AugmentConfig:
     posture: another way to stand, every joint moved against its parent by a constant of this
     standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
     is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
-    probabilities. A hand is lost for a stretch, one time in three for the whole clip. jitter: noise
-    as a fraction of image height. negatives: what ``negative`` makes, each kind equally often.
+    probabilities. A hand is lost for a stretch, one time in three for the whole clip. lose_joints:
+    the largest share of joints that are hidden for a stretch; a landmarker then guesses, so they
+    stay where they were against their parent, and a body joint has no visibility. jitter: noise as
+    a fraction of image height. negatives: what ``negative`` makes, each kind equally often.
     """
 
     time_warp: float = 2.0
@@ -67,6 +69,7 @@ class AugmentConfig:
     depth: float = 0.0
     mirror: float = 0.25
     lose_hand: float = 0.15
+    lose_joints: float = 0.0
     jitter: float = 0.003
     negative: float = 0.08
     negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
@@ -90,6 +93,10 @@ def augment(
     noise = config.jitter / aspect
     body[..., :3] = _moved(body[..., :3], transform, noise, random)
     hands = _moved(hands, transform, noise / 2, random)
+    if config.lose_joints:
+        _hide_joints(body[..., :3], BODY_TREE, config.lose_joints, random, body[..., 3])
+        for side in range(2):
+            _hide_joints(hands[:, side], HAND_TREE, config.lose_joints, random)
     if config.lose_hand and random.random() < config.lose_hand:
         _lose(hands, random)
     times = clip.timestamps_ms
@@ -160,3 +167,24 @@ def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
     length = frames if whole else int(random.integers(1, frames + 1))
     start = int(random.integers(0, frames - length + 1))
     hands[start : start + length, int(random.integers(2))] = np.nan
+
+
+def _hide_joints(
+    points: npt.NDArray[np.float32],
+    tree: _Tree,
+    share: float,
+    random: np.random.Generator,
+    visibility: npt.NDArray[np.float32] | None = None,
+) -> None:
+    """Of points [T, joints, 3], in place: up to ``share`` of the joints, each for a stretch."""
+    hidden = random.random(len(tree.parents)) < random.uniform(0, share)
+    for joint in np.flatnonzero(hidden & (tree.parents != np.arange(len(hidden)))):
+        length = int(random.integers(1, len(points) + 1))
+        start = int(random.integers(0, len(points) - length + 1))
+        parent, guessed = points[:, tree.parents[joint]], points[start : start + length, joint]
+        bones = guessed - parent[start : start + length]
+        known = np.flatnonzero(np.isfinite(bones[:, 0]))
+        if len(known):
+            guessed[:] = parent[start : start + length] + bones[known[0]]
+            if visibility is not None:
+                visibility[start : start + length, joint] = 0.0

@@ -74,6 +74,27 @@ def test_a_lost_hand_is_not_detected_for_one_stretch() -> None:
     assert sides == {0, 1}
 
 
+def test_a_hidden_joint_stays_with_its_parent() -> None:
+    """For one stretch, unseen if of the body; frames without a detection stay without one."""
+    hidden = 0
+    for seed in range(10):
+        changed, _ = augment(CLIP, replace(NOTHING, lose_joints=0.4), _random(seed))
+        np.testing.assert_array_equal(np.isnan(changed.hands), np.isnan(CLIP.hands))
+        unseen = (changed.body[:, :25, 3] == 0) & (CLIP.body[:, :25, 3] > 0)
+        assert unseen.any(0).mean() < 0.8
+        np.testing.assert_array_equal(changed.body[:, :25][~unseen], CLIP.body[:, :25][~unseen])
+        for joint in np.flatnonzero(unseen.any(0)):
+            frames = np.flatnonzero(unseen[:, joint])
+            assert (np.diff(frames) == 1).all()
+            parent = MEDIAPIPE_BODY25.parents[joint]
+            steady = frames[~unseen[frames, parent]]
+            bones = changed.body[steady, joint, :3] - changed.body[steady, parent, :3]
+            np.testing.assert_allclose(bones, np.broadcast_to(bones[:1], bones.shape), atol=1e-5)
+            hidden += 1
+        assert np.isfinite(extract(changed, FeatureConfig()).hands).all()
+    assert hidden > 10
+
+
 def test_rotation_keeps_lengths_on_the_picture() -> None:
     """In image heights, where they are lengths; in fractions of a wide picture they change."""
     config = replace(NOTHING, rotation_rad=0.5)
@@ -90,7 +111,7 @@ def test_rotation_keeps_lengths_on_the_picture() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_the_clip_stays_usable(seed: int) -> None:
     """All augmentations at once give a valid sequence and finite features."""
-    config = AugmentConfig(mirror=0.5, lose_hand=0.5)
+    config = AugmentConfig(mirror=0.5, lose_hand=0.5, lose_joints=0.3)
     random = _random(seed)
     changed, end_ms = augment(CLIP, config, random)
     assert isinstance(changed, LandmarkSequence)
