@@ -45,7 +45,8 @@ class Teachers:
     """Trained models that answer together; each reads its channels of the student's input."""
 
     def __init__(self, models: list[ActionModel], channels: list[list[int]]) -> None:
-        self._models = [model.deploy() for model in models]
+        # Not deployed: that form is for inference engines, and slower than this one in torch.
+        self._models = [model.eval().requires_grad_(False) for model in models]
         self._channels = channels
 
     @classmethod

@@ -140,7 +140,7 @@ BHARNET_TAUGHT = Member("bharnet-e-taught", WORDS_BHARNET, row="words-s2-taught"
 BHARNET_S13 = Member(
     "bharnet-e", replace(WORDS_BHARNET, epochs=6, loss_weights=(1.0, 0.3, 0.3)), row="words-s13"
 )
-PR_GCN_S13 = Member("pr-gcn", replace(WORDS_PR_GCN, epochs=14), row="words-s13").taught_by(
+PR_GCN_S13 = Member("pr-gcn", replace(WORDS_PR_GCN, epochs=10), row="words-s13").taught_by(
     BHARNET_S13.name
 )
 HARD_TARGETS = (
