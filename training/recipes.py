@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 from bhar_training.config import TrainConfig
 from bhar_training.data.augment import AugmentConfig
-from bhar_training.data.negatives import NegativeKind
+from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
 from bhar_training.experiment import (
     DataFile,
@@ -138,7 +138,7 @@ BHARNET_TAUGHT = Member("bharnet-e-taught", WORDS_BHARNET, row="words-s2-taught"
     *_names(EXPERTS_S2)
 )
 BHARNET_S13 = Member(
-    "bharnet-e", replace(WORDS_BHARNET, epochs=6, loss_weights=(1.0, 0.3, 0.3)), row="words-s13"
+    "bharnet-e", replace(WORDS_BHARNET, epochs=10, loss_weights=(1.0, 0.3, 0.3)), row="words-s13"
 )
 PR_GCN_S13 = Member("pr-gcn", replace(WORDS_PR_GCN, epochs=10), row="words-s13").taught_by(
     BHARNET_S13.name
@@ -255,6 +255,7 @@ def _ablation() -> Recipe:
         "all": augment,
         **{f"without {name}": replace(augment, **{name: 0.0}) for name in on},  # type: ignore[arg-type]  # floats
         "with lose_joints": replace(augment, lose_joints=0.2),
+        "with wandering arms": replace(augment, negatives=(*DEFAULT_KINDS, NegativeKind.WANDER)),
         "with other people": STRANGERS,
     }
     members = {
