@@ -43,13 +43,13 @@ check: $(DEV_VENV)/.installed-$(LIST_HASH) ## Lint, format, types, C++ format, i
 	$(DEV_VENV)/bin/ruff check .
 	$(DEV_VENV)/bin/ruff format --check .
 	$(DEV_VENV)/bin/mypy
-	$(DEV_VENV)/bin/clang-format --dry-run -Werror $(CPP_FILES) $(wildcard tests/cpp_ops/*.cc)
+	$(DEV_VENV)/bin/clang-format --dry-run -Werror $(CPP_FILES) $(wildcard tests/cpp_ops/native/*)
 	$(DEV_VENV)/bin/lint-imports
 
 format: $(DEV_VENV)/.installed-$(LIST_HASH) ## Format Python and C++ as make check wants it
 	$(DEV_VENV)/bin/ruff check --fix .
 	$(DEV_VENV)/bin/ruff format .
-	$(DEV_VENV)/bin/clang-format -i $(CPP_FILES) $(wildcard tests/cpp_ops/*.cc)
+	$(DEV_VENV)/bin/clang-format -i $(CPP_FILES) $(wildcard tests/cpp_ops/native/*)
 
 check-extras: $(DEV_VENV)/.installed-$(LIST_HASH) ## Resolve every extra for aarch64 and Python 3.10 to 3.12 (minutes)
 	BHAR_CHECK_EXTRAS=all $(DEV_VENV)/bin/pytest tests/test_packaging.py -k extras

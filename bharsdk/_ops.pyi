@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,26 @@ def available_isas() -> list[str]: ...
 def graph_aggregate(
     x: npt.NDArray[np.float32],
     a: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
+def temporal_conv(
+    x: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    offsets: Sequence[int],
+    stride: int = 1,
+    slope: float = 1.0,
+    out: npt.NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
+def temporal_conv_step(
+    ring: npt.NDArray[np.float32],
+    newest: int,
+    weight: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    offsets: Sequence[int],
+    slope: float = 1.0,
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...

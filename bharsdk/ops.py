@@ -7,6 +7,9 @@ A name that cannot run here is an error; nothing falls back in silence.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +23,28 @@ except ImportError as error:
         "bharsdk: run  pip install .  with a C++ compiler"
     ) from error
 
-__all__ = ["active_isa", "available_isas", "graph_aggregate"]
+__all__ = [
+    "active_isa",
+    "available_isas",
+    "graph_aggregate",
+    "temporal_conv",
+    "temporal_conv_step",
+]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@contextlib.contextmanager
+def _told(operation: str = "") -> Iterator[None]:
+    """Say what the extension refuses in the words of :mod:`bharsdk.errors`."""
+    try:
+        yield
+    except _ops.UnknownIsaError as error:
+        raise UsageError(str(error)) from error
+    except _ops.UnavailableIsaError as error:
+        raise IncompatibleError(str(error)) from error
+    except ValueError as error:
+        raise InputError(f"{operation}: {error}") from error
 
 
 def graph_aggregate(
@@ -51,14 +75,82 @@ def graph_aggregate(
 
     Source: Yan et al. 2018, eq. 10 (static); Chen et al. 2021, eq. 5 (channel-wise).
     """
-    try:
+    with _told("graph_aggregate"):
         return _ops.graph_aggregate(x, a, out)
-    except _ops.UnknownIsaError as error:
-        raise UsageError(str(error)) from error
-    except _ops.UnavailableIsaError as error:
-        raise IncompatibleError(str(error)) from error
-    except ValueError as error:
-        raise InputError(f"graph_aggregate: {error}") from error
+
+
+def temporal_conv(
+    x: FloatArray,
+    weight: FloatArray,
+    bias: FloatArray,
+    offsets: Sequence[int],
+    *,
+    stride: int = 1,
+    slope: float = 1.0,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Convolve features along time, channels innermost, with taps wherever they are wanted.
+
+    ``out[n, t] = act(sum_k x[n, t * stride + offsets[k]] @ weight[k] + bias)``. Frames beyond the
+    clip are its first or last one.
+
+    Args:
+        x: float32 [N, T, V, I], features of V joints (of all persons); no unit.
+        weight: float32 [K, I, O], one matrix for each tap.
+        bias: float32 [O].
+        offsets: frames from the one that is computed to the one that each tap reads, in any order;
+            at most 64. A convolution of 3 dilated by 2 has (-2, 0, 2).
+        stride: of the frames that are computed, at least 1.
+        slope: of the leaky ReLU that follows, 0 to 1; 1 is none.
+        out: float32 [N, ceil(T / stride), V, O] to write into, sharing no memory with the inputs.
+
+    Returns:
+        float32 [N, ceil(T / stride), V, O], ``out`` itself if given. NaN propagates. Before the
+        activation each value is within ``(K * I + 2) * 2**-23`` times the sum of the absolute
+        products and the bias.
+
+    Raises:
+        InputError: an array has another dtype or shape, or is not C-contiguous (nothing is
+            converted or copied), or ``out`` is read-only or overlaps an input.
+        UsageError, IncompatibleError: as :func:`graph_aggregate`.
+
+    Source: Myung et al. 2024, section III-C (DeTGC, its taps interpolated beforehand).
+    """
+    with _told("temporal_conv"):
+        return _ops.temporal_conv(x, weight, bias, offsets, stride, slope, out)
+
+
+def temporal_conv_step(
+    ring: FloatArray,
+    newest: int,
+    weight: FloatArray,
+    bias: FloatArray,
+    offsets: Sequence[int],
+    *,
+    slope: float = 1.0,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """One new frame of :func:`temporal_conv`, from a ring buffer of the last frames.
+
+    Args:
+        ring: float32 [R, V, I]; ``ring[newest]`` is the frame to compute, ``ring[newest - 1]``,
+            wrapped, the one before it.
+        newest: 0 to R - 1.
+        weight: float32 [K, I, O], one matrix for each tap.
+        bias: float32 [O].
+        offsets: at most 0 and above -R: nothing is read that has not happened.
+        slope: of the leaky ReLU that follows, 0 to 1; 1 is none.
+        out: float32 [V, O] to write into.
+
+    Returns:
+        float32 [V, O], ``out`` itself if given: bit for bit what :func:`temporal_conv` gives for
+        this frame of a clip on the same instruction set.
+
+    Raises:
+        InputError, UsageError, IncompatibleError: as :func:`temporal_conv`.
+    """
+    with _told("temporal_conv_step"):
+        return _ops.temporal_conv_step(ring, newest, weight, bias, offsets, slope, out)
 
 
 def active_isa() -> str:
@@ -68,12 +160,8 @@ def active_isa() -> str:
         UsageError: ``BHAR_FORCE_ISA`` names no instruction set.
         IncompatibleError: ``BHAR_FORCE_ISA`` names one that this CPU does not have.
     """
-    try:
+    with _told():
         return _ops.active_isa()
-    except _ops.UnknownIsaError as error:
-        raise UsageError(str(error)) from error
-    except _ops.UnavailableIsaError as error:
-        raise IncompatibleError(str(error)) from error
 
 
 def available_isas() -> list[str]:

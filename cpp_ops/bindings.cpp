@@ -4,8 +4,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -13,6 +13,8 @@
 
 #include "bhar_ops/graph_aggregate.h"
 #include "bhar_ops/isa.h"
+#include "bhar_ops/shape.h"
+#include "bhar_ops/temporal_conv.h"
 
 namespace py = pybind11;
 
@@ -53,24 +55,39 @@ bool overlap(const py::array& left, const py::array& right) {
   return l < r + right.nbytes() && r < l + left.nbytes();
 }
 
-py::array_t<float> output_array(const py::object& out, const std::array<std::int64_t, 4>& wanted,
-                                const py::array& x, const py::array& a) {
-  if (out.is_none())
+struct Input {
+  const char* name;
+  const py::array& array;
+};
+
+// `out` if it can take the result, a new array if it is None.
+py::array_t<float> output_array(const py::object& out, const bhar::Shape& wanted,
+                                std::initializer_list<Input> inputs) {
+  if (out.is_none()) {
     return py::array_t<float>(std::vector<py::ssize_t>(wanted.begin(), wanted.end()));
+  }
   py::array array = float32_array(out, "out");
-  if (shape_of(array) != bhar::Shape(wanted.begin(), wanted.end())) {
-    throw std::invalid_argument("got out of shape " + std::string(py::str(out.attr("shape"))) +
-                                ", expected " + std::string(py::str(py::cast(wanted))) +
+  if (shape_of(array) != wanted) {
+    throw std::invalid_argument("got out of shape " + bhar::to_string(shape_of(array)) +
+                                ", expected " + bhar::to_string(wanted) +
                                 ": allocate it with that shape or leave it out");
   }
   if (!array.writeable()) {
     throw std::invalid_argument("got a read-only out, expected a writeable array: copy it first");
   }
-  if (overlap(array, x) || overlap(array, a)) {
-    throw std::invalid_argument(
-        "got out that shares memory with x or a, expected its own: copy it");
+  for (const Input& input : inputs) {
+    if (overlap(array, input.array)) {
+      throw std::invalid_argument(std::string("got out that shares memory with ") + input.name +
+                                  ", expected its own: copy it");
+    }
   }
   return py::reinterpret_borrow<py::array_t<float>>(array);
+}
+
+const float* data_of(const py::array& array) { return static_cast<const float*>(array.data()); }
+
+bhar::Isa chosen(const std::optional<std::string>& isa_name) {
+  return isa_name ? bhar::isa_from_name(*isa_name) : bhar::active_isa();
 }
 
 py::array_t<float> graph_aggregate(const py::object& x_object, const py::object& a_object,
@@ -79,15 +96,58 @@ py::array_t<float> graph_aggregate(const py::object& x_object, const py::object&
   const py::array x = float32_array(x_object, "x");
   const py::array a = float32_array(a_object, "a");
   const bhar::Shape x_shape = shape_of(x), a_shape = shape_of(a);
-  auto out = output_array(out_object, bhar::graph_aggregate_shape(x_shape, a_shape), x, a);
-  const bhar::Isa isa = isa_name ? bhar::isa_from_name(*isa_name) : bhar::active_isa();
-
-  const auto* x_data = static_cast<const float*>(x.data());
-  const auto* a_data = static_cast<const float*>(a.data());
+  const auto wanted = bhar::graph_aggregate_shape(x_shape, a_shape);
+  auto out = output_array(out_object, {wanted.begin(), wanted.end()}, {{"x", x}, {"a", a}});
+  const bhar::Isa isa = chosen(isa_name);
   float* out_data = out.mutable_data();
   {
     py::gil_scoped_release no_gil;
-    bhar::graph_aggregate(x_data, x_shape, a_data, a_shape, out_data, isa);
+    bhar::graph_aggregate(data_of(x), x_shape, data_of(a), a_shape, out_data, isa);
+  }
+  return out;
+}
+
+py::array_t<float> temporal_conv(const py::object& x_object, const py::object& weight_object,
+                                 const py::object& bias_object,
+                                 const std::vector<std::int64_t>& offsets, std::int64_t stride,
+                                 float slope, const py::object& out_object,
+                                 const std::optional<std::string>& isa_name) {
+  const py::array x = float32_array(x_object, "x");
+  const py::array weight = float32_array(weight_object, "weight");
+  const py::array bias = float32_array(bias_object, "bias");
+  const bhar::Shape x_shape = shape_of(x);
+  const bhar::TemporalConv conv{data_of(weight), data_of(bias), shape_of(weight), offsets, slope};
+  const auto wanted = bhar::temporal_conv_shape(x_shape, conv, shape_of(bias), stride);
+  auto out = output_array(out_object, {wanted.begin(), wanted.end()},
+                          {{"x", x}, {"weight", weight}, {"bias", bias}});
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::temporal_conv(data_of(x), x_shape, conv, stride, out_data, isa);
+  }
+  return out;
+}
+
+py::array_t<float> temporal_conv_step(const py::object& ring_object, std::int64_t newest,
+                                      const py::object& weight_object,
+                                      const py::object& bias_object,
+                                      const std::vector<std::int64_t>& offsets, float slope,
+                                      const py::object& out_object,
+                                      const std::optional<std::string>& isa_name) {
+  const py::array ring = float32_array(ring_object, "ring");
+  const py::array weight = float32_array(weight_object, "weight");
+  const py::array bias = float32_array(bias_object, "bias");
+  const bhar::Shape ring_shape = shape_of(ring);
+  const bhar::TemporalConv conv{data_of(weight), data_of(bias), shape_of(weight), offsets, slope};
+  const auto wanted = bhar::temporal_conv_step_shape(ring_shape, conv, shape_of(bias), newest);
+  auto out = output_array(out_object, {wanted.begin(), wanted.end()},
+                          {{"ring", ring}, {"weight", weight}, {"bias", bias}});
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::temporal_conv_step(data_of(ring), ring_shape, newest, conv, out_data, isa);
   }
   return out;
 }
@@ -108,10 +168,20 @@ void register_graph_aggregate(py::module_& m) {
         py::arg("out") = py::none(), py::arg("isa") = py::none());
 }
 
+void register_temporal_conv(py::module_& m) {
+  m.def("temporal_conv", &temporal_conv, py::arg("x"), py::arg("weight"), py::arg("bias"),
+        py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
+        py::arg("out") = py::none(), py::arg("isa") = py::none());
+  m.def("temporal_conv_step", &temporal_conv_step, py::arg("ring"), py::arg("newest"),
+        py::arg("weight"), py::arg("bias"), py::arg("offsets"), py::arg("slope") = 1.0f,
+        py::arg("out") = py::none(), py::arg("isa") = py::none());
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_ops, m) {
   m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.ops.";
   register_isa(m);
   register_graph_aggregate(m);
+  register_temporal_conv(m);
 }

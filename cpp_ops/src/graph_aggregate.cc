@@ -4,29 +4,17 @@
 #include <string>
 
 #include "bhar_ops/kernels.h"
+#include "dispatch.h"
 
 namespace bhar {
 namespace {
 
-struct KernelRow {
-  Isa isa;
-  const GraphAggregateFn& kernel;
-};
-
-const KernelRow kKernels[] = {
+const KernelRow<GraphAggregateFn> kKernels[] = {
     {Isa::kAvx512, graph_aggregate_f32_avx512},
     {Isa::kAvx2, graph_aggregate_f32_avx2},
     {Isa::kNeon, graph_aggregate_f32_neon},
     {Isa::kScalar, graph_aggregate_f32_scalar},
 };
-
-std::string to_string(const Shape& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  }
-  return text + "]";
-}
 
 [[noreturn]] void refuse(const Shape& x, const Shape& a, const std::string& expected) {
   throw std::invalid_argument("got x " + to_string(x) + " and a " + to_string(a) + ", expected " +
@@ -68,11 +56,7 @@ void graph_aggregate(const float* x, const Shape& x_shape, const float* a, const
   problem.a_inner_stride = channel_wise ? v * w : 0;
   problem.a_k_stride = channel_wise ? c * v * w : v * w;
 
-  for (const KernelRow& row : kKernels) {
-    if (row.isa == isa && row.kernel != nullptr) return row.kernel(problem);
-  }
-  throw UnavailableIsaError(std::string("got instruction set '") + isa_name(isa) +
-                            "', which this build has no graph_aggregate for: force another one");
+  kernel_for(kKernels, isa, "graph_aggregate")(problem);
 }
 
 }  // namespace bhar

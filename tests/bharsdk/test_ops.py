@@ -94,6 +94,72 @@ def test_threads_may_call_it_at_the_same_time() -> None:
         np.testing.assert_array_equal(result, wanted)
 
 
+FRAMES = np.ones((2, 6, 25, 4), np.float32)
+WEIGHT, BIAS = np.ones((3, 4, 8), np.float32), np.ones(8, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": FRAMES.astype(np.float16)}, "got x of dtype float16, expected"),
+        ({"x": FRAMES[:, ::2]}, "got x that is not contiguous"),
+        ({"x": FRAMES[0]}, r"got x \[6, 25, 4\], expected \[N, T, V, I\]"),
+        ({"weight": WEIGHT[:, :3].copy()}, r"weight \[3, 3, 8\], expected \[K, 4, O\] to fit x"),
+        ({"bias": BIAS[:7]}, r"got bias \[7\], expected \[8\] to fit weight"),
+        ({"offsets": (0, 1)}, "got 2 offsets, expected one for each of the K taps of weight"),
+        ({"stride": 0}, "got stride 0, expected at least 1"),
+        ({"slope": -0.5}, "got slope -0.5.*, expected 0 to 1"),
+        ({"slope": float("nan")}, "got slope nan, expected 0 to 1"),
+        ({"out": np.zeros((2, 6, 25, 9), np.float32)}, r"expected \[2, 6, 25, 8\]"),
+        ({"out": FRAMES}, "got out of shape"),
+    ],
+)
+def test_a_convolution_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    """One line says what was got and what was expected."""
+    arguments = {"x": FRAMES, "weight": WEIGHT, "bias": BIAS, "offsets": (-1, 0, 1), **change}
+    with pytest.raises(InputError, match=f"temporal_conv: .*{message}") as caught:
+        ops.temporal_conv(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_taps_than_a_clip_can_have_are_refused() -> None:
+    """The taps of a frame lie on the stack: their number has a limit, and says so."""
+    with pytest.raises(InputError, match=r"got 65 offsets, expected .* at most 64"):
+        ops.temporal_conv(FRAMES, np.ones((65, 4, 8), np.float32), BIAS, [0] * 65)
+
+
+@pytest.mark.parametrize(
+    ("newest", "offsets", "message"),
+    [
+        (6, (-1, 0, 0), r"got newest 6, expected a frame of ring \[6, 25, 4\]"),
+        (-1, (-1, 0, 0), "got newest -1, expected"),
+        (0, (-1, 0, 1), "got offset 1, expected at most 0, and above -6"),
+        (0, (-6, 0, 0), "got offset -6, expected at most 0, and above -6"),
+    ],
+)
+def test_a_step_reads_the_past_of_its_ring_alone(
+    newest: int, offsets: tuple[int, ...], message: str
+) -> None:
+    """What has not happened, or was overwritten, cannot be asked for."""
+    with pytest.raises(InputError, match=message):
+        ops.temporal_conv_step(FRAMES[0], newest, WEIGHT, BIAS, offsets)
+
+
+def test_a_convolution_over_its_own_input_is_refused() -> None:
+    """A frame is read again by later ones."""
+    x = np.ones((1, 6, 25, 8), np.float32)
+    weight = np.ones((1, 8, 8), np.float32)
+    with pytest.raises(InputError, match="got out that shares memory with x, expected its own"):
+        ops.temporal_conv(x, weight, BIAS, (0,), out=x)
+
+
+def test_a_step_into_its_own_array_allocates_no_result() -> None:
+    """A caller that keeps its array gets it back, filled with 3 taps x 4 channels and the bias."""
+    out = np.empty((25, 8), np.float32)
+    assert ops.temporal_conv_step(FRAMES[0], 2, WEIGHT, BIAS, (-2, -1, 0), out=out) is out
+    assert np.all(out == 13)
+
+
 def test_the_active_instruction_set_is_an_available_one() -> None:
     """What runs is one of those that are listed."""
     assert ops.active_isa() in ops.available_isas()

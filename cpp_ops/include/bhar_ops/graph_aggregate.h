@@ -3,13 +3,11 @@
 
 #include <array>
 #include <cstdint>
-#include <vector>
 
 #include "bhar_ops/isa.h"
+#include "bhar_ops/shape.h"
 
 namespace bhar {
-
-using Shape = std::vector<std::int64_t>;
 
 // Shape of the result, [N, C, T, W], for x [N, K, C, T, V] and a [K, V, W] or [N, K, C, V, W].
 // Throws std::invalid_argument with what was got and what was expected.

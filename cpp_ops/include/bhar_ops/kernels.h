@@ -35,4 +35,26 @@ extern const GraphAggregateFn graph_aggregate_f32_avx2;
 extern const GraphAggregateFn graph_aggregate_f32_avx512;
 extern const GraphAggregateFn graph_aggregate_f32_neon;
 
+// One frame of a temporal convolution, joints as rows and channels innermost:
+//   sum[r, o] = bias[o] + sum_k sum_i taps[k][r, i] * weight[k, i, o]
+//   out[r, o] = sum < 0 ? slope * sum : sum
+// Where the tapped frames lie is the caller's business: in a clip, or in a ring buffer.
+struct TemporalConvFrame {
+  const float* const* taps;  // K frames [rows, inputs]
+  const float* weight;       // [K, inputs, outputs]
+  const float* bias;         // [outputs]
+  float* out;                // [rows, outputs]
+  std::int64_t k, rows, inputs, outputs;
+  float slope;  // 0 <= slope <= 1
+};
+
+// Bound, as above:
+//   |out - exact| <= (K * I + 2) * eps * (|bias| + sum_k sum_i |taps| |weight|)
+using TemporalConvFn = void (*)(const TemporalConvFrame&);
+
+extern const TemporalConvFn temporal_conv_f32_scalar;
+extern const TemporalConvFn temporal_conv_f32_avx2;
+extern const TemporalConvFn temporal_conv_f32_avx512;
+extern const TemporalConvFn temporal_conv_f32_neon;
+
 }  // namespace bhar

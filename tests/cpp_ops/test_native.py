@@ -14,9 +14,14 @@ from bharsdk import ops
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
-    ROOT / "tests/cpp_ops/graph_aggregate_check.cc",
+    *sorted((ROOT / "tests/cpp_ops/native").glob("*.cc")),
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
+KERNELS = ("graph_aggregate", "temporal_conv")
+
+
+def _all_right(isas: list[str]) -> list[str]:
+    return [f"{isa} {kernel} ok" for isa in isas for kernel in KERNELS]
 
 
 def _compile(compiler: str, target: Path, *flags: str) -> None:
@@ -49,10 +54,10 @@ def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: 
         pytest.skip("this C++ compiler has no address and undefined-behaviour sanitizers")
     program = tmp_path / "check"
     _compile(compiler, program, "-O1", "-g", sanitizers, "-fno-sanitize-recover=all")
-    assert _run(str(program)) == [f"{isa} ok" for isa in ops.available_isas()]
+    assert _run(str(program)) == _all_right(ops.available_isas())
 
 
-def test_the_neon_kernel_is_right_on_an_emulated_cortex_a76(tmp_path: Path) -> None:
+def test_the_neon_kernels_are_right_on_an_emulated_cortex_a76(tmp_path: Path) -> None:
     """The NEON sums are within the bound, compiled as for a device."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine runs NEON itself: the tests of the available kernels cover it")
@@ -64,4 +69,4 @@ def test_the_neon_kernel_is_right_on_an_emulated_cortex_a76(tmp_path: Path) -> N
         pytest.skip("qemu-aarch64 is not installed (Debian: qemu-user-static)")
     program = tmp_path / "check_aarch64"
     _compile(compiler, program, "-O3", "-static")
-    assert _run(emulator, "-cpu", "cortex-a76", str(program)) == ["neon ok", "scalar ok"]
+    assert _run(emulator, "-cpu", "cortex-a76", str(program)) == _all_right(["neon", "scalar"])

@@ -1,15 +1,9 @@
-// Every kernel that this CPU can run, against sums in double: built natively with sanitizers and
-// for AArch64 under an emulator, where no Python is at hand. Prints one line for each kernel.
+#include "bhar_ops/graph_aggregate.h"
 
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
-#include <random>
-#include <vector>
 
-#include "bhar_ops/graph_aggregate.h"
-#include "bhar_ops/isa.h"
+#include "check.h"
 
 namespace {
 
@@ -24,14 +18,6 @@ constexpr Sizes kCases[] = {
     {1, 3, 2, 4, 25, 0},  {1, 2, 1, 5, 4, 4},   {1, 2, 1, 5, 9, 12},  {1, 2, 1, 5, 9, 31},
 };
 
-std::vector<float> random_values(std::int64_t count, std::mt19937& generator) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& value : values) value = normal(generator);
-  return values;
-}
-
-// Exactly as many floats as the arrays hold, so a sanitizer sees any read or write past the end.
 bool check(const Sizes& s, bool channel_wise, bhar::Isa isa, bool with_nan,
            std::mt19937& generator) {
   std::vector<float> x = random_values(s.n * s.k * s.c * s.t * s.v, generator);
@@ -59,34 +45,21 @@ bool check(const Sizes& s, bool channel_wise, bhar::Isa isa, bool with_nan,
         magnitude += std::fabs(product);
       }
     }
-    const bool good =
-        std::isnan(exact) ? std::isnan(out[i]) : std::fabs(out[i] - exact) <= bound * magnitude;
-    if (!good) {
-      std::printf("%s: out[%lld, %lld, %lld, %lld] = %g, expected %g\n", bhar::isa_name(isa),
-                  static_cast<long long>(n), static_cast<long long>(c), static_cast<long long>(t),
-                  static_cast<long long>(w), out[i], exact);
-      return false;
-    }
+    if (!near(out[i], exact, bound * magnitude, isa, "graph_aggregate", i)) return false;
   }
   return true;
 }
 
 }  // namespace
 
-int main() {
-  std::mt19937 generator(7);
+bool check_graph_aggregate(bhar::Isa isa, std::mt19937& generator) {
   bool good = true;
-  for (const bhar::Isa isa : bhar::available_isas()) {
-    bool isa_good = true;
-    for (const Sizes& sizes : kCases) {
-      for (const bool channel_wise : {false, true}) {
-        for (const bool with_nan : {false, true}) {
-          isa_good &= check(sizes, channel_wise, isa, with_nan, generator);
-        }
+  for (const Sizes& sizes : kCases) {
+    for (const bool channel_wise : {false, true}) {
+      for (const bool with_nan : {false, true}) {
+        good &= check(sizes, channel_wise, isa, with_nan, generator);
       }
     }
-    std::printf("%s %s\n", bhar::isa_name(isa), isa_good ? "ok" : "FAILED");
-    good &= isa_good;
   }
-  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+  return good;
 }

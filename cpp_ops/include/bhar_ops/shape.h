@@ -1,0 +1,20 @@
+// Shapes of dense row-major arrays, and how errors print them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bhar {
+
+using Shape = std::vector<std::int64_t>;
+
+inline std::string to_string(const Shape& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+}  // namespace bhar

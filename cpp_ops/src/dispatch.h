@@ -1,0 +1,28 @@
+// From an instruction set to the kernel that is written for it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "bhar_ops/isa.h"
+
+namespace bhar {
+
+// A reference: kernels are null pointers until static initialisation has filled them in.
+template <typename Kernel>
+struct KernelRow {
+  Isa isa;
+  const Kernel& kernel;
+};
+
+// Throws UnavailableIsaError when this build has no such kernel; never takes another one.
+template <typename Kernel, std::size_t Count>
+Kernel kernel_for(const KernelRow<Kernel> (&rows)[Count], Isa isa, const char* operation) {
+  for (const KernelRow<Kernel>& row : rows) {
+    if (row.isa == isa && row.kernel != nullptr) return row.kernel;
+  }
+  throw UnavailableIsaError(std::string("got instruction set '") + isa_name(isa) +
+                            "', which this build has no " + operation + " for: force another one");
+}
+
+}  // namespace bhar

@@ -1,0 +1,19 @@
+// What the checks of single kernels share. Each runs one kernel on one instruction set against sums
+// in double, says what differs, and returns whether all was right.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "bhar_ops/isa.h"
+
+// Exactly `count` floats, so that a sanitizer sees any read or write past the end.
+std::vector<float> random_values(std::int64_t count, std::mt19937& generator);
+
+// Within `bound` of the exact sum, or NaN where that is NaN; prints what differs.
+bool near(float got, double exact, double bound, bhar::Isa isa, const char* kernel,
+          std::int64_t index);
+
+bool check_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
+bool check_temporal_conv(bhar::Isa isa, std::mt19937& generator);
