@@ -14,6 +14,15 @@ def graph_aggregate(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+def refined_aggregate(
+    value: npt.NDArray[np.float32],
+    relation: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.float32],
+    a: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
 def temporal_conv(
     x: npt.NDArray[np.float32],
     weight: npt.NDArray[np.float32],

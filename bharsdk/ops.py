@@ -27,6 +27,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "graph_aggregate",
+    "refined_aggregate",
     "temporal_conv",
     "temporal_conv_step",
 ]
@@ -77,6 +78,45 @@ def graph_aggregate(
     """
     with _told("graph_aggregate"):
         return _ops.graph_aggregate(x, a, out)
+
+
+def refined_aggregate(
+    value: FloatArray,
+    relation: FloatArray,
+    weight: FloatArray,
+    shift: FloatArray,
+    a: FloatArray,
+    *,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Aggregate over adjacencies that differ for every sample and channel, and are never stored.
+
+    ``adjacency[n, k, w, v, c] = a[k, w, v] + shift[k, c] + sum_r weight[k, r, c] *
+    relation[n, k, group of c, w, v, r]`` and
+    ``out[n, t, w, c] = sum_k sum_v value[n, k, t, v, c] * adjacency[n, k, w, v, c]``.
+
+    Args:
+        value: float32 [N, K, T, V, C], features for each of K partitions; no unit.
+        relation: float32 [N, K, G, W, V, R]: R relations to joint w from joint v, shared by the
+            C / G channels of a group; G divides C.
+        weight: float32 [K, R, C], of the relations in the adjacency of a channel.
+        shift: float32 [K, C], of all edges of a channel.
+        a: float32 [K, W, V], the static adjacencies, to w from v.
+        out: float32 [N, T, W, C] to write into, sharing no memory with the inputs.
+
+    Returns:
+        float32 [N, T, W, C], ``out`` itself if given. NaN propagates. Each value is within
+        ``(K * V + R + 3) * 2**-23`` times the sum of the absolute products.
+
+    Raises:
+        InputError: an array has another dtype or shape, or is not C-contiguous (nothing is
+            converted or copied), or ``out`` is read-only or overlaps an input.
+        UsageError, IncompatibleError: as :func:`graph_aggregate`.
+
+    Source: Chen et al. 2021, eq. 3-5 and 8 (CTR-GC), with the channels in groups.
+    """
+    with _told("refined_aggregate"):
+        return _ops.refined_aggregate(value, relation, weight, shift, a, out)
 
 
 def temporal_conv(

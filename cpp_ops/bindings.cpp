@@ -13,6 +13,7 @@
 
 #include "bhar_ops/graph_aggregate.h"
 #include "bhar_ops/isa.h"
+#include "bhar_ops/refined_aggregate.h"
 #include "bhar_ops/shape.h"
 #include "bhar_ops/temporal_conv.h"
 
@@ -107,6 +108,33 @@ py::array_t<float> graph_aggregate(const py::object& x_object, const py::object&
   return out;
 }
 
+py::array_t<float> refined_aggregate(const py::object& value_object,
+                                     const py::object& relation_object,
+                                     const py::object& weight_object,
+                                     const py::object& shift_object, const py::object& a_object,
+                                     const py::object& out_object,
+                                     const std::optional<std::string>& isa_name) {
+  const py::array value = float32_array(value_object, "value");
+  const py::array relation = float32_array(relation_object, "relation");
+  const py::array weight = float32_array(weight_object, "weight");
+  const py::array shift = float32_array(shift_object, "shift");
+  const py::array a = float32_array(a_object, "a");
+  const bhar::RefinedAggregate problem{
+      data_of(value),  data_of(relation),  data_of(weight),  data_of(shift),  data_of(a),
+      shape_of(value), shape_of(relation), shape_of(weight), shape_of(shift), shape_of(a)};
+  const auto wanted = bhar::refined_aggregate_shape(problem);
+  auto out = output_array(
+      out_object, {wanted.begin(), wanted.end()},
+      {{"value", value}, {"relation", relation}, {"weight", weight}, {"shift", shift}, {"a", a}});
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::refined_aggregate(problem, out_data, isa);
+  }
+  return out;
+}
+
 py::array_t<float> temporal_conv(const py::object& x_object, const py::object& weight_object,
                                  const py::object& bias_object,
                                  const std::vector<std::int64_t>& offsets, std::int64_t stride,
@@ -168,6 +196,12 @@ void register_graph_aggregate(py::module_& m) {
         py::arg("out") = py::none(), py::arg("isa") = py::none());
 }
 
+void register_refined_aggregate(py::module_& m) {
+  m.def("refined_aggregate", &refined_aggregate, py::arg("value"), py::arg("relation"),
+        py::arg("weight"), py::arg("shift"), py::arg("a"), py::arg("out") = py::none(),
+        py::arg("isa") = py::none());
+}
+
 void register_temporal_conv(py::module_& m) {
   m.def("temporal_conv", &temporal_conv, py::arg("x"), py::arg("weight"), py::arg("bias"),
         py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
@@ -183,5 +217,6 @@ PYBIND11_MODULE(_ops, m) {
   m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.ops.";
   register_isa(m);
   register_graph_aggregate(m);
+  register_refined_aggregate(m);
   register_temporal_conv(m);
 }

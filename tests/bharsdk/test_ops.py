@@ -163,3 +163,35 @@ def test_a_step_into_its_own_array_allocates_no_result() -> None:
 def test_the_active_instruction_set_is_an_available_one() -> None:
     """What runs is one of those that are listed."""
     assert ops.active_isa() in ops.available_isas()
+
+
+REFINED = {
+    "value": np.ones((2, 3, 4, 5, 8), np.float32),
+    "relation": np.ones((2, 3, 4, 6, 5, 7), np.float32),
+    "weight": np.ones((3, 7, 8), np.float32),
+    "shift": np.ones((3, 8), np.float32),
+    "a": np.ones((3, 6, 5), np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": REFINED["value"][0]}, r"got value \[3, 4, 5, 8\], expected \[N, K, T, V, C\]"),
+        ({"relation": REFINED["relation"][:1]}, r"relation .*, expected \[N, K, G, W, V, R\] with"),
+        (
+            {"relation": np.ones((2, 3, 3, 6, 5, 7), np.float32)},
+            r"expected G, its third, to divide the channels of value \[2, 3, 4, 5, 8\]",
+        ),
+        ({"weight": np.ones((3, 6, 8), np.float32)}, r"got weight .*, expected \[3, 7, 8\] to fit"),
+        ({"shift": np.ones((8, 3), np.float32)}, r"got shift \[8, 3\], expected \[3, 8\] to fit"),
+        ({"a": np.ones((3, 5, 6), np.float32)}, r"got a \[3, 5, 6\], expected \[3, 6, 5\] to fit"),
+        ({"out": np.ones((2, 4, 5, 8), np.float32)}, r"got out .*, expected \[2, 4, 6, 8\]"),
+    ],
+)
+def test_an_aggregation_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    """One line says what was got and what was expected."""
+    with pytest.raises(InputError, match=f"refined_aggregate: .*{message}") as caught:
+        ops.refined_aggregate(**{**REFINED, **change})
+    assert "\n" not in str(caught.value)
+    assert np.all(ops.refined_aggregate(**REFINED) == 3 * 5 * 9)

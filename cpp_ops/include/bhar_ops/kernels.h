@@ -57,4 +57,30 @@ extern const TemporalConvFn temporal_conv_f32_avx2;
 extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
+// One sample of an aggregation over adjacencies that differ from channel to channel, channels
+// innermost. They are never stored: a vector of channels is made where it is used.
+//   adjacency[k, w, v, c] = a[k, w, v] + shift[k, c]
+//                           + sum_r weight[k, r, c] * relation[k, c / (C / G), w, v, r]
+//   out[t, w, c] = sum_k sum_v value[k, t, v, c] * adjacency[k, w, v, c]
+struct RefinedAggregateSample {
+  const float* value;     // [K, T, V, C]
+  const float* relation;  // [K, G, W, V, R]
+  const float* weight;    // [K, R, C]
+  const float* shift;     // [K, C]
+  const float* a;         // [K, W, V]
+  float* out;             // [T, W, C]
+  std::int64_t k, t, v, w, c;
+  std::int64_t groups;  // G, divides C
+  std::int64_t r;
+};
+
+// Bound, as above, where |adjacency| is made of the absolute values of its parts:
+//   |out - exact| <= (K * V + R + 3) * eps * sum_k sum_v |value| |adjacency|
+using RefinedAggregateFn = void (*)(const RefinedAggregateSample&);
+
+extern const RefinedAggregateFn refined_aggregate_f32_scalar;
+extern const RefinedAggregateFn refined_aggregate_f32_avx2;
+extern const RefinedAggregateFn refined_aggregate_f32_avx512;
+extern const RefinedAggregateFn refined_aggregate_f32_neon;
+
 }  // namespace bhar
