@@ -14,6 +14,12 @@ def graph_aggregate(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+def pairwise_tanh(
+    to: npt.NDArray[np.float32],
+    from_: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
 def refined_aggregate(
     value: npt.NDArray[np.float32],
     relation: npt.NDArray[np.float32],

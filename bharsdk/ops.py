@@ -27,6 +27,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "graph_aggregate",
+    "pairwise_tanh",
     "refined_aggregate",
     "temporal_conv",
     "temporal_conv_step",
@@ -78,6 +79,32 @@ def graph_aggregate(
     """
     with _told("graph_aggregate"):
         return _ops.graph_aggregate(x, a, out)
+
+
+def pairwise_tanh(
+    to: FloatArray, from_: FloatArray, *, out: FloatArray | None = None
+) -> FloatArray:
+    """Relations to every joint w from every joint v, in M maps of R each.
+
+    ``out[n, m, w, v, r] = tanh(to[n, w, m, r] - from_[n, v, m, r])``: what
+    :func:`refined_aggregate` reads, its partitions and groups together being the maps.
+
+    Args:
+        to: float32 [N, W, M, R], what each joint says of itself as a target; no unit.
+        from_: float32 [N, V, M, R], and as a source. R is at most 256.
+        out: float32 [N, M, W, V, R] to write into, sharing no memory with the inputs.
+
+    Returns:
+        float32 [N, M, W, V, R], ``out`` itself if given, within ``4 * 2**-23`` of the exact value,
+        relatively. NaN propagates.
+
+    Raises:
+        InputError, UsageError, IncompatibleError: as :func:`refined_aggregate`.
+
+    Source: Chen et al. 2021, eq. 3.
+    """
+    with _told("pairwise_tanh"):
+        return _ops.pairwise_tanh(to, from_, out)
 
 
 def refined_aggregate(

@@ -13,6 +13,7 @@
 
 #include "bhar_ops/graph_aggregate.h"
 #include "bhar_ops/isa.h"
+#include "bhar_ops/pairwise_tanh.h"
 #include "bhar_ops/refined_aggregate.h"
 #include "bhar_ops/shape.h"
 #include "bhar_ops/temporal_conv.h"
@@ -108,6 +109,24 @@ py::array_t<float> graph_aggregate(const py::object& x_object, const py::object&
   return out;
 }
 
+py::array_t<float> pairwise_tanh(const py::object& to_object, const py::object& from_object,
+                                 const py::object& out_object,
+                                 const std::optional<std::string>& isa_name) {
+  const py::array to = float32_array(to_object, "to");
+  const py::array from = float32_array(from_object, "from_");
+  const bhar::Shape to_shape = shape_of(to), from_shape = shape_of(from);
+  const auto wanted = bhar::pairwise_tanh_shape(to_shape, from_shape);
+  auto out =
+      output_array(out_object, {wanted.begin(), wanted.end()}, {{"to", to}, {"from_", from}});
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::pairwise_tanh(data_of(to), to_shape, data_of(from), from_shape, out_data, isa);
+  }
+  return out;
+}
+
 py::array_t<float> refined_aggregate(const py::object& value_object,
                                      const py::object& relation_object,
                                      const py::object& weight_object,
@@ -196,6 +215,11 @@ void register_graph_aggregate(py::module_& m) {
         py::arg("out") = py::none(), py::arg("isa") = py::none());
 }
 
+void register_pairwise_tanh(py::module_& m) {
+  m.def("pairwise_tanh", &pairwise_tanh, py::arg("to"), py::arg("from_"),
+        py::arg("out") = py::none(), py::arg("isa") = py::none());
+}
+
 void register_refined_aggregate(py::module_& m) {
   m.def("refined_aggregate", &refined_aggregate, py::arg("value"), py::arg("relation"),
         py::arg("weight"), py::arg("shift"), py::arg("a"), py::arg("out") = py::none(),
@@ -217,6 +241,7 @@ PYBIND11_MODULE(_ops, m) {
   m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.ops.";
   register_isa(m);
   register_graph_aggregate(m);
+  register_pairwise_tanh(m);
   register_refined_aggregate(m);
   register_temporal_conv(m);
 }

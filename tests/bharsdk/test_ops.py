@@ -195,3 +195,14 @@ def test_an_aggregation_that_does_not_fit_is_refused(change: dict[str, Any], mes
         ops.refined_aggregate(**{**REFINED, **change})
     assert "\n" not in str(caught.value)
     assert np.all(ops.refined_aggregate(**REFINED) == 3 * 5 * 9)
+
+
+def test_relations_of_joints_that_do_not_fit_are_refused() -> None:
+    """One line says what was got and what was expected."""
+    to = np.ones((2, 5, 3, 4), np.float32)
+    assert ops.pairwise_tanh(to, to[:, :2].copy()).shape == (2, 3, 5, 2, 4)
+    for other in (to[0], to[:1], to[..., :3].copy()):
+        with pytest.raises(InputError, match=r"pairwise_tanh: got to \[2, 5, 3, 4\] and from .*"):
+            ops.pairwise_tanh(to, other)
+    with pytest.raises(InputError, match="expected R, the last, up to 256"):
+        ops.pairwise_tanh(*[np.ones((1, 2, 1, 257), np.float32)] * 2)

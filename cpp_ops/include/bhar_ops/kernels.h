@@ -83,4 +83,30 @@ extern const RefinedAggregateFn refined_aggregate_f32_avx2;
 extern const RefinedAggregateFn refined_aggregate_f32_avx512;
 extern const RefinedAggregateFn refined_aggregate_f32_neon;
 
+// One sample of the relations between joints that refined_aggregate reads:
+//   out[m, w, v, r] = tanh(to[w, m, r] - from[v, m, r])
+struct PairwiseTanhSample {
+  const float* to;    // [W, M, R]
+  const float* from;  // [V, M, R]
+  float* out;         // [M, W, V, R]
+  std::int64_t w, v, maps, r;
+};
+
+constexpr std::int64_t kMaxRelations = 256;
+
+// tanh(x) = x P(x^2) / Q(x^2), highest powers first: fitted for the least relative error up to 9,
+// which is 2.1e-8.
+constexpr float kTanhAbove[] = {1.3354537919951781e-08f, 2.0608995328075252e-05f,
+                                3.4955828450620174e-03f, 1.3381020724773407e-01f, 1.0f};
+constexpr float kTanhBelow[] = {7.776508255119552e-07f, 3.285626298747957e-04f,
+                                2.5876961648464203e-02f, 4.671433568000793e-01f, 1.0f};
+
+// Bound: |out - exact| <= 4 * eps * |exact|, without underflow.
+using PairwiseTanhFn = void (*)(const PairwiseTanhSample&);
+
+extern const PairwiseTanhFn pairwise_tanh_f32_scalar;
+extern const PairwiseTanhFn pairwise_tanh_f32_avx2;
+extern const PairwiseTanhFn pairwise_tanh_f32_avx512;
+extern const PairwiseTanhFn pairwise_tanh_f32_neon;
+
 }  // namespace bhar

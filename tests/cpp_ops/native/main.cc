@@ -16,6 +16,7 @@ struct Check {
 
 constexpr Check kChecks[] = {
     {"graph_aggregate", check_graph_aggregate},
+    {"pairwise_tanh", check_pairwise_tanh},
     {"refined_aggregate", check_refined_aggregate},
     {"temporal_conv", check_temporal_conv},
 };
