@@ -54,8 +54,8 @@ format: $(DEV_VENV)/.installed-$(LIST_HASH) ## Format Python and C++ as make che
 check-extras: $(DEV_VENV)/.installed-$(LIST_HASH) ## Resolve every extra for aarch64 and Python 3.10 to 3.12 (minutes)
 	BHAR_CHECK_EXTRAS=all $(DEV_VENV)/bin/pytest tests/test_packaging.py -k extras
 
-bench: $(DEV_VENV)/.installed-$(LIST_HASH) ## graph_aggregate against numpy.matmul and torch.einsum
-	$(DEV_VENV)/bin/python cpp_ops/bench/graph_aggregate.py
+bench: $(DEV_VENV)/.installed-$(LIST_HASH) ## The kernels against their best peers; BENCH_ARGS adds options
+	$(DEV_VENV)/bin/python cpp_ops/bench $(BENCH_ARGS)
 
 clean: ## Remove environments, builds and caches
 	rm -rf $(RUN_VENV) $(DEV_VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
