@@ -49,12 +49,7 @@ def _told(operation: str = "") -> Iterator[None]:
         raise InputError(f"{operation}: {error}") from error
 
 
-def graph_aggregate(
-    x: npt.NDArray[np.float32],
-    a: npt.NDArray[np.float32],
-    *,
-    out: npt.NDArray[np.float32] | None = None,
-) -> npt.NDArray[np.float32]:
+def graph_aggregate(x: FloatArray, a: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """Aggregate joint features over the graph, the core of every graph convolution.
 
     ``out[n, c, t, w] = sum_k sum_v x[n, k, c, t, v] * a[k, v, w]``, or with ``a[n, k, c, v, w]``

@@ -16,7 +16,14 @@ from matplotlib.transforms import Bbox
 
 from bhar_training.metrics import Report
 
-__all__ = ["CostPoint", "plot_accuracy", "plot_confusion", "plot_curves", "plot_recalls"]
+__all__ = [
+    "CostPoint",
+    "plot_accuracy",
+    "plot_confusion",
+    "plot_curves",
+    "plot_recalls",
+    "save_figure",
+]
 
 
 def plot_curves(table: Path, picture: Path) -> None:
@@ -32,7 +39,7 @@ def plot_curves(table: Path, picture: Path) -> None:
         right.plot(epochs, [100 * float(row[column]) for row in rows], marker=".", label=name)
     right.set(xlabel="epoch", ylabel="top-1, %", ylim=(0, 101))
     right.legend(loc="lower right")
-    _save(figure, picture)
+    save_figure(figure, picture)
 
 
 def plot_confusion(report: Report, picture: Path, title: str) -> None:
@@ -50,7 +57,7 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=7)
-    _save(figure, picture)
+    save_figure(figure, picture)
 
 
 def plot_recalls(report: Report, picture: Path, title: str) -> None:
@@ -64,7 +71,7 @@ def plot_recalls(report: Report, picture: Path, title: str) -> None:
     axes.bar_label(bars, [f"{100 * r:.0f} % of {counts[name]}" for r, name in found], padding=3)
     axes.invert_yaxis()
     axes.set(xlabel="recall, %", xlim=(0, 125), xticks=range(0, 101, 20), title=title)
-    _save(figure, picture)
+    save_figure(figure, picture)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def plot_accuracy(points: Sequence[CostPoint], picture: Path, title: str) -> Non
     axes.margins(y=0.25)
     axes.grid(alpha=0.3)
     _label(axes, points)
-    _save(figure, picture)
+    save_figure(figure, picture)
 
 
 def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
@@ -140,7 +147,8 @@ def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
         taken.append(text.get_window_extent())
 
 
-def _save(figure: Figure, picture: Path) -> None:
+def save_figure(figure: Figure, picture: Path) -> None:
+    """Write ``picture``, a PNG, atomically."""
     temporary = picture.with_name(picture.name + ".part")
     figure.savefig(temporary, dpi=120, format="png")
     temporary.replace(picture)

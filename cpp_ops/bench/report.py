@@ -10,6 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from measure import Timed
 
+from bhar_training.checkpoint import write_text
+from bhar_training.plots import save_figure
+
 __all__ = ["draw", "table", "write_json"]
 
 
@@ -42,9 +45,7 @@ def write_json(timed: Sequence[Timed], path: Path) -> None:
         }
         for each in timed
     ]
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(rows, indent=2) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(rows, indent=2) + "\n")
 
 
 def draw(timed: Sequence[Timed], path: Path) -> None:
@@ -60,6 +61,4 @@ def draw(timed: Sequence[Timed], path: Path) -> None:
     axes.set_xlabel("times as fast as the fastest peer, one thread")
     axes.tick_params(axis="y", labelsize=8)
     axes.margins(x=0.1, y=0.01)
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, dpi=120, format="png")
-    temporary.replace(path)
+    save_figure(figure, path)

@@ -25,7 +25,7 @@ def test_no_label_of_the_cost_picture_covers_another_or_a_marker(
 ) -> None:
     """Five models of nearly one accuracy and cost, and a single one."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(plots, "_save", lambda figure, _: drawn.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, _: drawn.append(figure))
     plot_accuracy(points, tmp_path / "x.png", "words")
     (axes,) = drawn[0].axes
     drawn[0].canvas.draw()

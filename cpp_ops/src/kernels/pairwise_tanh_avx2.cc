@@ -1,79 +1,13 @@
-// AVX2 + FMA: 8 differences at a time. The joints that are related from are packed into the last
-// row of the result, which is written last: so no other memory is needed.
+// pairwise_tanh for AVX2 + FMA.
 
 #include "bhar_ops/kernels.h"
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#include "lanes_avx2.h"
+#include "pairwise_tanh_lanes.h"
 
-#define BHAR_AVX2 __attribute__((target("avx2,fma")))
-
-namespace bhar {
-namespace {
-
-constexpr int kLanes = 8;
-
-alignas(32) constexpr std::int32_t kMaskSource[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1,
-                                                              0,  0,  0,  0,  0,  0,  0,  0};
-
-// x P(x^2) / Q(x^2), of relative error 2.1e-8 up to 9, where tanh is 1 in float32.
-BHAR_AVX2 __m256 tanh_of(__m256 difference) {
-  // A NaN is the second operand, so that it comes through.
-  __m256 x = _mm256_min_ps(_mm256_set1_ps(9.0f), difference);
-  x = _mm256_max_ps(_mm256_set1_ps(-9.0f), x);
-  const __m256 square = _mm256_mul_ps(x, x);
-  __m256 above = _mm256_set1_ps(kTanhAbove[0]), below = _mm256_set1_ps(kTanhBelow[0]);
-#pragma GCC unroll 4
-  for (int i = 1; i < 5; ++i) {
-    above = _mm256_fmadd_ps(above, square, _mm256_set1_ps(kTanhAbove[i]));
-    below = _mm256_fmadd_ps(below, square, _mm256_set1_ps(kTanhBelow[i]));
-  }
-  const __m256 ratio = _mm256_div_ps(_mm256_mul_ps(x, above), below);
-  return _mm256_max_ps(_mm256_set1_ps(-1.0f), _mm256_min_ps(_mm256_set1_ps(1.0f), ratio));
-}
-
-BHAR_AVX2 void row_of(const float* to, const float* from, float* out, std::int64_t r,
-                      std::int64_t count) {
-  // The same R values again and again, so that a vector may begin at any of them.
-  float pattern[kMaxRelations + kLanes];
-  for (std::int64_t i = 0; i < r; ++i) pattern[i] = to[i];
-  for (std::int64_t i = r; i < r + kLanes; ++i) pattern[i] = pattern[i - r];
-  const std::int64_t step = kLanes % r;
-  std::int64_t at = 0, i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    _mm256_storeu_ps(
-        out + i, tanh_of(_mm256_sub_ps(_mm256_loadu_ps(pattern + at), _mm256_loadu_ps(from + i))));
-    at = at + step < r ? at + step : at + step - r;
-  }
-  if (i == count) return;
-  const auto* source = reinterpret_cast<const __m256i*>(kMaskSource + kLanes - (count - i));
-  const __m256i mask = _mm256_loadu_si256(source);
-  const __m256 rest = _mm256_maskload_ps(from + i, mask);
-  _mm256_maskstore_ps(out + i, mask, tanh_of(_mm256_sub_ps(_mm256_loadu_ps(pattern + at), rest)));
-}
-
-void run(const PairwiseTanhSample& p) {
-  const std::int64_t count = p.v * p.r;
-  for (std::int64_t m = 0; m < p.maps; ++m) {
-    float* rows = p.out + m * p.w * count;
-    float* packed = rows + (p.w - 1) * count;
-    for (std::int64_t v = 0; v < p.v; ++v) {
-      for (std::int64_t i = 0; i < p.r; ++i) {
-        packed[v * p.r + i] = p.from[(v * p.maps + m) * p.r + i];
-      }
-    }
-    for (std::int64_t w = 0; w < p.w; ++w) {
-      row_of(p.to + (w * p.maps + m) * p.r, packed, rows + w * count, p.r, count);
-    }
-  }
-}
-
-}  // namespace
-
-const PairwiseTanhFn pairwise_tanh_f32_avx2 = run;
-
-}  // namespace bhar
+const bhar::PairwiseTanhFn bhar::pairwise_tanh_f32_avx2 = run;
 
 #else
 

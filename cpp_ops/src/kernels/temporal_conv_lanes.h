@@ -1,0 +1,88 @@
+// temporal_conv of one frame, for the lanes that are included before: blocks of up to kBlockRows
+// joints x kBlockVectors vectors of channels, whose sums stay in registers over all of K and I.
+// The loops of a block are unrolled by request: GCC alone keeps the sums on the stack (2x slower).
+#pragma once
+
+#include "bhar_ops/kernels.h"
+#include "blocks.h"
+
+namespace bhar {
+namespace {
+
+// The sums of `Rows` rows and `Vectors` vectors of channels; `last` is what the last vector has.
+template <int Rows, int Vectors, class Last>
+BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last) {
+  Vector sums[Rows][Vectors];
+#pragma GCC unroll 4
+  for (int i = 0; i < Vectors; ++i) {
+    const float* from = p.bias + o + i * kLanes;
+    const Vector bias = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) sums[r][i] = bias;
+  }
+  const float* weight = p.weight + o;
+  for (std::int64_t k = 0; k < p.k; ++k) {
+    const float* x = p.taps[k] + row * p.inputs;
+    for (std::int64_t c = 0; c < p.inputs; ++c, ++x, weight += p.outputs) {
+      Vector columns[Vectors];
+#pragma GCC unroll 4
+      for (int i = 0; i < Vectors - 1; ++i) columns[i] = load(weight + i * kLanes, Whole{});
+      columns[Vectors - 1] = load(weight + (Vectors - 1) * kLanes, last);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const Vector joint = all(x[r * p.inputs]);
+#pragma GCC unroll 4
+        for (int i = 0; i < Vectors; ++i) sums[r][i] = fma(joint, columns[i], sums[r][i]);
+      }
+    }
+  }
+  const Vector slope = all(p.slope);
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    float* out = p.out + (row + r) * p.outputs + o;
+#pragma GCC unroll 4
+    for (int i = 0; i < Vectors - 1; ++i) {
+      store(out + i * kLanes, leaky(sums[r][i], slope), Whole{});
+    }
+    store(out + (Vectors - 1) * kLanes, leaky(sums[r][Vectors - 1], slope), last);
+  }
+}
+
+template <int Rows, int Vectors, class Last>
+BHAR_KERNEL void rows_of(const TemporalConvFrame& p, std::int64_t first_row, std::int64_t rows,
+                         std::int64_t o, Last last) {
+  if (rows == Rows) {
+    block<Rows, Vectors>(p, first_row, o, last);
+  } else if constexpr (Rows > 1) {
+    rows_of<Rows - 1, Vectors>(p, first_row, rows, o, last);
+  }
+}
+
+template <int Vectors, class Last>
+BHAR_KERNEL void all_rows(const TemporalConvFrame& p, std::int64_t o, Last last) {
+  const Blocks blocks(p.rows, kBlockRows);
+  for (std::int64_t i = 0, row = 0; i < blocks.count; row += blocks.size(i), ++i) {
+    rows_of<kBlockRows, Vectors>(p, row, blocks.size(i), o, last);
+  }
+}
+
+template <int Vectors>
+BHAR_KERNEL void vectors_of(const TemporalConvFrame& p, std::int64_t o, std::int64_t channels) {
+  const std::int64_t in_last = channels - (Vectors - 1) * kLanes;
+  if (in_last >= kLanes) {
+    all_rows<Vectors>(p, o, Whole{});
+  } else if (in_last > 0) {
+    all_rows<Vectors>(p, o, first(in_last));
+  } else if constexpr (Vectors > 1) {
+    vectors_of<Vectors - 1>(p, o, channels);
+  }
+}
+
+BHAR_KERNEL void run(const TemporalConvFrame& p) {
+  for (std::int64_t o = 0; o < p.outputs; o += kBlockVectors * kLanes) {
+    vectors_of<kBlockVectors>(p, o, p.outputs - o);
+  }
+}
+
+}  // namespace
+}  // namespace bhar
