@@ -1,5 +1,6 @@
 #include "bhar_ops/refined_aggregate.h"
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -23,6 +24,12 @@ const KernelRow<RefinedAggregateFn> kKernels[] = {
 
 void expect(const char* name, const Shape& got, const Shape& expected) {
   if (got != expected) refuse(name, got, to_string(expected) + " to fit value and relation");
+}
+
+// Of this thread, allocated at its first call.
+float* scratch() {
+  thread_local const std::unique_ptr<float[]> floats(new float[kRefinedAggregateScratch]);
+  return floats.get();
 }
 
 }  // namespace
@@ -55,6 +62,8 @@ void refined_aggregate(const RefinedAggregate& problem, float* out, Isa isa) {
   sample.shift = problem.shift;
   sample.a = problem.a;
   sample.out = out;
+  sample.scratch = scratch();
+  sample.slope = 1.0f;
   sample.k = value[1];
   sample.t = value[2];
   sample.v = value[3];
@@ -62,6 +71,15 @@ void refined_aggregate(const RefinedAggregate& problem, float* out, Isa isa) {
   sample.groups = relation[2];
   sample.w = relation[3];
   sample.r = relation[5];
+  sample.value_group = sample.groups > 0 ? sample.c / sample.groups : 0;
+  sample.value_block = kChannelBlock;
+  sample.value_v = sample.c;
+  sample.value_t = sample.v * sample.value_v;
+  sample.value_k = sample.t * sample.value_t;
+  sample.relation_group = sample.w * sample.v * sample.r;
+  sample.relation_k = sample.groups * sample.relation_group;
+  sample.out_w = sample.c;
+  sample.out_t = sample.w * sample.out_w;
   for (std::int64_t n = 0; n < value[0]; ++n) {
     kernel(sample);
     sample.value += sample.k * sample.t * sample.v * sample.c;

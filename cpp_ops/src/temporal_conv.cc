@@ -43,7 +43,18 @@ void check(const TemporalConv& conv, const Shape& bias, std::int64_t inputs) {
 TemporalConvFrame frame_of(const TemporalConv& conv, const float* const* taps, std::int64_t rows,
                            float* out) {
   const Shape& weight = conv.weight_shape;
-  return {taps, conv.weight, conv.bias, out, weight[0], rows, weight[1], weight[2], conv.slope};
+  TemporalConvFrame frame{};
+  frame.taps = taps;
+  frame.weight = conv.weight;
+  frame.bias = conv.bias;
+  frame.out = out;
+  frame.k = weight[0];
+  frame.rows = rows;
+  frame.inputs = frame.x_stride = weight[1];
+  frame.outputs = frame.out_stride = weight[2];
+  frame.out_block = kChannelBlock;
+  frame.slope = conv.slope;
+  return frame;
 }
 
 }  // namespace

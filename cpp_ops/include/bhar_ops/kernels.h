@@ -35,21 +35,30 @@ extern const GraphAggregateFn graph_aggregate_f32_avx2;
 extern const GraphAggregateFn graph_aggregate_f32_avx512;
 extern const GraphAggregateFn graph_aggregate_f32_neon;
 
+// Features whose channels are read a vector at a time may keep blocks of so many channels together:
+// a cache line, and a multiple of every vector.
+constexpr std::int64_t kChannelBlock = 16;
+
 // One frame of a temporal convolution, joints as rows and channels innermost:
-//   sum[r, o] = bias[o] + sum_k sum_i taps[k][r, i] * weight[k, i, o]
+//   sum[r, o] = bias[o] + add[r, o] + sum_k sum_i taps[k][r, i] * weight[k, i, o]
 //   out[r, o] = sum < 0 ? slope * sum : sum
-// Where the tapped frames lie is the caller's business: in a clip, or in a ring buffer.
+// Where the tapped frames lie is the caller's business: in a clip, or in a ring buffer. Rows may be
+// parts of longer ones: a row begins a stride, in floats, after the one before it. Of the result,
+// every kChannelBlock channels begin a stride of their own as well.
 struct TemporalConvFrame {
   const float* const* taps;  // K frames [rows, inputs]
-  const float* weight;       // [K, inputs, outputs]
+  const float* weight;       // [K, inputs, outputs], dense
   const float* bias;         // [outputs]
+  const float* add;          // [rows, outputs], or null: nothing; may be out itself
   float* out;                // [rows, outputs]
   std::int64_t k, rows, inputs, outputs;
+  std::int64_t x_stride, add_stride, out_stride;
+  std::int64_t out_block;  // kChannelBlock where channels are dense
   float slope;  // 0 <= slope <= 1
 };
 
 // Bound, as above:
-//   |out - exact| <= (K * I + 2) * eps * (|bias| + sum_k sum_i |taps| |weight|)
+//   |out - exact| <= (K * I + 3) * eps * (|bias| + |add| + sum_k sum_i |taps| |weight|)
 using TemporalConvFn = void (*)(const TemporalConvFrame&);
 
 extern const TemporalConvFn temporal_conv_f32_scalar;
@@ -58,24 +67,35 @@ extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
 // One sample of an aggregation over adjacencies that differ from channel to channel, channels
-// innermost. They are never stored: a vector of channels is made where it is used.
+// innermost. They are never stored for all channels: those of a vector are made where it is used.
 //   adjacency[k, w, v, c] = a[k, w, v] + shift[k, c]
 //                           + sum_r weight[k, r, c] * relation[k, c / (C / G), w, v, r]
-//   out[t, w, c] = sum_k sum_v value[k, t, v, c] * adjacency[k, w, v, c]
+//   sum[t, w, c] = bias[c] + add[t, w, c] + sum_k sum_v value[k, t, v, c] * adjacency[k, w, v, c]
+//   out[t, w, c] = sum < 0 ? slope * sum : sum
 struct RefinedAggregateSample {
-  const float* value;     // [K, T, V, C]
-  const float* relation;  // [K, G, W, V, R]
+  const float* value;     // [K, T, V, C] in the strides below
+  const float* relation;  // [K, G, W, V, R], [W, V, R] dense
   const float* weight;    // [K, R, C]
-  const float* shift;     // [K, C]
+  const float* shift;     // [K, C], or null: zero
   const float* a;         // [K, W, V]
-  float* out;             // [T, W, C]
+  const float* bias;      // [C], or null: zero
+  const float* add;       // [T, W, C] in the strides below, or null: zero
+  float* out;             // [T, W, C] in the strides below; not add
+  float* scratch;         // kRefinedAggregateScratch floats that no other thread uses
   std::int64_t k, t, v, w, c;
   std::int64_t groups;  // G, divides C
   std::int64_t r;
+  // Of a group's channels, every kChannelBlock begin a stride after those before them.
+  std::int64_t value_k, value_t, value_v, value_group, value_block;
+  std::int64_t relation_k, relation_group;
+  std::int64_t add_t, add_w, out_t, out_w;
+  float slope;  // 0 <= slope <= 1
 };
 
+constexpr std::int64_t kRefinedAggregateScratch = 1 << 16;
+
 // Bound, as above, where |adjacency| is made of the absolute values of its parts:
-//   |out - exact| <= (K * V + R + 3) * eps * sum_k sum_v |value| |adjacency|
+//   |out - exact| <= (K * V + R + 5) * eps * (|bias| + |add| + sum_k sum_v |value| |adjacency|)
 using RefinedAggregateFn = void (*)(const RefinedAggregateSample&);
 
 extern const RefinedAggregateFn refined_aggregate_f32_scalar;

@@ -27,7 +27,8 @@ std::array<std::int64_t, 4> refined_aggregate_shape(const RefinedAggregate& prob
 
 // out[n, t, w, c] = sum_k sum_v value[n, k, t, v, c] * (a[k, w, v] + shift[k, c]
 //                   + sum_r weight[k, r, c] * relation[n, k, group of c, w, v, r]).
-// Nothing is allocated and no thread is started. The numeric bound is stated in kernels.h.
+// Nothing is allocated after a thread's first call, and no thread is started. The numeric bound is
+// stated in kernels.h.
 // Source: Chen et al. 2021, equations 3 to 5 and 8, the channels in G groups.
 void refined_aggregate(const RefinedAggregate& problem, float* out, Isa isa);
 

@@ -35,6 +35,11 @@ BHAR_INLINE void store(float* to, Vector value, First part) {
   _mm256_maskstore_ps(to, part.mask, value);
 }
 BHAR_INLINE Vector all(float value) { return _mm256_set1_ps(value); }
+// In a register: GCC else reads memory again for every use.
+BHAR_INLINE Vector kept(Vector value) {
+  asm("" : "+x"(value));
+  return value;
+}
 BHAR_INLINE Vector add(Vector left, Vector right) { return _mm256_add_ps(left, right); }
 BHAR_INLINE Vector sub(Vector left, Vector right) { return _mm256_sub_ps(left, right); }
 BHAR_INLINE Vector mul(Vector left, Vector right) { return _mm256_mul_ps(left, right); }

@@ -35,6 +35,11 @@ BHAR_INLINE void store(float* to, Vector value, First part) {
   for (std::int64_t i = 0; i < part.count; ++i) to[i] = values[i];
 }
 BHAR_INLINE Vector all(float value) { return vdupq_n_f32(value); }
+// In a register: GCC else reads memory again for every use.
+BHAR_INLINE Vector kept(Vector value) {
+  asm("" : "+w"(value));
+  return value;
+}
 BHAR_INLINE Vector add(Vector left, Vector right) { return vaddq_f32(left, right); }
 BHAR_INLINE Vector sub(Vector left, Vector right) { return vsubq_f32(left, right); }
 BHAR_INLINE Vector mul(Vector left, Vector right) { return vmulq_f32(left, right); }

@@ -9,7 +9,7 @@
 namespace bhar {
 namespace {
 
-constexpr int kBlockFrames = 8, kBlockTargets = 3;  // 24 sums
+constexpr int kBlockFrames = 6, kBlockTargets = 4;  // 24 sums
 
 }  // namespace
 }  // namespace bhar

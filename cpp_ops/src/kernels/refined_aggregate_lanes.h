@@ -1,8 +1,10 @@
 // refined_aggregate of one sample, for the lanes that are included before: a vector of channels, up
-// to kBlockFrames frames and kBlockTargets joints at a time, whose sums stay in registers while the
-// adjacencies are made between them. The values are first packed, since rows of many channels lie
-// on as many pages of memory. The loops of a block are unrolled by request: GCC alone keeps the
-// sums on the stack.
+// to kBlockFrames frames and kBlockTargets joints at a time, whose sums stay in registers.
+//
+// What a block reads is laid out for it first: the values, since rows of many channels lie on as
+// many pages of memory, and the adjacencies of the vector, made once for all frames. Adjacencies
+// that no channel refines are read where they are. The loops of a block are unrolled by request:
+// GCC alone keeps the sums on the stack.
 #pragma once
 
 #include "bhar_ops/kernels.h"
@@ -11,111 +13,225 @@
 namespace bhar {
 namespace {
 
-constexpr int kPairs = 80;  // of a partition and a joint: 3 x 25 in one go, all in the first cache
+constexpr std::int64_t kPairs = 80;  // of a partition and a joint: 3 x 25 in one go
+constexpr std::int64_t kValues = kPairs * kBlockFrames;                      // vectors of a packing
+constexpr std::int64_t kEdges = kRefinedAggregateScratch / kLanes - kValues - 1;
+constexpr std::int64_t kTargets = kEdges / kPairs;  // whose edges are made in one go
 
-// What one packing serves: channels of a group, frames, and joints of a partition to all others.
+// A vector of channels of a group, and the pairs that are summed in one go: pair = k * V + v.
 template <class Part>
 struct Slice {
-  std::int64_t c, group, t, frames;
-  Part part;                  // which of a vector's channels
-  std::int64_t begin, pairs;  // pair = k * V + v
-  const float* packed;        // [pairs, frames, kLanes]
+  std::int64_t c, group, in_group;
+  Part part;  // which of the vector's channels
+  std::int64_t begin, pairs;
+  bool first, last;  // whether the sums begin here, and end here
+  float* values;     // [pairs, frames, kLanes]
+  float* edges;      // of each block of targets: [pairs, targets, kLanes]
 };
 
 template <class Part>
-BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, float* packed) {
-  for (std::int64_t i = 0; i < s.pairs; ++i) {
-    const std::int64_t k = (s.begin + i) / p.v, v = (s.begin + i) % p.v;
-    const float* value = p.value + ((k * p.t + s.t) * p.v + v) * p.c + s.c;
-    for (std::int64_t f = 0; f < s.frames; ++f, packed += kLanes, value += p.v * p.c) {
-      store(packed, load(value, s.part), Whole{});
+BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                      std::int64_t frames) {
+  // Joint by joint: strides that the CPU foresees.
+  for (std::int64_t f = 0; f < frames; ++f) {
+    const float* frame = p.value + s.group * p.value_group +
+                         s.in_group / kChannelBlock * p.value_block + s.in_group % kChannelBlock +
+                         (t + f) * p.value_t;
+    float* to = s.values + f * kLanes;
+    for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
+      const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
+      in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
+      const float* value = frame + k * p.value_k + v * p.value_v;
+      for (std::int64_t i = 0; i < in_row; ++i, value += p.value_v, to += frames * kLanes) {
+        store(to, load(value, s.part), Whole{});
+      }
     }
   }
 }
 
-template <int Frames, int Targets, class Part>
-BHAR_KERNEL void block(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w) {
-  Vector sums[Frames][Targets];
-#pragma GCC unroll 16
-  for (int f = 0; f < Frames; ++f) {
-#pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) {
-      const float* out = p.out + ((s.t + f) * p.w + w + j) * p.c + s.c;
-      sums[f][j] = s.begin == 0 ? all(0.0f) : load(out, s.part);
-    }
-  }
-  const float* value = s.packed;
+// The edges of the slice's pairs to Targets joints from w on.
+template <int Targets, class Part>
+BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
+                        float* edges) {
   for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
     const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
     in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
-    const Vector shift = load(p.shift + k * p.c + s.c, s.part);
+    const Vector shift = p.shift == nullptr ? all(0.0f) : load(p.shift + k * p.c + s.c, s.part);
     const float* weight = p.weight + k * p.r * p.c + s.c;
     const float* a = p.a + (k * p.w + w) * p.v + v;
-    const float* relation = p.relation + (((k * p.groups + s.group) * p.w + w) * p.v + v) * p.r;
-    for (const float* end = a + in_row; a < end; ++a, relation += p.r, value += Frames * kLanes) {
-      Vector edges[Targets];
+    const float* relation =
+        p.relation + k * p.relation_k + s.group * p.relation_group + (w * p.v + v) * p.r;
+    for (const float* end = a + in_row; a < end; ++a, relation += p.r) {
+      Vector made[Targets];
 #pragma GCC unroll 4
-      for (int j = 0; j < Targets; ++j) edges[j] = add(shift, all(a[j * p.v]));
+      for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * p.v]));
       const float* parts = weight;
       for (std::int64_t r = 0; r < p.r; ++r, parts += p.c) {
         const Vector part = load(parts, s.part);
 #pragma GCC unroll 4
         for (int j = 0; j < Targets; ++j) {
-          edges[j] = fma(part, all(relation[j * p.v * p.r + r]), edges[j]);
+          made[j] = fma(part, all(relation[j * p.v * p.r + r]), made[j]);
         }
       }
-#pragma GCC unroll 16
-      for (int f = 0; f < Frames; ++f) {
-        const Vector x = load(value + f * kLanes, Whole{});
 #pragma GCC unroll 4
-        for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edges[j], sums[f][j]);
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int f = 0; f < Frames; ++f) {
-#pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) {
-      store(p.out + ((s.t + f) * p.w + w + j) * p.c + s.c, sums[f][j], s.part);
+      for (int j = 0; j < Targets; ++j, edges += kLanes) store(edges, made[j], Whole{});
     }
   }
 }
 
 template <int Frames, int Targets, class Part>
-BHAR_KERNEL void targets_of(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
-                            std::int64_t targets) {
+BHAR_KERNEL void begin(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                       std::int64_t w, Vector (&sums)[Frames][Targets]) {
+  const Vector bias = p.bias == nullptr ? all(0.0f) : load(p.bias + s.c, s.part);
+#pragma GCC unroll 16
+  for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) {
+      if (!s.first) {
+        sums[f][j] = load(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, s.part);
+      } else if (p.add != nullptr) {
+        sums[f][j] = add(bias, load(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c, s.part));
+      } else {
+        sums[f][j] = bias;
+      }
+    }
+  }
+}
+
+template <int Frames, int Targets, class Part>
+BHAR_KERNEL void end(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                     std::int64_t w, const Vector (&sums)[Frames][Targets]) {
+  const Vector slope = all(s.last ? p.slope : 1.0f);
+#pragma GCC unroll 16
+  for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) {
+      float* out = p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c;
+      store(out, leaky(sums[f][j], slope), s.part);
+    }
+  }
+}
+
+// Every edge a vector of its own.
+template <int Frames, int Targets, class Part>
+BHAR_KERNEL void refined_block(const RefinedAggregateSample& p, const Slice<Part>& s,
+                               std::int64_t t, std::int64_t w, const float* edges) {
+  Vector sums[Frames][Targets];
+  begin(p, s, t, w, sums);
+  const float* value = s.values;
+  for (std::int64_t i = 0; i < s.pairs; ++i, value += Frames * kLanes, edges += Targets * kLanes) {
+    Vector edge[Targets];
+#pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) edge[j] = load(edges + j * kLanes, Whole{});
+#pragma GCC unroll 16
+    for (int f = 0; f < Frames; ++f) {
+      const Vector x = kept(load(value + f * kLanes, Whole{}));
+#pragma GCC unroll 4
+      for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edge[j], sums[f][j]);
+    }
+  }
+  end(p, s, t, w, sums);
+}
+
+// Every edge the same for all channels.
+template <int Frames, int Targets, class Part>
+BHAR_KERNEL void static_block(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                              std::int64_t w) {
+  Vector sums[Frames][Targets];
+  begin(p, s, t, w, sums);
+  const float* value = s.values;
+  for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
+    const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
+    in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
+    const float* a = p.a + (k * p.w + w) * p.v + v;
+    for (const float* last = a + in_row; a < last; ++a, value += Frames * kLanes) {
+      Vector edge[Targets];
+#pragma GCC unroll 4
+      for (int j = 0; j < Targets; ++j) edge[j] = all(a[j * p.v]);
+#pragma GCC unroll 16
+      for (int f = 0; f < Frames; ++f) {
+        const Vector x = kept(load(value + f * kLanes, Whole{}));
+#pragma GCC unroll 4
+        for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edge[j], sums[f][j]);
+      }
+    }
+  }
+  end(p, s, t, w, sums);
+}
+
+bool is_static(const RefinedAggregateSample& p) { return p.r == 0 && p.shift == nullptr; }
+
+template <int Frames, int Targets, class Part>
+BHAR_KERNEL void targets_of(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                            std::int64_t w, std::int64_t targets, const float* edges) {
   if (targets == Targets) {
-    block<Frames, Targets>(p, s, w);
+    if (is_static(p)) {
+      static_block<Frames, Targets>(p, s, t, w);
+    } else {
+      refined_block<Frames, Targets>(p, s, t, w, edges);
+    }
   } else if constexpr (Targets > 1) {
-    targets_of<Frames, Targets - 1>(p, s, w, targets);
+    targets_of<Frames, Targets - 1>(p, s, t, w, targets, edges);
   }
 }
 
 template <int Frames, class Part>
-BHAR_KERNEL void frames_of(const RefinedAggregateSample& p, const Slice<Part>& s) {
-  if (s.frames == Frames) {
-    const Blocks blocks(p.w, kBlockTargets);
-    for (std::int64_t i = 0, w = 0; i < blocks.count; w += blocks.size(i), ++i) {
-      targets_of<Frames, kBlockTargets>(p, s, w, blocks.size(i));
+BHAR_KERNEL void frames_of(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                           std::int64_t frames, std::int64_t w, std::int64_t targets) {
+  if (frames == Frames) {
+    const Blocks blocks(targets, kBlockTargets);
+    const float* edges = s.edges;
+    for (std::int64_t i = 0; i < blocks.count; w += blocks.size(i), ++i) {
+      targets_of<Frames, kBlockTargets>(p, s, t, w, blocks.size(i), edges);
+      edges += s.pairs * blocks.size(i) * kLanes;
     }
   } else if constexpr (Frames > 1) {
-    frames_of<Frames - 1>(p, s);
+    frames_of<Frames - 1>(p, s, t, frames, w, targets);
+  }
+}
+
+template <int Targets, class Part>
+BHAR_KERNEL void refine_some(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
+                             std::int64_t targets, float* edges) {
+  if (targets == Targets) {
+    refine<Targets>(p, s, w, edges);
+  } else if constexpr (Targets > 1) {
+    refine_some<Targets - 1>(p, s, w, targets, edges);
   }
 }
 
 template <class Part>
-BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t c, std::int64_t group,
-                             Part part) {
-  alignas(64) float packed[kPairs * kBlockFrames * kLanes];
-  const std::int64_t all_pairs = p.k * p.v;
-  const Blocks blocks(p.t, kBlockFrames);  // as few as can be: each makes the adjacencies anew
-  for (std::int64_t i = 0, t = 0; i < blocks.count; t += blocks.size(i), ++i) {
-    Slice<Part> s{c, group, t, blocks.size(i), part, 0, 0, packed};
-    // Also without a pair: the sum of none is zero, and has to be written.
-    for (; s.begin == 0 || s.begin < all_pairs; s.begin += kPairs) {
-      s.pairs = all_pairs - s.begin < kPairs ? all_pairs - s.begin : kPairs;
-      pack(p, s, packed);
-      frames_of<kBlockFrames>(p, s);
+BHAR_KERNEL void refine_all(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
+                            std::int64_t targets) {
+  const Blocks blocks(targets, kBlockTargets);
+  float* edges = s.edges;
+  for (std::int64_t i = 0; i < blocks.count; w += blocks.size(i), ++i) {
+    refine_some<kBlockTargets>(p, s, w, blocks.size(i), edges);
+    edges += s.pairs * blocks.size(i) * kLanes;
+  }
+}
+
+template <class Part>
+BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group,
+                             std::int64_t in_group, Part part) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p.scratch);
+  constexpr std::uintptr_t kAligned = kLanes * sizeof(float);
+  float* aligned = p.scratch + (kAligned - address % kAligned) % kAligned / sizeof(float);
+  Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part, 0, 0, true, false,
+                aligned, aligned + kValues * kLanes};
+  const std::int64_t all_pairs = p.k * p.v, at_once = is_static(p) ? p.w : kTargets;
+  // Also without a pair: the sum of none has to be written.
+  for (; s.first || s.begin < all_pairs; s.begin += kPairs, s.first = false) {
+    s.pairs = all_pairs - s.begin < kPairs ? all_pairs - s.begin : kPairs;
+    s.last = s.begin + s.pairs == all_pairs;
+    for (std::int64_t w = 0; w < p.w; w += at_once) {
+      const std::int64_t targets = p.w - w < at_once ? p.w - w : at_once;
+      if (!is_static(p)) refine_all(p, s, w, targets);
+      const Blocks blocks(p.t, kBlockFrames);
+      for (std::int64_t i = 0, t = 0; i < blocks.count; t += blocks.size(i), ++i) {
+        pack(p, s, t, blocks.size(i));
+        frames_of<kBlockFrames>(p, s, t, blocks.size(i), w, targets);
+      }
     }
   }
 }
@@ -124,8 +240,8 @@ BHAR_KERNEL void run(const RefinedAggregateSample& p) {
   const std::int64_t size = p.c / p.groups;
   for (std::int64_t group = 0; group < p.groups; ++group) {
     std::int64_t c = 0;
-    for (; c + kLanes <= size; c += kLanes) channels_of(p, group * size + c, group, Whole{});
-    if (c < size) channels_of(p, group * size + c, group, first(size - c));
+    for (; c + kLanes <= size; c += kLanes) channels_of(p, group, c, Whole{});
+    if (c < size) channels_of(p, group, c, first(size - c));
   }
 }
 

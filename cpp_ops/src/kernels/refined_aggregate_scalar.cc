@@ -8,10 +8,10 @@ namespace {
 float adjacency(const RefinedAggregateSample& p, std::int64_t k, std::int64_t v, std::int64_t w,
                 std::int64_t c) {
   const std::int64_t group = c / (p.c / p.groups);
-  const float* relation = p.relation + (((k * p.groups + group) * p.w + w) * p.v + v) * p.r;
-  float sum = p.a[(k * p.w + w) * p.v + v] + p.shift[k * p.c + c];
+  const float* relation = p.relation + k * p.relation_k + group * p.relation_group;
+  float sum = p.a[(k * p.w + w) * p.v + v] + (p.shift == nullptr ? 0.0f : p.shift[k * p.c + c]);
   for (std::int64_t r = 0; r < p.r; ++r) {
-    sum += p.weight[(k * p.r + r) * p.c + c] * relation[r];
+    sum += p.weight[(k * p.r + r) * p.c + c] * relation[(w * p.v + v) * p.r + r];
   }
   return sum;
 }
@@ -19,14 +19,23 @@ float adjacency(const RefinedAggregateSample& p, std::int64_t k, std::int64_t v,
 void run(const RefinedAggregateSample& p) {
   for (std::int64_t w = 0; w < p.w; ++w) {
     for (std::int64_t c = 0; c < p.c; ++c) {
-      for (std::int64_t t = 0; t < p.t; ++t) p.out[(t * p.w + w) * p.c + c] = 0.0f;
+      const std::int64_t group = c / (p.c / p.groups), in_group = c % (p.c / p.groups);
+      const float* values = p.value + group * p.value_group +
+                            in_group / kChannelBlock * p.value_block + in_group % kChannelBlock;
+      float* out = p.out + w * p.out_w + c;
+      for (std::int64_t t = 0; t < p.t; ++t) {
+        const float bias = p.bias == nullptr ? 0.0f : p.bias[c];
+        out[t * p.out_t] = bias + (p.add == nullptr ? 0.0f : p.add[t * p.add_t + w * p.add_w + c]);
+      }
       for (std::int64_t k = 0; k < p.k; ++k) {
         for (std::int64_t v = 0; v < p.v; ++v) {
           const float edge = adjacency(p, k, v, w, c);
-          for (std::int64_t t = 0; t < p.t; ++t) {
-            p.out[(t * p.w + w) * p.c + c] += p.value[((k * p.t + t) * p.v + v) * p.c + c] * edge;
-          }
+          const float* value = values + k * p.value_k + v * p.value_v;
+          for (std::int64_t t = 0; t < p.t; ++t) out[t * p.out_t] += value[t * p.value_t] * edge;
         }
+      }
+      for (std::int64_t t = 0; t < p.t; ++t) {
+        if (out[t * p.out_t] < 0.0f) out[t * p.out_t] *= p.slope;
       }
     }
   }

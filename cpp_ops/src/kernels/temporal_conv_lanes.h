@@ -20,9 +20,20 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) sums[r][i] = bias;
   }
+  if (p.add != nullptr) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float* from = p.add + (row + r) * p.add_stride + o;
+#pragma GCC unroll 4
+      for (int i = 0; i < Vectors; ++i, from += kLanes) {
+        const Vector other = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
+        sums[r][i] = add(sums[r][i], other);
+      }
+    }
+  }
   const float* weight = p.weight + o;
   for (std::int64_t k = 0; k < p.k; ++k) {
-    const float* x = p.taps[k] + row * p.inputs;
+    const float* x = p.taps[k] + row * p.x_stride;
     for (std::int64_t c = 0; c < p.inputs; ++c, ++x, weight += p.outputs) {
       Vector columns[Vectors];
 #pragma GCC unroll 4
@@ -30,7 +41,7 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
       columns[Vectors - 1] = load(weight + (Vectors - 1) * kLanes, last);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const Vector joint = all(x[r * p.inputs]);
+        const Vector joint = all(x[r * p.x_stride]);
 #pragma GCC unroll 4
         for (int i = 0; i < Vectors; ++i) sums[r][i] = fma(joint, columns[i], sums[r][i]);
       }
@@ -39,12 +50,17 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
   const Vector slope = all(p.slope);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    float* out = p.out + (row + r) * p.outputs + o;
+    float* out = p.out + (row + r) * p.out_stride;
 #pragma GCC unroll 4
-    for (int i = 0; i < Vectors - 1; ++i) {
-      store(out + i * kLanes, leaky(sums[r][i], slope), Whole{});
+    for (int i = 0; i < Vectors; ++i) {
+      const std::int64_t at = o + i * kLanes;
+      float* to = out + at / kChannelBlock * p.out_block + at % kChannelBlock;
+      if (i < Vectors - 1) {
+        store(to, leaky(sums[r][i], slope), Whole{});
+      } else {
+        store(to, leaky(sums[r][i], slope), last);
+      }
     }
-    store(out + (Vectors - 1) * kLanes, leaky(sums[r][Vectors - 1], slope), last);
   }
 }
 

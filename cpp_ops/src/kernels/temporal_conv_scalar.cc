@@ -8,13 +8,13 @@ namespace {
 void run(const TemporalConvFrame& p) {
   for (std::int64_t r = 0; r < p.rows; ++r) {
     for (std::int64_t o = 0; o < p.outputs; ++o) {
-      float sum = p.bias[o];
+      float sum = p.bias[o] + (p.add == nullptr ? 0.0f : p.add[r * p.add_stride + o]);
       for (std::int64_t k = 0; k < p.k; ++k) {
         for (std::int64_t i = 0; i < p.inputs; ++i) {
-          sum += p.taps[k][r * p.inputs + i] * p.weight[(k * p.inputs + i) * p.outputs + o];
+          sum += p.taps[k][r * p.x_stride + i] * p.weight[(k * p.inputs + i) * p.outputs + o];
         }
       }
-      p.out[r * p.outputs + o] = sum < 0.0f ? p.slope * sum : sum;
+      p.out[o / kChannelBlock * p.out_block + r * p.out_stride + o % kChannelBlock] = sum < 0.0f ? p.slope * sum : sum;
     }
   }
 }
