@@ -49,3 +49,83 @@ def temporal_conv_step(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+
+Part = tuple[int, int]
+Array = npt.NDArray[np.float32]
+
+class Network:
+    def __init__(
+        self,
+        sources: Sequence[tuple[int, int, int, int]],
+        classes: int,
+        noisy_or: bool = False,
+        isa: str | None = None,
+    ) -> None: ...
+    def add_features(
+        self, frames: int, persons: int, joints: int, channels: int, blocked: bool = False
+    ) -> int: ...
+    def add_input(
+        self, out: Part, rows: Sequence[tuple[int, int, int]], scale: Array, shift: Array
+    ) -> None: ...
+    def add_conv(
+        self,
+        x: Part,
+        out: Part,
+        weight: Array,
+        bias: Array,
+        offsets: Sequence[int],
+        stride: int = 1,
+        slope: float = 1.0,
+        add: Part | None = None,
+        zero_edges: bool = False,
+    ) -> None: ...
+    def add_aggregate(
+        self,
+        value: int,
+        out: Part,
+        adjacency: Array,
+        bias: Array,
+        groups: int = 1,
+        slope: float = 1.0,
+        add: Part | None = None,
+        refined_by: Part | None = None,
+        refined: dict[str, Array] = ...,
+    ) -> None: ...
+    def add_pool(
+        self,
+        x: Part,
+        out: Part,
+        scale: Array,
+        shift: Array,
+        first: int = 0,
+        last: int = 0,
+        stride: int = 1,
+        mean: bool = False,
+        slope: float = 1.0,
+        add: Part | None = None,
+    ) -> None: ...
+    def add_difference(self, x: Part, out: Part, channels: int) -> None: ...
+    def add_excite(
+        self,
+        x: Part,
+        out: Part,
+        expand: Array,
+        expand_bias: Array,
+        reduce: Array,
+        reduce_bias: Array,
+    ) -> None: ...
+    def add_classify(
+        self, x: Part, weight: Array, bias: Array, greatest_person: bool = False
+    ) -> None: ...
+    def finish(self) -> None: ...
+    def run(self, inputs: Sequence[Array]) -> Array: ...
+    @property
+    def sources(self) -> list[list[int]]: ...
+    @property
+    def classes(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def multiply_adds(self) -> int: ...
+    @property
+    def workspace_bytes(self) -> int: ...

@@ -5,6 +5,7 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these two)
     model.int8.onnx   quantised graph, QDQ
+    native/*          network for bharsdk's own kernels, float32
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
@@ -39,6 +40,8 @@ from bharsdk.manifest import (
 __all__ = [
     "FORMAT_VERSION",
     "GOLDEN",
+    "NATIVE_NETWORK",
+    "NATIVE_WEIGHTS",
     "Bundle",
     "FileRecord",
     "Manifest",
@@ -52,11 +55,18 @@ MANIFEST, REPORT, MODEL_CARD = "manifest.json", "report.json", "MODEL_CARD.md"
 GOLDEN = {name: f"golden/{name}.npy" for name in ("body", "hands", "logits")}
 """Golden arrays: name -> file."""
 
+NATIVE_NETWORK, NATIVE_WEIGHTS = "native/network.json", "native/weights.bin"
+
 MAX_BUNDLE_BYTES = 64 << 20
 
 
 ALLOWED_FILES = frozenset(
-    {*(p.model_file for p in Precision), *GOLDEN.values(), REPORT, MODEL_CARD}
+    {
+        *(p.model_file for p in Precision),
+        *(NATIVE_NETWORK, NATIVE_WEIGHTS),
+        *GOLDEN.values(),
+        *(REPORT, MODEL_CARD),
+    }
 )
 
 

@@ -4,15 +4,20 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bhar_ops/graph_aggregate.h"
 #include "bhar_ops/isa.h"
+#include "bhar_ops/network.h"
 #include "bhar_ops/pairwise_tanh.h"
 #include "bhar_ops/refined_aggregate.h"
 #include "bhar_ops/shape.h"
@@ -199,6 +204,229 @@ py::array_t<float> temporal_conv_step(const py::object& ring_object, std::int64_
   return out;
 }
 
+// Constants of a layer: copied, so that nobody can change or free them.
+bhar::Array constants(const py::object& object, const std::string& name) {
+  const py::array array = float32_array(object, name);
+  const float* data = data_of(array);
+  return {shape_of(array), {data, data + array.size()}};
+}
+
+using PartPair = std::pair<std::int64_t, std::int64_t>;  // features, first channel
+
+bhar::Part part(const PartPair& pair) { return {pair.first, pair.second}; }
+
+std::optional<bhar::Part> part(const std::optional<PartPair>& pair) {
+  return pair ? std::optional(part(*pair)) : std::nullopt;
+}
+
+// A network and the workspaces of its runs, as many as ever ran at once.
+class BoundNetwork {
+ public:
+  BoundNetwork(const std::vector<std::array<std::int64_t, 4>>& sources, std::int64_t classes,
+               bool noisy_or, const std::optional<std::string>& isa_name)
+      : network(sources_of(sources), classes,
+                noisy_or ? bhar::Fusion::kNoisyOr : bhar::Fusion::kMean, chosen(isa_name)) {}
+
+  py::array_t<float> run(const std::vector<py::object>& objects) {
+    const std::vector<bhar::Source>& sources = network.sources();
+    if (objects.size() != sources.size()) {
+      throw std::invalid_argument("got " + std::to_string(objects.size()) + " inputs, expected " +
+                                  std::to_string(sources.size()));
+    }
+    std::vector<py::array> arrays;
+    std::vector<const float*> inputs;
+    py::ssize_t clips = 0;
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+      const std::string name = "input " + std::to_string(i);
+      arrays.push_back(float32_array(objects[i], name));
+      const bhar::Shape got = shape_of(arrays.back());
+      if (i == 0 && !got.empty()) clips = got[0];
+      const bhar::Source& s = sources[i];
+      const bhar::Shape wanted{clips, s.channels, s.frames, s.joints, s.persons};
+      if (got != wanted) {
+        throw std::invalid_argument("got " + name + " of shape " + bhar::to_string(got) +
+                                    ", expected " + bhar::to_string(wanted));
+      }
+      inputs.push_back(data_of(arrays.back()));
+    }
+    py::array_t<float> out(std::vector<py::ssize_t>{clips, network.classes()});
+    float* logits = out.mutable_data();
+    {
+      py::gil_scoped_release no_gil;
+      std::unique_ptr<bhar::Workspace> workspace = taken();
+      for (py::ssize_t clip = 0; clip < clips; ++clip, logits += network.classes()) {
+        network.run(inputs.data(), logits, *workspace);
+        for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] += size_of(sources[i]);
+      }
+      const std::lock_guard lock(mutex_);
+      free_.push_back(std::move(workspace));
+    }
+    return out;
+  }
+
+  bhar::Network network;
+
+ private:
+  static std::vector<bhar::Source> sources_of(
+      const std::vector<std::array<std::int64_t, 4>>& shapes) {
+    std::vector<bhar::Source> sources;
+    for (const auto& s : shapes) sources.push_back({s[0], s[1], s[2], s[3]});
+    return sources;
+  }
+
+  static std::int64_t size_of(const bhar::Source& s) {
+    return s.channels * s.frames * s.joints * s.persons;
+  }
+
+  std::unique_ptr<bhar::Workspace> taken() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return std::make_unique<bhar::Workspace>();
+    std::unique_ptr<bhar::Workspace> last = std::move(free_.back());
+    free_.pop_back();
+    return last;
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<bhar::Workspace>> free_;
+};
+
+void add_input(BoundNetwork& self, const PartPair& out,
+               const std::vector<std::array<std::int64_t, 3>>& rows, const py::object& scale,
+               const py::object& shift) {
+  bhar::InputLayer layer;
+  layer.out = part(out);
+  for (const auto& row : rows) layer.rows.push_back({row[0], row[1], row[2]});
+  layer.scale = constants(scale, "scale");
+  layer.shift = constants(shift, "shift");
+  self.network.add(std::move(layer));
+}
+
+void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const py::object& weight,
+              const py::object& bias, const std::vector<std::int64_t>& offsets, std::int64_t stride,
+              float slope, const std::optional<PartPair>& add, bool zero_edges) {
+  bhar::ConvLayer layer;
+  layer.x = part(x);
+  layer.out = part(out);
+  layer.add = part(add);
+  layer.weight = constants(weight, "weight");
+  layer.bias = constants(bias, "bias");
+  layer.offsets = offsets;
+  layer.stride = stride;
+  layer.slope = slope;
+  layer.zero_edges = zero_edges;
+  self.network.add(std::move(layer));
+}
+
+bhar::Refinement refinement(const PartPair& x, const py::dict& arrays) {
+  const auto of = [&](const char* name) { return constants(arrays[name], name); };
+  return {part(x),        of("query"),  of("query_bias"), of("key"),
+          of("key_bias"), of("weight"), of("shift")};
+}
+
+void add_aggregate(BoundNetwork& self, std::int64_t value, const PartPair& out,
+                   const py::object& adjacency, const py::object& bias, std::int64_t groups,
+                   float slope, const std::optional<PartPair>& add,
+                   const std::optional<PartPair>& refined_by, const py::dict& refined) {
+  bhar::AggregateLayer layer;
+  layer.value = value;
+  layer.out = part(out);
+  layer.add = part(add);
+  layer.adjacency = constants(adjacency, "adjacency");
+  layer.bias = constants(bias, "bias");
+  layer.groups = groups;
+  layer.slope = slope;
+  if (refined_by) layer.refinement = refinement(*refined_by, refined);
+  self.network.add(std::move(layer));
+}
+
+void add_pool(BoundNetwork& self, const PartPair& x, const PartPair& out, const py::object& scale,
+              const py::object& shift, std::int64_t first, std::int64_t last, std::int64_t stride,
+              bool mean, float slope, const std::optional<PartPair>& add) {
+  bhar::PoolLayer layer;
+  layer.x = part(x);
+  layer.out = part(out);
+  layer.add = part(add);
+  layer.scale = constants(scale, "scale");
+  layer.shift = constants(shift, "shift");
+  layer.first = first;
+  layer.last = last;
+  layer.stride = stride;
+  layer.mean = mean;
+  layer.slope = slope;
+  self.network.add(std::move(layer));
+}
+
+void add_excite(BoundNetwork& self, const PartPair& x, const PartPair& out,
+                const py::object& expand, const py::object& expand_bias, const py::object& reduce,
+                const py::object& reduce_bias) {
+  self.network.add(bhar::ExciteLayer{
+      part(x), part(out), constants(expand, "expand"), constants(expand_bias, "expand_bias"),
+      constants(reduce, "reduce"), constants(reduce_bias, "reduce_bias")});
+}
+
+void add_classify(BoundNetwork& self, const PartPair& x, const py::object& weight,
+                  const py::object& bias, bool greatest_person) {
+  self.network.add(bhar::ClassifyLayer{part(x), constants(weight, "weight"),
+                                       constants(bias, "bias"), greatest_person});
+}
+
+void register_network(py::module_& m) {
+  py::class_<BoundNetwork>(m, "Network")
+      .def(py::init<const std::vector<std::array<std::int64_t, 4>>&, std::int64_t, bool,
+                    const std::optional<std::string>&>(),
+           py::arg("sources"), py::arg("classes"), py::arg("noisy_or") = false,
+           py::arg("isa") = py::none())
+      .def(
+          "add_features",
+          [](BoundNetwork& self, std::int64_t frames, std::int64_t persons, std::int64_t joints,
+             std::int64_t channels, bool blocked) {
+            return self.network.add(bhar::Features{frames, persons, joints, channels, blocked});
+          },
+          py::arg("frames"), py::arg("persons"), py::arg("joints"), py::arg("channels"),
+          py::arg("blocked") = false)
+      .def("add_input", &add_input, py::arg("out"), py::arg("rows"), py::arg("scale"),
+           py::arg("shift"))
+      .def("add_conv", &add_conv, py::arg("x"), py::arg("out"), py::arg("weight"), py::arg("bias"),
+           py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
+           py::arg("add") = py::none(), py::arg("zero_edges") = false)
+      .def("add_aggregate", &add_aggregate, py::arg("value"), py::arg("out"), py::arg("adjacency"),
+           py::arg("bias"), py::arg("groups") = 1, py::arg("slope") = 1.0f,
+           py::arg("add") = py::none(), py::arg("refined_by") = py::none(),
+           py::arg("refined") = py::dict())
+      .def("add_pool", &add_pool, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("shift"),
+           py::arg("first") = 0, py::arg("last") = 0, py::arg("stride") = 1,
+           py::arg("mean") = false, py::arg("slope") = 1.0f, py::arg("add") = py::none())
+      .def(
+          "add_difference",
+          [](BoundNetwork& self, const PartPair& x, const PartPair& out, std::int64_t channels) {
+            self.network.add(bhar::DifferenceLayer{part(x), part(out), channels});
+          },
+          py::arg("x"), py::arg("out"), py::arg("channels"))
+      .def("add_excite", &add_excite, py::arg("x"), py::arg("out"), py::arg("expand"),
+           py::arg("expand_bias"), py::arg("reduce"), py::arg("reduce_bias"))
+      .def("add_classify", &add_classify, py::arg("x"), py::arg("weight"), py::arg("bias"),
+           py::arg("greatest_person") = false)
+      .def("finish", [](BoundNetwork& self) { self.network.finish(); })
+      .def("run", &BoundNetwork::run, py::arg("inputs"))
+      .def_property_readonly("sources",
+                             [](const BoundNetwork& self) {
+                               std::vector<std::array<std::int64_t, 4>> shapes;
+                               for (const bhar::Source& s : self.network.sources()) {
+                                 shapes.push_back({s.channels, s.frames, s.joints, s.persons});
+                               }
+                               return shapes;
+                             })
+      .def_property_readonly("classes",
+                             [](const BoundNetwork& self) { return self.network.classes(); })
+      .def_property_readonly("isa",
+                             [](const BoundNetwork& self) { return isa_name(self.network.isa()); })
+      .def_property_readonly("multiply_adds",
+                             [](const BoundNetwork& self) { return self.network.multiply_adds(); })
+      .def_property_readonly("workspace_bytes", [](const BoundNetwork& self) {
+        return self.network.workspace_size() * static_cast<std::int64_t>(sizeof(float));
+      });
+}
+
 void register_isa(py::module_& m) {
   py::register_exception<bhar::UnknownIsaError>(m, "UnknownIsaError", PyExc_ValueError);
   py::register_exception<bhar::UnavailableIsaError>(m, "UnavailableIsaError", PyExc_RuntimeError);
@@ -244,4 +472,5 @@ PYBIND11_MODULE(_ops, m) {
   register_pairwise_tanh(m);
   register_refined_aggregate(m);
   register_temporal_conv(m);
+  register_network(m);
 }

@@ -44,6 +44,7 @@ class Backend(enum.Enum):
 
     AUTO = "auto"
     ONNX = "onnx"
+    NATIVE = "native"
 
 
 def open_engine(

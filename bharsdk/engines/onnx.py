@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle import Bundle
-from bharsdk.errors import BackendMissingError, BundleError, InputError
+from bharsdk.engines.inputs import checked_inputs
+from bharsdk.errors import BackendMissingError, BundleError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -77,18 +78,7 @@ class OnnxEngine:
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
-        missing = sorted(set(self._shapes) - set(inputs))
-        if missing:
-            raise InputError(f"engine: got inputs {sorted(inputs)}, {missing[0]} is missing")
-        fed = {name: inputs[name] for name in self._shapes}
-        count = len(next(iter(fed.values())))
-        for name, array in fed.items():
-            expected = self._shapes[name]
-            if array.dtype != np.float32 or array.shape[1:] != expected or len(array) != count:
-                raise InputError(
-                    f"engine: got {name} {array.dtype} {list(array.shape)}, expected float32"
-                    f" [{count}, {', '.join(map(str, expected))}]"
-                )
+        fed = checked_inputs(inputs, self._shapes)
         logits: FloatArray = self._session.run(["logits"], fed)[0]
         return logits
 

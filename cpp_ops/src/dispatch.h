@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bhar_ops/isa.h"
+#include "bhar_ops/kernels.h"
 
 namespace bhar {
 
@@ -24,5 +25,10 @@ Kernel kernel_for(const KernelRow<Kernel> (&rows)[Count], Isa isa, const char* o
   throw UnavailableIsaError(std::string("got instruction set '") + isa_name(isa) +
                             "', which this build has no " + operation + " for: force another one");
 }
+
+// For what is made of several kernels; they throw as kernel_for does.
+PairwiseTanhFn pairwise_tanh_kernel(Isa isa);
+RefinedAggregateFn refined_aggregate_kernel(Isa isa);
+TemporalConvFn temporal_conv_kernel(Isa isa);
 
 }  // namespace bhar

@@ -23,6 +23,8 @@ const KernelRow<PairwiseTanhFn> kKernels[] = {
 
 }  // namespace
 
+PairwiseTanhFn pairwise_tanh_kernel(Isa isa) { return kernel_for(kKernels, isa, "pairwise_tanh"); }
+
 std::array<std::int64_t, 5> pairwise_tanh_shape(const Shape& to, const Shape& from) {
   if (to.size() != 4) refuse(to, from, "to [N, W, M, R]");
   const std::int64_t n = to[0], maps = to[2], r = to[3];
@@ -35,7 +37,7 @@ std::array<std::int64_t, 5> pairwise_tanh_shape(const Shape& to, const Shape& fr
 
 void pairwise_tanh(const float* to, const Shape& to_shape, const float* from,
                    const Shape& from_shape, float* out, Isa isa) {
-  const PairwiseTanhFn kernel = kernel_for(kKernels, isa, "pairwise_tanh");
+  const PairwiseTanhFn kernel = pairwise_tanh_kernel(isa);
   PairwiseTanhSample sample{to, from, out, to_shape[1], from_shape[1], to_shape[2], to_shape[3]};
   const std::int64_t of_each = sample.maps * sample.r;
   if (sample.w * sample.v * of_each == 0) return;

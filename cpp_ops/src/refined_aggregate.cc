@@ -34,6 +34,10 @@ float* scratch() {
 
 }  // namespace
 
+RefinedAggregateFn refined_aggregate_kernel(Isa isa) {
+  return kernel_for(kKernels, isa, "refined_aggregate");
+}
+
 std::array<std::int64_t, 4> refined_aggregate_shape(const RefinedAggregate& problem) {
   const Shape &value = problem.value_shape, &relation = problem.relation_shape;
   if (value.size() != 5) refuse("value", value, "[N, K, T, V, C]");
@@ -53,7 +57,7 @@ std::array<std::int64_t, 4> refined_aggregate_shape(const RefinedAggregate& prob
 }
 
 void refined_aggregate(const RefinedAggregate& problem, float* out, Isa isa) {
-  const RefinedAggregateFn kernel = kernel_for(kKernels, isa, "refined_aggregate");
+  const RefinedAggregateFn kernel = refined_aggregate_kernel(isa);
   const Shape &value = problem.value_shape, &relation = problem.relation_shape;
   RefinedAggregateSample sample{};
   sample.value = problem.value;

@@ -59,6 +59,8 @@ TemporalConvFrame frame_of(const TemporalConv& conv, const float* const* taps, s
 
 }  // namespace
 
+TemporalConvFn temporal_conv_kernel(Isa isa) { return kernel_for(kKernels, isa, "temporal_conv"); }
+
 std::array<std::int64_t, 4> temporal_conv_shape(const Shape& x, const TemporalConv& conv,
                                                 const Shape& bias, std::int64_t stride) {
   if (x.size() != 4) refuse("x " + to_string(x), "[N, T, V, I]");
@@ -69,7 +71,7 @@ std::array<std::int64_t, 4> temporal_conv_shape(const Shape& x, const TemporalCo
 
 void temporal_conv(const float* x, const Shape& x_shape, const TemporalConv& conv,
                    std::int64_t stride, float* out, Isa isa) {
-  const TemporalConvFn kernel = kernel_for(kKernels, isa, "temporal_conv");
+  const TemporalConvFn kernel = temporal_conv_kernel(isa);
   const std::int64_t frames = x_shape[1], rows = x_shape[2], size = rows * x_shape[3];
   const std::int64_t last = frames - 1, out_size = rows * conv.weight_shape[2];
   std::array<const float*, kMaxTaps> taps{};
@@ -106,7 +108,7 @@ std::array<std::int64_t, 2> temporal_conv_step_shape(const Shape& ring, const Te
 
 void temporal_conv_step(const float* ring, const Shape& ring_shape, std::int64_t newest,
                         const TemporalConv& conv, float* out, Isa isa) {
-  const TemporalConvFn kernel = kernel_for(kKernels, isa, "temporal_conv");
+  const TemporalConvFn kernel = temporal_conv_kernel(isa);
   const std::int64_t frames = ring_shape[0], size = ring_shape[1] * ring_shape[2];
   std::array<const float*, kMaxTaps> taps{};
   for (std::size_t k = 0; k < conv.offsets.size(); ++k) {

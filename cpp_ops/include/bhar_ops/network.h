@@ -1,0 +1,215 @@
+// A trained skeleton model, ready to run: layers over features, in the order in which they run.
+//
+// Features are dense float32 [frames, persons, joints, channels], channels innermost: a frame is
+// one block of memory, a row of it one joint. Layers name the features that they read and write by
+// the number that Network::add gave them, and write any part of their channels, so that branches
+// meet in one place and nothing is copied to join them. What layers add up and activate is done
+// while the sums are still in registers.
+//
+// Everything is checked when a layer is added: shapes that do not fit, or channels that are read
+// before a layer wrote them, throw std::invalid_argument with what was got and what was expected.
+// A finished network does not change, and may run in many threads, each with a workspace of its
+// own.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "bhar_ops/isa.h"
+#include "bhar_ops/shape.h"
+
+namespace bhar {
+
+template <class T>
+struct CacheLineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kAlignment{64};
+
+  CacheLineAllocator() = default;
+  template <class Other>
+  CacheLineAllocator(const CacheLineAllocator<Other>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kAlignment));
+  }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kAlignment); }
+  friend bool operator==(const CacheLineAllocator&, const CacheLineAllocator&) { return true; }
+  friend bool operator!=(const CacheLineAllocator&, const CacheLineAllocator&) { return false; }
+};
+
+using Floats = std::vector<float, CacheLineAllocator<float>>;
+
+// Constants of a layer: a dense array.
+struct Array {
+  Shape shape;
+  Floats values;
+};
+
+struct Features {
+  std::int64_t frames, persons, joints, channels;
+  // Blocks of 16 channels apart, [channels / 16, frames, persons, joints, 16]: what an aggregation
+  // reads, and nothing else.
+  bool blocked = false;
+
+  std::int64_t rows() const { return persons * joints; }
+  std::int64_t size() const { return frames * rows() * channels; }
+};
+
+// The channels of some features from one on; how many is for the layer to know.
+struct Part {
+  std::int64_t features, channel = 0;
+};
+
+// What a network reads: float32 [channels, frames, joints, persons].
+struct Source {
+  std::int64_t channels, frames, joints, persons;
+};
+
+// Joints of the sources into rows, normalised:
+//   out[t, row, c] = sources[source][c, t, joint, person] * scale[row, c] + shift[row, c]
+struct InputLayer {
+  struct Row {
+    std::int64_t source, joint, person;
+  };
+  Part out;
+  std::vector<Row> rows;  // of all persons and joints of out
+  Array scale, shift;     // [rows, channels]
+};
+
+// A convolution over time, in groups of channels (G), of frames `offsets` away from every
+// `stride`-th; 1x1 with the only offset 0.
+//   out[t] = act(sum_k x[t * stride + offsets[k]] * weight[:, k] + bias + add[t])
+struct ConvLayer {
+  Part x, out;
+  std::optional<Part> add;
+  Array weight;  // [G, K, I / G, O / G]
+  Array bias;    // [O]
+  std::vector<std::int64_t> offsets;
+  std::int64_t stride = 1;
+  float slope = 1.0f;       // of the leaky ReLU: 1 is none, 0 is ReLU
+  bool zero_edges = false;  // frames beyond the clip: zero, or else its first and last one
+};
+
+// How a network refines adjacencies for each person and channel. (Chen et al. 2021, eq. 3 to 8)
+//   to, from = query(mean of x over time), key(the same), 1x1 convolutions in G groups to R each
+//   adjacency += shift[k, c] + sum_r weight[k, r, c] * tanh(to[w, r] - from[v, r])
+struct Refinement {
+  Part x;
+  Array query, query_bias;  // [G, I / G, K * R], [G, K * R]
+  Array key, key_bias;
+  Array weight;  // [K, R, C]
+  Array shift;   // [K, C]
+};
+
+// An aggregation over the graph, every person alone:
+//   out[t, w, c] = act(sum_k sum_v value[t, v, (g, k, c in g)] * adjacency[k, w, v] + bias + add)
+struct AggregateLayer {
+  Part out;
+  std::int64_t value;  // features, blocked: [G, K, C / G] channels
+  std::optional<Part> add;
+  Array adjacency;  // [K, W, V]
+  Array bias;       // [C]
+  std::int64_t groups = 1;
+  float slope = 1.0f;
+  std::optional<Refinement> refinement;
+};
+
+// The greatest or the mean of frames first to last, seen from every `stride`-th, those within the
+// clip alone:  out[t] = act(pooled * scale + shift + add[t]).
+struct PoolLayer {
+  Part x, out;
+  std::optional<Part> add;
+  Array scale, shift;  // [C]
+  std::int64_t first = 0, last = 0, stride = 1;
+  bool mean = false;
+  float slope = 1.0f;
+};
+
+// out[t] = x[t] - x[t - 1], out[0] = 0.
+struct DifferenceLayer {
+  Part x, out;
+  std::int64_t channels;
+};
+
+// Channels weighed, every person alone:
+//   out = x * sigmoid(reduce(ReLU(expand(mean of x over time and joints))))
+struct ExciteLayer {
+  Part x, out;
+  Array expand, expand_bias;  // [C, H], [H]
+  Array reduce, reduce_bias;  // [H, C], [C]
+};
+
+// Logits of the mean of x over time and joints, and its mean, or greatest, over persons.
+struct ClassifyLayer {
+  Part x;
+  Array weight, bias;  // [C, classes], [classes]
+  bool greatest_person = false;
+};
+
+enum class Fusion { kMean, kNoisyOr };
+
+// What a layer does when it runs; made by Network::add.
+class Layer;
+
+// The memory of one run at a time.
+class Workspace {
+ private:
+  friend class Network;
+  Floats floats_;
+  std::vector<std::int64_t> offsets_;  // of the features
+};
+
+class Network {
+ public:
+  Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, Isa isa);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  std::int64_t add(const Features& features);
+  void add(InputLayer layer);
+  void add(ConvLayer layer);
+  void add(AggregateLayer layer);
+  void add(PoolLayer layer);
+  void add(DifferenceLayer layer);
+  void add(ExciteLayer layer);
+  void add(ClassifyLayer layer);
+
+  // No layer follows; plans the memory.
+  void finish();
+
+  const std::vector<Source>& sources() const { return sources_; }
+  std::int64_t classes() const { return classes_; }
+  Isa isa() const { return isa_; }
+  // Multiply-adds of one run.
+  std::int64_t multiply_adds() const { return multiply_adds_; }
+  // Floats that a workspace takes.
+  std::int64_t workspace_size() const { return workspace_size_; }
+
+  // inputs: one array for each source. logits: [classes]. Allocates at a workspace's first run
+  // only.
+  void run(const float* const* inputs, float* logits, Workspace& workspace) const;
+
+ private:
+  struct Memory;  // of one features: where it lies, and when it is in use
+
+  const Features& features_of(std::int64_t number) const;
+  const Features& reads(const Part& part, std::int64_t channels, const char* name);
+  const Features& writes(const Part& part, std::int64_t channels);
+  void adds(const std::optional<Part>& part, const Features& out, std::int64_t channels);
+  void append(std::unique_ptr<Layer> layer);
+  void fuse(const float* heads, float* logits) const;
+
+  std::vector<Source> sources_;
+  std::int64_t classes_;
+  Fusion fusion_;
+  Isa isa_;
+  std::vector<Memory> memories_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+  std::int64_t heads_ = 0, multiply_adds_ = 0, scratch_size_ = 0, workspace_size_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace bhar

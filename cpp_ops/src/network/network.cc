@@ -1,0 +1,370 @@
+#include "bhar_ops/network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "bhar_ops/kernels.h"
+#include "bhar_ops/temporal_conv.h"
+#include "layer.h"
+
+namespace bhar {
+namespace {
+
+// Far above any model, and small enough that no product of them overflows.
+constexpr std::int64_t kMaxFrames = 1 << 12, kMaxPersons = 1 << 4, kMaxJoints = 1 << 9;
+constexpr std::int64_t kMaxChannels = 1 << 13, kMaxStride = 1 << 12;
+constexpr std::int64_t kMaxWorkspace = std::int64_t{1} << 28;  // floats: 1 GiB
+constexpr std::size_t kMaxLayers = 1 << 10;
+
+[[noreturn]] void refuse(const std::string& got, const std::string& expected) {
+  throw std::invalid_argument("got " + got + ", expected " + expected);
+}
+
+void expect_within(const char* name, std::int64_t got, std::int64_t least, std::int64_t most) {
+  if (got < least || got > most) {
+    refuse(std::string(name) + " " + std::to_string(got),
+           std::to_string(least) + " to " + std::to_string(most));
+  }
+}
+
+void expect_shape(const char* name, const Array& array, const Shape& expected) {
+  if (array.shape != expected) {
+    refuse(std::string(name) + " " + to_string(array.shape), to_string(expected));
+  }
+}
+
+std::int64_t dimension(const char* name, const Array& array, std::size_t axis, std::size_t axes) {
+  if (array.shape.size() != axes || array.shape[axis] < 1) {
+    refuse(std::string(name) + " " + to_string(array.shape),
+           std::to_string(axes) + " dimensions, none of them empty");
+  }
+  return array.shape[axis];
+}
+
+void expect_slope(float slope) {
+  if (!(slope >= 0.0f && slope <= 1.0f)) refuse("slope " + std::to_string(slope), "0 to 1");
+}
+
+Shape shape_of(const Features& f) { return {f.frames, f.persons, f.joints, f.channels}; }
+
+void expect_frames(const Features& x, const Features& out, std::int64_t stride) {
+  expect_within("stride", stride, 1, kMaxStride);
+  const Features wanted{(x.frames + stride - 1) / stride, x.persons, x.joints, out.channels,
+                        out.blocked};
+  if (shape_of(out) != shape_of(wanted)) {
+    refuse("features to write " + to_string(shape_of(out)), to_string(shape_of(wanted)));
+  }
+}
+
+void expect_other(const Part& x, const Part& out) {
+  if (x.features == out.features) refuse("a layer that writes what it reads", "other features");
+}
+
+std::int64_t align(std::int64_t floats) { return (floats + 15) / 16 * 16; }
+
+}  // namespace
+
+struct Network::Memory {
+  Features features;
+  std::vector<bool> written;        // channels
+  std::size_t first = 0, last = 0;  // layers between which the memory is in use
+  std::int64_t offset = 0;
+};
+
+Network::Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, Isa isa)
+    : sources_(std::move(sources)), classes_(classes), fusion_(fusion), isa_(isa) {
+  expect_within("classes", classes, 1, kMaxChannels);
+  for (const Source& source : sources_) {
+    expect_within("frames", source.frames, 1, kMaxFrames);
+    expect_within("joints", source.joints, 1, kMaxJoints);
+    expect_within("persons", source.persons, 1, kMaxPersons);
+    expect_within("channels", source.channels, 1, kMaxChannels);
+  }
+}
+
+Network::~Network() = default;
+
+std::int64_t Network::add(const Features& features) {
+  expect_within("frames", features.frames, 1, kMaxFrames);
+  expect_within("persons", features.persons, 1, kMaxPersons);
+  expect_within("joints", features.joints, 1, kMaxJoints);
+  expect_within("channels", features.channels, 1, kMaxChannels);
+  if (memories_.size() >= kMaxLayers)
+    refuse("more features", "at most " + std::to_string(kMaxLayers));
+  if (features.blocked && features.channels % kChannelBlock != 0) {
+    refuse("blocked features of " + std::to_string(features.channels) + " channels",
+           "a multiple of " + std::to_string(kChannelBlock));
+  }
+  Memory memory;
+  memory.features = features;
+  memory.written.assign(static_cast<std::size_t>(features.channels), false);
+  memories_.push_back(std::move(memory));
+  return static_cast<std::int64_t>(memories_.size()) - 1;
+}
+
+const Features& Network::features_of(std::int64_t number) const {
+  expect_within("features", number, 0, static_cast<std::int64_t>(memories_.size()) - 1);
+  return memories_[static_cast<std::size_t>(number)].features;
+}
+
+const Features& Network::reads(const Part& part, std::int64_t channels, const char* name) {
+  const Features& features = features_of(part.features);
+  expect_within("the first channel of a part", part.channel, 0, features.channels - channels);
+  Memory& memory = memories_[static_cast<std::size_t>(part.features)];
+  const auto begin = memory.written.begin() + part.channel;
+  if (!std::all_of(begin, begin + channels, [](bool written) { return written; })) {
+    refuse(std::string(name) + " of features " + std::to_string(part.features) +
+               " that no layer wrote",
+           "channels " + std::to_string(part.channel) + " to " +
+               std::to_string(part.channel + channels) + " of an earlier layer");
+  }
+  memory.last = layers_.size();
+  return features;
+}
+
+const Features& Network::writes(const Part& part, std::int64_t channels) {
+  const Features& features = features_of(part.features);
+  expect_within("the first channel of a part", part.channel, 0, features.channels - channels);
+  Memory& memory = memories_[static_cast<std::size_t>(part.features)];
+  if (std::none_of(memory.written.begin(), memory.written.end(), [](bool w) { return w; })) {
+    memory.first = layers_.size();
+  }
+  std::fill_n(memory.written.begin() + part.channel, channels, true);
+  memory.last = layers_.size();
+  return features;
+}
+
+void Network::adds(const std::optional<Part>& part, const Features& out, std::int64_t channels) {
+  if (!part) return;
+  const Features& features = reads(*part, channels, "what is added,");
+  if (features.blocked) refuse("blocked features to add", "dense ones");
+  expect_frames(features, Features{out.frames, out.persons, out.joints, features.channels}, 1);
+}
+
+void Network::append(std::unique_ptr<Layer> layer) {
+  if (finished_) refuse("a layer for a finished network", "all layers before finish()");
+  if (layers_.size() >= kMaxLayers) refuse("more layers", "at most " + std::to_string(kMaxLayers));
+  multiply_adds_ += layer->multiply_adds();
+  scratch_size_ = std::max(scratch_size_, layer->scratch_size());
+  layers_.push_back(std::move(layer));
+}
+
+void Network::add(InputLayer layer) {
+  const std::int64_t channels = dimension("scale", layer.scale, 1, 2);
+  const Features& out = writes(layer.out, channels);
+  expect_shape("scale", layer.scale, {out.rows(), channels});
+  expect_shape("shift", layer.shift, layer.scale.shape);
+  if (static_cast<std::int64_t>(layer.rows.size()) != out.rows() || out.blocked) {
+    refuse(std::to_string(layer.rows.size()) + " rows",
+           "one for each of " + to_string(shape_of(out)));
+  }
+  for (const InputLayer::Row& row : layer.rows) {
+    expect_within("source", row.source, 0, static_cast<std::int64_t>(sources_.size()) - 1);
+    const Source& source = sources_[static_cast<std::size_t>(row.source)];
+    expect_within("joint", row.joint, 0, source.joints - 1);
+    expect_within("person", row.person, 0, source.persons - 1);
+    if (source.channels != channels || source.frames != out.frames) {
+      refuse("a source of " + std::to_string(source.channels) + " channels and " +
+                 std::to_string(source.frames) + " frames",
+             std::to_string(channels) + " and " + std::to_string(out.frames));
+    }
+  }
+  append(make_input(std::move(layer), sources_, out));
+}
+
+void Network::add(ConvLayer layer) {
+  const std::int64_t groups = dimension("weight", layer.weight, 0, 4);
+  const std::int64_t taps = dimension("weight", layer.weight, 1, 4);
+  const std::int64_t inputs = groups * dimension("weight", layer.weight, 2, 4);
+  const std::int64_t in_group = dimension("weight", layer.weight, 3, 4),
+                     outputs = groups * in_group;
+  expect_shape("bias", layer.bias, {outputs});
+  expect_slope(layer.slope);
+  if (static_cast<std::int64_t>(layer.offsets.size()) != taps || taps > kMaxTaps) {
+    refuse(std::to_string(layer.offsets.size()) + " offsets",
+           "one for each of the taps of weight " + to_string(layer.weight.shape) + ", at most " +
+               std::to_string(kMaxTaps));
+  }
+  for (const std::int64_t offset : layer.offsets) {
+    expect_within("offset", offset, -kMaxFrames, kMaxFrames);
+  }
+  expect_other(layer.x, layer.out);
+  if (layer.add) expect_other(*layer.add, layer.out);
+  const Features& x = reads(layer.x, inputs, "the input,");
+  const Features& out = writes(layer.out, outputs);
+  if (x.blocked) refuse("a convolution of blocked features", "dense ones");
+  if (out.blocked && (in_group % kChannelBlock != 0 || layer.out.channel % kChannelBlock != 0)) {
+    refuse("a group of " + std::to_string(in_group) + " channels for blocked features",
+           "a multiple of " + std::to_string(kChannelBlock));
+  }
+  expect_frames(x, out, layer.stride);
+  adds(layer.add, out, outputs);
+  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  append(make_conv(std::move(layer), x, out, add, isa_));
+}
+
+void Network::add(AggregateLayer layer) {
+  const std::int64_t partitions = dimension("adjacency", layer.adjacency, 0, 3);
+  const std::int64_t channels = dimension("bias", layer.bias, 0, 1), groups = layer.groups;
+  expect_within("groups", groups, 1, channels);
+  if (channels % (groups * kChannelBlock) != 0) {
+    refuse(std::to_string(channels) + " channels in " + std::to_string(groups) + " groups",
+           "groups of a multiple of " + std::to_string(kChannelBlock));
+  }
+  expect_slope(layer.slope);
+  expect_other({layer.value}, layer.out);
+  if (layer.add) expect_other(*layer.add, layer.out);
+  const Features& value = reads({layer.value}, partitions * channels, "the input,");
+  if (!value.blocked || value.channels != partitions * channels) {
+    refuse("an input " + to_string(shape_of(value)),
+           "blocked features of " + std::to_string(partitions * channels) + " channels");
+  }
+  expect_shape("adjacency", layer.adjacency, {partitions, value.joints, value.joints});
+  const Features* x = nullptr;
+  if (layer.refinement) {
+    Refinement& r = *layer.refinement;
+    const std::int64_t relations = dimension("weight", r.weight, 1, 3);
+    expect_within("relations", relations, 1, kMaxRelations);
+    const std::int64_t inputs = dimension("query", r.query, 1, 3);
+    expect_shape("query", r.query, {groups, inputs, partitions * relations});
+    expect_shape("query_bias", r.query_bias, {groups, partitions * relations});
+    expect_shape("key", r.key, r.query.shape);
+    expect_shape("key_bias", r.key_bias, r.query_bias.shape);
+    expect_shape("weight", r.weight, {partitions, relations, channels});
+    expect_shape("shift", r.shift, {partitions, channels});
+    x = &reads(r.x, groups * inputs, "the input of the refinement,");
+    if (x->blocked || x->joints != value.joints || x->persons != value.persons) {
+      refuse("a refinement by " + to_string(shape_of(*x)),
+             "dense features with the rows of " + to_string(shape_of(value)));
+    }
+    expect_other(r.x, layer.out);
+  }
+  const Features& out = writes(layer.out, channels);
+  if (out.blocked) refuse("blocked features to write", "dense ones");
+  expect_frames(value, out, 1);
+  adds(layer.add, out, channels);
+  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  append(make_aggregate(std::move(layer), value, out, add, x, isa_));
+}
+
+void Network::add(PoolLayer layer) {
+  const std::int64_t channels = dimension("scale", layer.scale, 0, 1);
+  expect_shape("shift", layer.shift, {channels});
+  expect_within("first", layer.first, -kMaxFrames, 0);
+  expect_within("last", layer.last, 0, kMaxFrames);
+  expect_slope(layer.slope);
+  expect_other(layer.x, layer.out);
+  if (layer.add) expect_other(*layer.add, layer.out);
+  const Features& x = reads(layer.x, channels, "the input,");
+  const Features& out = writes(layer.out, channels);
+  if (x.blocked || out.blocked) refuse("pooling of blocked features", "dense ones");
+  expect_frames(x, out, layer.stride);
+  adds(layer.add, out, channels);
+  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  append(make_pool(std::move(layer), x, out, add));
+}
+
+void Network::add(DifferenceLayer layer) {
+  expect_within("channels", layer.channels, 1, kMaxChannels);
+  expect_other(layer.x, layer.out);
+  const Features& x = reads(layer.x, layer.channels, "the input,");
+  const Features& out = writes(layer.out, layer.channels);
+  if (x.blocked || out.blocked) refuse("differences of blocked features", "dense ones");
+  expect_frames(x, out, 1);
+  append(make_difference(layer, x, out));
+}
+
+void Network::add(ExciteLayer layer) {
+  const std::int64_t channels = dimension("expand", layer.expand, 0, 2);
+  const std::int64_t hidden = dimension("expand", layer.expand, 1, 2);
+  expect_shape("expand_bias", layer.expand_bias, {hidden});
+  expect_shape("reduce", layer.reduce, {hidden, channels});
+  expect_shape("reduce_bias", layer.reduce_bias, {channels});
+  expect_other(layer.x, layer.out);
+  const Features& x = reads(layer.x, channels, "the input,");
+  const Features& out = writes(layer.out, channels);
+  if (x.blocked || out.blocked) refuse("excitation of blocked features", "dense ones");
+  expect_frames(x, out, 1);
+  append(make_excite(std::move(layer), x, out));
+}
+
+void Network::add(ClassifyLayer layer) {
+  const std::int64_t channels = dimension("weight", layer.weight, 0, 2);
+  expect_shape("weight", layer.weight, {channels, classes_});
+  expect_shape("bias", layer.bias, {classes_});
+  const Features& x = reads(layer.x, channels, "the input,");
+  if (x.blocked) refuse("a head on blocked features", "dense ones");
+  append(make_classify(std::move(layer), x, heads_));
+  ++heads_;
+}
+
+// First fit in the order of the layers: features that are no longer read make room.
+void Network::finish() {
+  if (heads_ == 0) refuse("a network without a head", "at least one");
+  if (finished_) refuse("a finished network", "finish() once");
+  std::vector<Memory*> placed;
+  std::int64_t end = 0;
+  for (Memory& memory : memories_) {
+    const std::int64_t size = align(memory.features.size());
+    std::int64_t offset = 0;
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const Memory* other : placed) {
+        const std::int64_t after = other->offset + align(other->features.size());
+        const bool together = memory.first <= other->last && other->first <= memory.last;
+        if (together && offset < after && other->offset < offset + size) {
+          offset = after;
+          moved = true;
+        }
+      }
+    }
+    memory.offset = offset;
+    end = std::max(end, offset + size);
+    if (end > kMaxWorkspace) {
+      refuse("features of more than " + std::to_string(kMaxWorkspace) + " floats", "fewer");
+    }
+    placed.push_back(&memory);
+  }
+  workspace_size_ = end + align(scratch_size_) + heads_ * classes_;
+  finished_ = true;
+}
+
+void Network::run(const float* const* inputs, float* logits, Workspace& workspace) const {
+  if (!finished_) throw std::logic_error("a network runs after finish()");
+  const auto size = static_cast<std::size_t>(workspace_size_);
+  if (workspace.floats_.size() != size) {
+    workspace.floats_.assign(size, 0.0f);
+    workspace.offsets_.clear();
+    for (const Memory& memory : memories_) workspace.offsets_.push_back(memory.offset);
+  }
+  float* floats = workspace.floats_.data();
+  float* heads = floats + workspace_size_ - heads_ * classes_;
+  const Run run{inputs, floats, workspace.offsets_.data(), heads - align(scratch_size_), heads};
+  for (const auto& layer : layers_) layer->run(run);
+  fuse(heads, logits);
+}
+
+// Mean of the logits of all heads, or log(1 - prod(1 - p)) of their probabilities.
+void Network::fuse(const float* heads, float* logits) const {
+  std::fill_n(logits, classes_, fusion_ == Fusion::kMean ? 0.0f : 1.0f);
+  for (std::int64_t head = 0; head < heads_; ++head, heads += classes_) {
+    if (fusion_ == Fusion::kMean) {
+      for (std::int64_t c = 0; c < classes_; ++c) logits[c] += heads[c];
+      continue;
+    }
+    const float greatest = *std::max_element(heads, heads + classes_);
+    float sum = 0.0f;
+    for (std::int64_t c = 0; c < classes_; ++c) sum += std::exp(heads[c] - greatest);
+    for (std::int64_t c = 0; c < classes_; ++c)
+      logits[c] *= 1.0f - std::exp(heads[c] - greatest) / sum;
+  }
+  for (std::int64_t c = 0; c < classes_; ++c) {
+    logits[c] = fusion_ == Fusion::kMean ? logits[c] / static_cast<float>(heads_)
+                                         : std::log(std::max(1.0f - logits[c], 1e-9f));
+  }
+}
+
+}  // namespace bhar

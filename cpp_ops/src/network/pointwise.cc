@@ -1,0 +1,257 @@
+// The layers that only move and weigh what is there: input, pooling, differences, excitation, and
+// the head. They cost little beside the others, and are plain loops over channels.
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "layer.h"
+
+namespace bhar {
+namespace {
+
+// Of two, the greater one; NaN if one is.
+float greater(float left, float right) { return left > right || left != left ? left : right; }
+
+class Input : public Layer {
+ public:
+  Input(InputLayer layer, const std::vector<Source>& sources, const Features& out)
+      : layer_(std::move(layer)), sources_(sources), out_(layer_.out, out) {}
+
+  void run(const Run& run) const override {
+    const std::int64_t channels = layer_.scale.shape[1];
+    for (std::int64_t row = 0; row < out_.rows; ++row) {
+      const InputLayer::Row& from = layer_.rows[static_cast<std::size_t>(row)];
+      const Source& source = sources_[static_cast<std::size_t>(from.source)];
+      const std::int64_t frame = source.joints * source.persons;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const float* x = run.inputs[from.source] + c * source.frames * frame +
+                         from.joint * source.persons + from.person;
+        const auto at = static_cast<std::size_t>(row * channels + c);
+        const float scale = layer_.scale.values[at], shift = layer_.shift.values[at];
+        float* out = out_.of(run) + row * out_.row_stride() + c;
+        for (std::int64_t t = 0; t < out_.frames; ++t) {
+          out[t * out_.frame_stride()] = x[t * frame] * scale + shift;
+        }
+      }
+    }
+  }
+
+ private:
+  InputLayer layer_;
+  std::vector<Source> sources_;
+  PartShape out_;
+};
+
+class Pool : public Layer {
+ public:
+  Pool(PoolLayer layer, const Features& x, const Features& out, const Features* add)
+      : layer_(std::move(layer)),
+        x_(layer_.x, x),
+        out_(layer_.out, out),
+        add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)) {}
+
+  void run(const Run& run) const override {
+    for (std::int64_t t = 0; t < out_.frames; ++t) {
+      const std::int64_t centre = t * layer_.stride;
+      const std::int64_t first = std::max(centre + layer_.first, std::int64_t{0});
+      const std::int64_t last = std::min(centre + layer_.last, x_.frames - 1);
+      for (std::int64_t row = 0; row < out_.rows; ++row) {
+        const float* x = x_.of(run) + first * x_.frame_stride() + row * x_.row_stride();
+        float* out = out_.of(run) + t * out_.frame_stride() + row * out_.row_stride();
+        const float* add = add_.of(run) + t * add_.frame_stride() + row * add_.row_stride();
+        pool(x, last - first + 1, out);
+        finish(layer_.add ? add : nullptr, out);
+      }
+    }
+  }
+
+ private:
+  std::int64_t channels() const { return layer_.scale.shape[0]; }
+
+  void pool(const float* x, std::int64_t frames, float* out) const {
+    std::copy_n(x, channels(), out);
+    for (std::int64_t i = 1; i < frames; ++i) {
+      x += x_.frame_stride();
+      if (layer_.mean) {
+        for (std::int64_t c = 0; c < channels(); ++c) out[c] += x[c];
+      } else {
+        // A NaN comes through.
+        for (std::int64_t c = 0; c < channels(); ++c) out[c] = greater(x[c], out[c]);
+      }
+    }
+    if (!layer_.mean || frames == 1) return;
+    for (std::int64_t c = 0; c < channels(); ++c) out[c] /= static_cast<float>(frames);
+  }
+
+  void finish(const float* add, float* out) const {
+    const float *scale = layer_.scale.values.data(), *shift = layer_.shift.values.data();
+    for (std::int64_t c = 0; c < channels(); ++c) out[c] = out[c] * scale[c] + shift[c];
+    if (add != nullptr) {
+      for (std::int64_t c = 0; c < channels(); ++c) out[c] += add[c];
+    }
+    if (layer_.slope == 1.0f) return;
+    for (std::int64_t c = 0; c < channels(); ++c) {
+      out[c] = out[c] < 0.0f ? layer_.slope * out[c] : out[c];
+    }
+  }
+
+  PoolLayer layer_;
+  PartShape x_, out_, add_;
+};
+
+class Difference : public Layer {
+ public:
+  Difference(const DifferenceLayer& layer, const Features& x, const Features& out)
+      : channels_(layer.channels), x_(layer.x, x), out_(layer.out, out) {}
+
+  void run(const Run& run) const override {
+    for (std::int64_t t = 0; t < out_.frames; ++t) {
+      for (std::int64_t row = 0; row < out_.rows; ++row) {
+        const float* x = x_.of(run) + t * x_.frame_stride() + row * x_.row_stride();
+        const float* before = t == 0 ? x : x - x_.frame_stride();
+        float* out = out_.of(run) + t * out_.frame_stride() + row * out_.row_stride();
+        for (std::int64_t c = 0; c < channels_; ++c) out[c] = x[c] - before[c];
+      }
+    }
+  }
+
+ private:
+  std::int64_t channels_;
+  PartShape x_, out_;
+};
+
+// out[o] = bias[o] + sum_i x[i] * weight[i, o]
+void multiply(const float* x, const Array& weight, const Array& bias, float* out) {
+  const std::int64_t inputs = weight.shape[0], outputs = weight.shape[1];
+  std::copy_n(bias.values.data(), outputs, out);
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    const float* row = weight.values.data() + i * outputs;
+    for (std::int64_t o = 0; o < outputs; ++o) out[o] += x[i] * row[o];
+  }
+}
+
+class Excite : public Layer {
+ public:
+  Excite(ExciteLayer layer, const Features& x, const Features& out)
+      : layer_(std::move(layer)),
+        x_(layer_.x, x),
+        out_(layer_.out, out),
+        persons_(x.persons),
+        joints_(x.joints) {}
+
+  void run(const Run& run) const override {
+    const std::int64_t channels = layer_.expand.shape[0], hidden = layer_.expand.shape[1];
+    float *gate = run.scratch, *wide = gate + channels;
+    for (std::int64_t person = 0; person < persons_; ++person) {
+      const float* x = x_.of(run) + person * joints_ * x_.row_stride();
+      float* out = out_.of(run) + person * joints_ * out_.row_stride();
+      mean_of_rows(x, x_.frames, x_.frame_stride(), joints_, x_.row_stride(), channels, gate);
+      multiply(gate, layer_.expand, layer_.expand_bias, wide);
+      for (std::int64_t h = 0; h < hidden; ++h) wide[h] = wide[h] < 0.0f ? 0.0f : wide[h];
+      multiply(wide, layer_.reduce, layer_.reduce_bias, gate);
+      for (std::int64_t c = 0; c < channels; ++c) gate[c] = 1.0f / (1.0f + std::exp(-gate[c]));
+      for (std::int64_t t = 0; t < x_.frames; ++t) {
+        for (std::int64_t v = 0; v < joints_; ++v) {
+          const float* from = x + t * x_.frame_stride() + v * x_.row_stride();
+          float* to = out + t * out_.frame_stride() + v * out_.row_stride();
+          for (std::int64_t c = 0; c < channels; ++c) to[c] = from[c] * gate[c];
+        }
+      }
+    }
+  }
+
+  std::int64_t multiply_adds() const override {
+    return 2 * persons_ * layer_.expand.shape[0] * layer_.expand.shape[1];
+  }
+  std::int64_t scratch_size() const override {
+    return layer_.expand.shape[0] + layer_.expand.shape[1];
+  }
+
+ private:
+  ExciteLayer layer_;
+  PartShape x_, out_;
+  std::int64_t persons_, joints_;
+};
+
+class Classify : public Layer {
+ public:
+  Classify(ClassifyLayer layer, const Features& x, std::int64_t head)
+      : layer_(std::move(layer)),
+        x_(layer_.x, x),
+        head_(head),
+        persons_(x.persons),
+        joints_(x.joints) {}
+
+  void run(const Run& run) const override {
+    const std::int64_t channels = layer_.weight.shape[0], classes = layer_.weight.shape[1];
+    float *pooled = run.scratch, *one = pooled + channels;
+    for (std::int64_t person = 0; person < persons_; ++person) {
+      float* mean = person == 0 ? pooled : one;
+      mean_of_rows(x_.of(run) + person * joints_ * x_.row_stride(), x_.frames, x_.frame_stride(),
+                   joints_, x_.row_stride(), channels, mean);
+      if (person == 0) continue;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        if (layer_.greatest_person) {
+          pooled[c] = greater(mean[c], pooled[c]);
+        } else {
+          pooled[c] += mean[c];
+        }
+      }
+    }
+    if (!layer_.greatest_person) {
+      for (std::int64_t c = 0; c < channels; ++c) pooled[c] /= static_cast<float>(persons_);
+    }
+    multiply(pooled, layer_.weight, layer_.bias, run.logits + head_ * classes);
+  }
+
+  std::int64_t multiply_adds() const override {
+    return static_cast<std::int64_t>(layer_.weight.values.size());
+  }
+  std::int64_t scratch_size() const override { return 2 * layer_.weight.shape[0]; }
+
+ private:
+  ClassifyLayer layer_;
+  PartShape x_;
+  std::int64_t head_, persons_, joints_;
+};
+
+}  // namespace
+
+void mean_of_rows(const float* x, std::int64_t frames, std::int64_t frame_stride, std::int64_t rows,
+                  std::int64_t row_stride, std::int64_t channels, float* means) {
+  std::fill_n(means, channels, 0.0f);
+  for (std::int64_t t = 0; t < frames; ++t) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* from = x + t * frame_stride + row * row_stride;
+      for (std::int64_t c = 0; c < channels; ++c) means[c] += from[c];
+    }
+  }
+  const auto count = static_cast<float>(frames * rows);
+  for (std::int64_t c = 0; c < channels; ++c) means[c] /= count;
+}
+
+std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& sources,
+                                  const Features& out) {
+  return std::make_unique<Input>(std::move(layer), sources, out);
+}
+
+std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Features& out,
+                                 const Features* add) {
+  return std::make_unique<Pool>(std::move(layer), x, out, add);
+}
+
+std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Features& x,
+                                       const Features& out) {
+  return std::make_unique<Difference>(layer, x, out);
+}
+
+std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out) {
+  return std::make_unique<Excite>(std::move(layer), x, out);
+}
+
+std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head) {
+  return std::make_unique<Classify>(std::move(layer), x, head);
+}
+
+}  // namespace bhar

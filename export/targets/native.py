@@ -1,0 +1,418 @@
+"""Target ``native``: bharsdk's own kernels. A deployed model as layers over features.
+
+Every module of a deployed model (:mod:`bhar_training.models.deployed`) has one function here that
+writes its layers. What two layers can do in one pass, they do: a residual is added and an
+activation applied where the sums are made, and branches write side by side what others concatenate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bhar_training.models import ActionModel
+from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
+from bhar_training.models.degcn import Block, DeGCN
+from bhar_training.models.deployed import (
+    SLOPE,
+    DeployedRefinedGraphConv,
+    DeployedStaticGraphConv,
+    DeployedTemporalConv,
+    FoldedTemporalConv,
+)
+from bhar_training.models.fold import Affine, Shift
+from bhar_training.models.prgcn import (
+    PRGCN,
+    TAM_POOL,
+    GraphConv,
+    PoseRefinement,
+    TemporalAggregation,
+    TemporalConv,
+)
+from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk.engines.network import (
+    Aggregate,
+    Classify,
+    Constant,
+    Conv,
+    Difference,
+    Excite,
+    Features,
+    FusionRule,
+    Input,
+    Layer,
+    NetworkSpec,
+    Part,
+    Pool,
+    Refinement,
+    Source,
+    encode_network,
+)
+from bharsdk.errors import UsageError
+
+__all__ = ["build"]
+
+RELU = 0.0
+NONE = 1.0
+
+
+def build(model: nn.Module, shapes: dict[str, tuple[int, ...]], classes: int) -> dict[str, bytes]:
+    """The native files of ``model``, which is deployed, by name.
+
+    shapes: of what it reads, [C, T, V, M] by name. Raises UsageError for a model whose layers have
+    no native form.
+    """
+    sources = {name: Source(*shape) for name, shape in shapes.items()}
+    writer = _Writer(tuple(sources.values()))
+    with torch.no_grad():
+        _write_model(writer, model, sources)
+    spec = replace(writer.spec(classes), fusion=_fusion(model))
+    return {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: writer.weights()}
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """Channels of some features: ``part`` and as many as ``channels`` from there."""
+
+    part: Part
+    of: Features
+    channels: int
+
+    def slice(self, first: int, channels: int) -> _Flow:
+        """``channels`` of these, from the ``first`` on."""
+        return _Flow(Part(self.part.features, self.part.channel + first), self.of, channels)
+
+
+class _Writer:
+    """Collects features, layers and constants in the order in which they come."""
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
+        self._features: list[Features] = []
+        self._layers: list[Layer] = []
+        self._constants: list[npt.NDArray[np.float32]] = []
+        self._size = 0
+
+    def spec(self, classes: int) -> NetworkSpec:
+        """What was written."""
+        features, layers = tuple(self._features), tuple(self._layers)
+        return NetworkSpec(self._sources, classes, FusionRule.MEAN, features, layers)
+
+    def weights(self) -> bytes:
+        """All constants, one after the other."""
+        return b"".join(c.astype("<f4").tobytes() for c in self._constants)
+
+    def constant(self, values: Tensor) -> Constant:
+        """Keep ``values``."""
+        array = np.ascontiguousarray(values.detach().numpy(), np.float32)
+        self._constants.append(array)
+        self._size += array.size
+        return Constant(self._size - array.size, array.shape)
+
+    def features(self, like: Features, channels: int, *, stride: int = 1) -> _Flow:
+        """New features with the rows of ``like`` and every ``stride``-th frame."""
+        frames = -(-like.frames // stride)
+        return self.new(Features(frames, like.persons, like.joints, channels))
+
+    def new(self, features: Features) -> _Flow:
+        """New features."""
+        self._features.append(features)
+        return _Flow(Part(len(self._features) - 1), features, features.channels)
+
+    def add(self, layer: Layer) -> None:
+        """The next layer."""
+        self._layers.append(layer)
+
+    def conv(
+        self,
+        x: _Flow,
+        conv: nn.Conv2d,
+        out: _Flow | None = None,
+        *,
+        slope: float = NONE,
+        add: _Flow | None = None,
+        first: int = 0,
+        zero_edges: bool = False,
+    ) -> _Flow:
+        """``conv`` over time, its first tap ``first`` frames from where it writes."""
+        weight, bias, groups, stride = conv.weight, conv.bias, conv.groups, conv.stride[0]
+        assert bias is not None
+        outputs, inputs, taps, _ = weight.shape
+        out = out or self.features(x.of, outputs, stride=stride)
+        grouped = weight.view(groups, outputs // groups, inputs, taps).permute(0, 3, 2, 1)
+        self.add(
+            Layer(
+                conv=Conv(
+                    x.part,
+                    out.part,
+                    self.constant(grouped),
+                    self.constant(bias),
+                    tuple(range(first, first + taps)),
+                    stride,
+                    slope,
+                    add.part if add else None,
+                    zero_edges,
+                )
+            )
+        )
+        return out
+
+    def pool(
+        self,
+        x: _Flow,
+        out: _Flow,
+        affine: tuple[Tensor, Tensor] | None = None,
+        *,
+        first: int = 0,
+        last: int = 0,
+        stride: int = 1,
+        mean: bool = False,
+        slope: float = NONE,
+        add: _Flow | None = None,
+    ) -> _Flow:
+        """Pool ``x`` over frames, then ``affine`` (scale, shift)."""
+        scale, shift = affine or (torch.ones(x.channels), torch.zeros(x.channels))
+        constants = self.constant(scale.flatten()), self.constant(shift.flatten())
+        plus = add.part if add else None
+        layer = Pool(x.part, out.part, *constants, first, last, stride, mean, slope, plus)
+        self.add(Layer(pool=layer))
+        return out
+
+    def classify(self, x: _Flow, head: nn.Linear | nn.Conv2d, *, greatest: bool) -> None:
+        """The logits of ``x``."""
+        assert head.bias is not None
+        weight = self.constant(head.weight.flatten(1).t())
+        layer = Classify(x.part, weight, self.constant(head.bias), greatest)
+        self.add(Layer(classify=layer))
+
+
+def _fusion(model: nn.Module) -> FusionRule:
+    return FusionRule(model.fusion.value) if hasattr(model, "fusion") else FusionRule.MEAN
+
+
+def _write_model(w: _Writer, model: nn.Module, sources: dict[str, Source]) -> None:
+    index = {name: i for i, name in enumerate(sources)}
+    if type(model) is BHaRNetExpertOnly:
+        _write_expert(w, model.body, index["body"], sources["body"])
+        _write_expert(w, model.hand, index["hands"], sources["hands"])
+    elif isinstance(model, SingleStream):
+        name = "hands" if model.of_hands else "body"
+        _write_expert(w, model.net, index[name], sources[name])
+    elif isinstance(model, JoinedPRGCN):
+        _write_prgcn(w, model, sources, index)
+    else:
+        raise _no_native_form(model)
+
+
+def _no_native_form(module: nn.Module) -> UsageError:
+    kind = "model" if isinstance(module, ActionModel) else "layer"
+    return UsageError(
+        f"target native: got a {kind} {type(module).__name__}, expected pr-gcn, bharnet-e or one"
+        " expert, of DeGCN: export it with --target onnx"
+    )
+
+
+def _write_expert(w: _Writer, net: nn.Module, source: int, of: Source) -> None:
+    if not isinstance(net, DeGCN):
+        raise _no_native_form(net)
+    rows = tuple((source, v, m) for m in range(of.persons) for v in range(of.joints))
+    x = w.new(Features(of.frames, of.persons, of.joints, of.channels))
+    # Of the input, [1, C, 1, V, M], in the order of rows.
+    _write_input(w, x, rows, net.input_norm, lambda c: c[0, :, 0].permute(2, 1, 0).flatten(0, 1))
+    for block in net.blocks:
+        assert isinstance(block, Block)
+        x = _write_block(w, x, block)
+    w.classify(x, net.head, greatest=False)
+
+
+def _write_input(w: _Writer, out: _Flow, rows: tuple[tuple[int, int, int], ...], norm: nn.Module, of_rows) -> None:  # type: ignore[no-untyped-def]
+    assert isinstance(norm, Affine)
+    scale, shift = (w.constant(of_rows(c).contiguous()) for c in (norm.scale, norm.shift))
+    w.add(Layer(input=Input(out.part, rows, scale, shift)))
+
+
+def _write_block(w: _Writer, x: _Flow, block: Block) -> _Flow:
+    """DeGCN's block: the graph's convolution, then four branches over time."""
+    residual = x
+    if isinstance(block.residual_graph, nn.Conv2d):
+        residual = w.conv(x, block.residual_graph)
+    y = _write_graph_conv(w, x, block.graph, residual)
+    temporal = block.temporal
+    assert isinstance(temporal, DeployedTemporalConv) and isinstance(temporal.plain, nn.Conv2d)
+    stride = temporal.plain.stride[0]
+    out = w.features(x.of, y.channels, stride=stride)
+    add: _Flow | None = None
+    if isinstance(block.residual, nn.Conv2d):
+        add = w.conv(x, block.residual)
+    elif block.residual is not None:
+        add = x
+    quarter = y.channels // 4
+    reduced = w.conv(y, temporal.reduce, slope=SLOPE)
+    parts = [out.slice(i * quarter, quarter) for i in range(4)]
+    adds = [add.slice(i * quarter, quarter) if add else None for i in range(4)]
+    for i, branch in enumerate((temporal.near, temporal.far)):
+        assert isinstance(branch, FoldedTemporalConv)
+        of = reduced.slice(i * quarter, quarter)
+        w.conv(of, branch.conv, parts[i], slope=SLOPE, add=adds[i], first=-branch.before)
+    affine = temporal.pool_affine.scale, temporal.pool_affine.shift
+    of = reduced.slice(2 * quarter, quarter)
+    w.pool(of, parts[2], affine, first=-1, last=1, stride=stride, slope=SLOPE, add=adds[2])
+    w.conv(y, temporal.plain, parts[3], slope=SLOPE, add=adds[3])
+    return out
+
+
+def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -> _Flow:
+    if isinstance(graph, DeployedStaticGraphConv):
+        # The first block: no residual of a graph convolution but that of the block.
+        return _write_static(
+            w, x, graph.conv, graph.adjacency, graph.shift, slope=SLOPE, add=residual
+        )
+    if not isinstance(graph, DeployedRefinedGraphConv):
+        raise _no_native_form(graph)
+    values = [_pointwise(conv) for conv in graph.value]
+    groups, channels = values[0][0].shape[0], graph.shift.shift.numel()
+    # [G, 1, I / G, K * C / G]: the partitions of a group side by side.
+    weight = torch.stack([value for value, _ in values], 2).flatten(2)[:, None]
+    bias = torch.stack([shift.view(groups, -1) for _, shift in values], 1).flatten()
+    value = w.new(replace(x.of, channels=len(values) * channels, blocked=True))
+    constants = w.constant(weight), w.constant(bias)
+    w.add(Layer(conv=Conv(x.part, value.part, *constants, (0,))))
+    sides = []
+    for convs in (graph.query, graph.key):
+        each = [_pointwise(conv) for conv in convs]
+        sides.append(w.constant(torch.stack([side for side, _ in each], 2).flatten(2)))
+        sides.append(w.constant(torch.stack([b.view(groups, -1) for _, b in each], 1).flatten(1)))
+    refine = [conv for conv in graph.refine if isinstance(conv, nn.Conv2d)]
+    weights = w.constant(torch.stack([conv.weight.flatten(1).t() for conv in refine]))
+    shifts = w.constant(torch.stack([conv.bias for conv in refine if conv.bias is not None]))
+    out = w.features(x.of, channels)
+    w.add(
+        Layer(
+            aggregate=Aggregate(
+                value.part.features,
+                out.part,
+                w.constant(graph.adjacency.transpose(1, 2)),
+                w.constant(graph.shift.shift.flatten()),
+                groups,
+                SLOPE,
+                residual.part,
+                Refinement(x.part, *sides, weights, shifts),
+            )
+        )
+    )
+    return out
+
+
+def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight [G, I / G, O / G] and bias [O] of a 1x1 convolution in groups."""
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    outputs, inputs, _, _ = conv.weight.shape
+    grouped = conv.weight.view(conv.groups, outputs // conv.groups, inputs)
+    return grouped.transpose(1, 2), conv.bias
+
+
+def _write_static(
+    w: _Writer,
+    x: _Flow,
+    conv: nn.Conv2d,
+    adjacency: Tensor,
+    shift: nn.Module,
+    out: _Flow | None = None,
+    *,
+    slope: float,
+    add: _Flow,
+) -> _Flow:
+    """A 1x1 convolution to all partitions, adjacencies [K, from, to], shift, residual."""
+    channels = conv.out_channels // len(adjacency)
+    value = w.new(replace(x.of, channels=conv.out_channels, blocked=True))
+    w.conv(x, conv, value)
+    bias = shift.shift.flatten() if isinstance(shift, Shift) else torch.zeros(channels)
+    out = out or w.features(x.of, channels)
+    edges, constant = w.constant(adjacency.transpose(1, 2)), w.constant(bias)
+    number = value.part.features
+    layer = Aggregate(number, out.part, edges, constant, slope=slope, add=add.part)
+    w.add(Layer(aggregate=layer))
+    return out
+
+
+def _write_prgcn(
+    w: _Writer, model: JoinedPRGCN, sources: dict[str, Source], index: dict[str, int]
+) -> None:
+    net, body = model.net, sources["body"]
+    rows = tuple((index["body"], v, m) for m in range(body.persons) for v in range(body.joints))
+    persons = body.persons
+    if model.joined:
+        hands = sources["hands"]
+        rows += tuple((index["hands"], v, m) for m in (0, 1) for v in range(hands.joints))
+    x = w.new(Features(body.frames, persons, len(rows) // persons, body.channels))
+    # [1, C, 1, V]: the same for every person.
+    _write_input(w, x, rows, net.input_norm, lambda c: c[0, :, 0].t().repeat(persons, 1))
+    if isinstance(net.refine, PoseRefinement):
+        x = _write_refinement(w, x, net.refine)
+    motion = w.features(x.of, x.channels)
+    w.add(Layer(difference=Difference(x.part, motion.part, x.channels)))
+    x = _write_fusion(w, x, motion, net)
+    if isinstance(net.aggregate, TemporalAggregation):
+        x = _write_aggregation(w, x, net.aggregate)
+    w.classify(x, net.head, greatest=True)
+
+
+def _write_temporal(w: _Writer, x: _Flow, layer: TemporalConv, out: _Flow | None = None) -> _Flow:
+    assert isinstance(layer.norm, Affine)
+    affine = layer.norm.scale, layer.norm.shift
+    normalised = w.pool(x, w.features(x.of, x.channels), affine)
+    return w.conv(normalised, layer.conv, out, slope=RELU, first=-1, zero_edges=True)
+
+
+def _write_graph(w: _Writer, x: _Flow, layer: GraphConv, out: _Flow | None = None) -> _Flow:
+    residual = x
+    if isinstance(layer.residual, nn.Conv2d):
+        residual = w.conv(x, layer.residual)
+    adjacency = layer.adjacency
+    return _write_static(w, x, layer.conv, adjacency, layer.bn, out, slope=RELU, add=residual)
+
+
+def _write_refinement(w: _Writer, x: _Flow, layer: PoseRefinement) -> _Flow:
+    y = _write_graph(w, w.conv(x, layer.enter), layer.graph1)
+    y = _write_graph(w, _write_temporal(w, y, layer.temporal), layer.graph2)
+    leave = nn.Conv2d(layer.leave.in_channels, layer.leave.out_channels, 1)
+    assert layer.leave.bias is not None and leave.bias is not None
+    leave.weight.copy_(layer.leave.weight * layer.mask.view(-1, 1, 1, 1))
+    leave.bias.copy_(layer.leave.bias * layer.mask.flatten())
+    return w.conv(y, leave, add=x)
+
+
+def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
+    """GFM: position and motion side by side, for one graph convolution after the other."""
+    position, motion = _write_temporal(w, x, net.enter_position), _write_temporal(w, motion, net.enter_motion)
+    for guide, graph in zip(net.motion, net.position, strict=True):
+        assert isinstance(graph, GraphConv) and isinstance(guide, TemporalConv | GraphConv)
+        stride = guide.conv.stride[0] if isinstance(guide, TemporalConv) else 1
+        both = w.features(motion.of, position.channels + motion.channels, stride=stride)
+        left = both.slice(0, position.channels)
+        right = both.slice(position.channels, motion.channels)
+        # As few frames at a time as lead to as many: less than the stride where the clip is short.
+        at_once = -(-motion.of.frames // both.of.frames)
+        w.pool(position, left, last=at_once - 1, stride=at_once)
+        if isinstance(guide, TemporalConv):
+            motion = _write_temporal(w, motion, guide, right)
+        else:
+            motion = _write_graph(w, motion, guide, right)
+        position = _write_graph(w, both, graph)
+    return position
+
+
+def _write_aggregation(w: _Writer, x: _Flow, layer: TemporalAggregation) -> _Flow:
+    pooled = w.features(x.of, x.channels, stride=TAM_POOL)
+    w.pool(x, pooled, last=TAM_POOL - 1, stride=TAM_POOL, mean=True)
+    weighed = w.features(pooled.of, x.channels)
+    constants = []
+    for conv in (layer.expand, layer.reduce):
+        assert conv.bias is not None
+        constants += [w.constant(conv.weight.flatten(1).t()), w.constant(conv.bias)]
+    w.add(Layer(excite=Excite(pooled.part, weighed.part, *constants)))
+    return _write_graph(w, weighed, layer.graph)
