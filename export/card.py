@@ -6,6 +6,7 @@ from bhar_export.proof import Proof
 from bhar_training.checkpoint import CheckpointMeta
 from bharsdk.bundle import Manifest
 from bharsdk.features import ModelInput
+from bharsdk.ops import active_isa
 
 __all__ = ["write_card"]
 
@@ -81,6 +82,11 @@ def _cost(proof: Proof) -> str:
     lines += ["", f"Median on {proof.machine}, ONNX Runtime {proof.tools.get('onnxruntime', '')}."]
     parity = f"{proof.parity_max_abs:.1g}"
     lines.append(f"Largest difference of a logit, torch against the float32 graph: {parity}.")
+    if proof.parity_native is not None:
+        lines.append(
+            f"native: bharsdk's own kernels in float32, on {active_isa()}; largest difference"
+            f" {proof.parity_native:.1g}."
+        )
     if proof.nodes is not None:
         lines.append(
             f"{proof.nodes.integer} nodes multiply in integers,"

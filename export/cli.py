@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
     add("--output", type=Path, required=True, help="the bundle to write, NAME.bhar")
-    add("--target", choices=("onnx",), default="onnx", help="where it runs (onnx)")
+    targets = "where it runs: onnx (default), or native, bharsdk's own kernels, with onnx beside"
+    add("--target", choices=("onnx", "native"), default="onnx", help=targets)
     precision = parser.add_mutually_exclusive_group()
     choices = [p.value for p in Precision]
     precision.add_argument("--precision", choices=choices, default="fp32", help="default fp32")
@@ -144,6 +145,8 @@ def _summary(bundle: Bundle, path: Path) -> str:
     lines.append(
         f"  parity torch -> onnx fp32: {report['parity_max_abs']:.1e} on the largest logit"
     )
+    if "parity_native" in report:
+        lines.append(f"  parity torch -> native: {report['parity_native']:.1e}")
     for name, ms in report["latency_ms"].items():
         size = report["size_bytes"][name] / 1e6
         score = report["accuracy"].get(name)

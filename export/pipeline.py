@@ -6,22 +6,24 @@ Every stage is a function of its own module and can be used alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import onnx
+from onnx import ModelProto
 
+from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures, load_features
 from bhar_export.card import write_card
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.targets.onnx import OnnxArtefacts, build
-from bhar_export.verify import run_graph, tool_versions
+from bhar_export.targets import native, onnx
+from bhar_export.verify import run_artefact, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make_bundle, save_bundle
 from bharsdk.codec import to_json_dict
+from bharsdk.engines import Backend
 from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
 from bharsdk.errors import InputError, UsageError, assert_never
 from bharsdk.features import FeatureConfig, ModelInput
@@ -51,7 +53,7 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     progress("graph")
     graph = to_onnx(deploy(checkpoint.model), features)
     progress("quantise")
-    artefacts = _build(spec, graph, calibration)
+    artefacts = _build(spec, checkpoint, graph, calibration)
     progress("verify")
     proof = prove(spec, checkpoint, artefacts, calibration, evaluation)
     check_gates(spec, proof)
@@ -89,11 +91,19 @@ def _noise(meta: CheckpointMeta) -> LabelledFeatures:
 
 
 def _build(
-    spec: ExportSpec, graph: onnx.ModelProto, calibration: LabelledFeatures | None
-) -> OnnxArtefacts:
+    spec: ExportSpec,
+    checkpoint: Checkpoint,
+    graph: ModelProto,
+    calibration: LabelledFeatures | None,
+) -> list[Artefact]:
+    made = onnx.build(graph, spec.precision, calibration)
     match spec.target:
         case Target.ONNX:
-            return build(graph, spec.precision, calibration)
+            return made
+        case Target.NATIVE:
+            meta = checkpoint.meta
+            shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs_of(graph)).input_shapes
+            return [*made, native.build(deploy(checkpoint.model), shapes, len(meta.labels))]
         case _:
             assert_never(spec.target)
 
@@ -101,27 +111,33 @@ def _build(
 def _write(
     spec: ExportSpec,
     checkpoint: Checkpoint,
-    artefacts: OnnxArtefacts,
+    artefacts: Sequence[Artefact],
     inputs: tuple[ModelInput, ...],
     proof: Proof,
     evaluation: LabelledFeatures,
 ) -> Bundle:
-    model = artefacts.models[spec.precision]
+    (shipped,) = (a for a in artefacts if a.name == spec.precision.value)
     clips = evaluation.evenly(GOLDEN_CLIPS)
     (seen,) = clips.batches([name.value for name in inputs])
-    golden = Golden(seen, run_graph(model, clips))
+    golden = Golden(seen, run_artefact(shipped, clips))
     scale = max(1.0, float(np.abs(golden.logits).max()))
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
     manifest = replace(_manifest(spec, checkpoint.meta, tolerance), inputs=inputs)
     report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
+    # A bundle for INT8 leaves the float copy out.
+    kept = [
+        a for a in artefacts if a.name != Precision.FP32.value or spec.keep_fp32 or a is shipped
+    ]
     files = {
-        **artefacts.files(keep_fp32=spec.keep_fp32),
+        **{name: data for artefact in kept for name, data in artefact.files.items()},
         **encode_golden(golden),
         REPORT: report.encode(),
         MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),
     }
     # Replayed as users will load it, before anything is on disk.
-    verify_bundle(make_bundle(str(spec.output), manifest, files))
+    made = make_bundle(str(spec.output), manifest, files)
+    verify_bundle(made, Backend.ONNX)
+    verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
 
 

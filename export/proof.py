@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bhar_export.artefacts import NATIVE, Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.quantize import IntegerNodes, integer_nodes
 from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
-from bhar_export.targets.onnx import OnnxArtefacts
 from bhar_export.verify import (
     PARITY_LIMIT,
     Accuracy,
@@ -16,7 +17,7 @@ from bhar_export.verify import (
     latency_ms,
     machine,
     max_difference,
-    run_graph,
+    run_artefact,
     run_torch,
     tool_versions,
 )
@@ -29,11 +30,12 @@ __all__ = ["Proof", "check_gates", "prove"]
 
 @dataclass(frozen=True)
 class Proof:
-    """``report.json``. Dictionaries are keyed by precision, ``fp32`` and ``int8``.
+    """``report.json``. Dictionaries are keyed by artefact: ``fp32``, ``int8`` and ``native``.
 
     evaluated_on: the clips behind ``accuracy``; empty when there were none. held_out: whether they
     are other clips than the calibration's. parity_max_abs: largest difference of a logit, torch
-    against the float32 graph, on ``parity_clips`` clips. drop_points: top-1 that INT8 loses, in
+    against the float32 graph, on ``parity_clips`` clips; parity_native: against the native network,
+    which is float32 too. drop_points: top-1 that INT8 loses, in
     points. forced: written though a gate failed.
     """
 
@@ -56,26 +58,30 @@ class Proof:
     nodes: IntegerNodes | None
     warnings: tuple[str, ...]
     tools: dict[str, str]
+    parity_native: float | None = None
 
 
 def prove(
     spec: ExportSpec,
     checkpoint: Checkpoint,
-    artefacts: OnnxArtefacts,
+    artefacts: Sequence[Artefact],
     calibration: LabelledFeatures | None,
     clips: LabelledFeatures,
 ) -> Proof:
-    """Measure every graph of ``artefacts`` on ``clips``, the evaluation clips."""
-    models = {precision.value: model for precision, model in artefacts.models.items()}
-    logits = {name: run_graph(model, clips) for name, model in models.items()}
+    """Measure each of ``artefacts`` on ``clips``, the evaluation clips."""
+    logits = {artefact.name: run_artefact(artefact, clips) for artefact in artefacts}
     # Against the checkpoint's own model, so that folding is under test too.
-    parity = max_difference(run_torch(checkpoint.model, clips), logits["fp32"])
+    exact = run_torch(checkpoint.model, clips)
+    parity = max_difference(exact, logits["fp32"])
+    native = max_difference(exact, logits[NATIVE]) if NATIVE in logits else None
     labelled = bool(clips.source)
     meta = checkpoint.meta
     scores = {n: accuracy(x, clips, meta) for n, x in logits.items()} if labelled else {}
     drop = 100 * (scores["fp32"].top1 - scores["int8"].top1) if "int8" in scores else None
     error = max_difference(logits["fp32"], logits["int8"]) if "int8" in logits else None
-    failed = not parity <= PARITY_LIMIT or (drop is not None and drop > spec.max_drop_points)
+    failed = not max(parity, native or 0.0) <= PARITY_LIMIT or (
+        drop is not None and drop > spec.max_drop_points
+    )
     return Proof(
         model=meta.model.name.value,
         parameters=sum(p.numel() for p in checkpoint.model.parameters()),
@@ -90,12 +96,13 @@ def prove(
         max_drop_points=spec.max_drop_points,
         logit_error_int8=error,
         forced=failed and spec.force,
-        latency_ms={n: round(ms, 3) for n, ms in latency_ms(models, clips).items()},
+        latency_ms={n: round(ms, 3) for n, ms in latency_ms(artefacts, clips).items()},
         machine=machine(),
-        size_bytes={name: len(model) for name, model in models.items()},
+        size_bytes={artefact.name: artefact.size for artefact in artefacts},
         nodes=_nodes(artefacts),
         warnings=_warnings(spec, calibration, clips),
         tools=tool_versions(),
+        parity_native=native,
     )
 
 
@@ -104,15 +111,17 @@ def check_gates(spec: ExportSpec, proof: Proof) -> None:
 
     Values that are not finite are refused even when forced: such a model says nothing.
     """
-    if not math.isfinite(proof.parity_max_abs) or not math.isfinite(proof.logit_error_int8 or 0.0):
+    found = proof.parity_max_abs, proof.parity_native, proof.logit_error_int8
+    if not all(math.isfinite(value or 0.0) for value in found):
         raise ParityError("export: a graph gives logits that are not finite; nothing was written")
     if spec.force:
         return
-    if proof.parity_max_abs > proof.parity_limit:
-        raise ParityError(
-            f"export: the float32 graph is off torch by {proof.parity_max_abs:.2g}, expected at"
-            f" most {proof.parity_limit:g}; nothing was written (--force writes it, marked)"
-        )
+    for name, parity in ("graph", proof.parity_max_abs), ("native network", proof.parity_native):
+        if parity is not None and parity > proof.parity_limit:
+            raise ParityError(
+                f"export: the float32 {name} is off torch by {parity:.2g}, expected at most"
+                f" {proof.parity_limit:g}; nothing was written (--force writes it, marked)"
+            )
     if proof.drop_points is not None and proof.drop_points > spec.max_drop_points:
         before, after = (100 * proof.accuracy[p].top1 for p in ("fp32", "int8"))
         raise AccuracyGateError(
@@ -122,10 +131,11 @@ def check_gates(spec: ExportSpec, proof: Proof) -> None:
         )
 
 
-def _nodes(artefacts: OnnxArtefacts) -> IntegerNodes | None:
-    if artefacts.shipped is not Precision.INT8:
-        return None
-    return integer_nodes(artefacts.models[Precision.INT8])
+def _nodes(artefacts: Sequence[Artefact]) -> IntegerNodes | None:
+    for artefact in artefacts:
+        if artefact.name == Precision.INT8.value:
+            return integer_nodes(artefact.files[Precision.INT8.model_file])
+    return None
 
 
 def _warnings(

@@ -29,6 +29,8 @@ class Target(enum.Enum):
     """Where the bundle will run."""
 
     ONNX = "onnx"
+    NATIVE = "native"
+    """bharsdk's own kernels, the ONNX graph beside them for other machines."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class ExportSpec:
         if self.precision is Precision.INT8 and self.calibration is None:
             raise UsageError(
                 "int8 needs real recordings to calibrate on: add --calib DATA, the training data"
+            )
+        if self.target is Target.NATIVE and self.precision is not Precision.FP32:
+            raise UsageError(
+                f"--target native: got {self.precision.value}, expected fp32: its kernels compute"
+                " in float32 as yet; leave --int8 out"
             )
         if self.output.suffix != ".bhar":
             raise UsageError(f"--output: got {self.output.name!r}, expected a name ending in .bhar")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import INPUTS
 from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.metrics import Report, report
-from bharsdk.engines.onnx import single_thread_session
 
 __all__ = [
     "PARITY_LIMIT",
@@ -28,7 +28,7 @@ __all__ = [
     "latency_ms",
     "machine",
     "max_difference",
-    "run_graph",
+    "run_artefact",
     "run_torch",
     "tool_versions",
 ]
@@ -36,7 +36,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float32]
 
 PARITY_LIMIT = 1e-4
-"""Largest absolute difference of a logit, torch against the float32 graph."""
+"""Largest absolute difference of a logit, torch against what runs in float32."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,9 @@ class Accuracy:
     recalls: dict[str, float]
 
 
-def run_graph(model: bytes, clips: LabelledFeatures) -> FloatArray:
-    """Logits [N, classes] of an ONNX graph under ONNX Runtime."""
-    session = single_thread_session(model)
-    batches = clips.batches([value.name for value in session.get_inputs()])
-    return np.concatenate([session.run(["logits"], batch)[0] for batch in batches])
+def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
+    """Logits [N, classes] of ``artefact``."""
+    return np.concatenate([artefact.run(batch) for batch in clips.batches(artefact.reads)])
 
 
 @torch.no_grad()
@@ -84,22 +82,20 @@ def accuracy(logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta) 
 
 
 def latency_ms(
-    models: Mapping[str, bytes], clips: LabelledFeatures, runs: int = 40
+    artefacts: Sequence[Artefact], clips: LabelledFeatures, runs: int = 40
 ) -> dict[str, float]:
-    """Median milliseconds of one clip on one thread, for each of ``models``.
+    """Median milliseconds of one clip on one thread, for each of ``artefacts``.
 
     Runs are interleaved, so that whatever else the machine does meets all alike.
     """
-    sessions = {name: single_thread_session(model) for name, model in models.items()}
-    read = [value.name for value in next(iter(sessions.values())).get_inputs()]
-    inputs = next(clips.batches(read, 1))
-    times: dict[str, list[float]] = {name: [] for name in sessions}
+    inputs = next(clips.batches(INPUTS, 1))
+    times: dict[str, list[float]] = {artefact.name: [] for artefact in artefacts}
     for i in range(runs + 3):
-        for name, session in sessions.items():
+        for artefact in artefacts:
             start = time.perf_counter()
-            session.run(["logits"], inputs)
+            artefact.run(inputs)
             if i >= 3:  # the first runs allocate
-                times[name].append(1000.0 * (time.perf_counter() - start))
+                times[artefact.name].append(1000.0 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import Bundle
+from bharsdk.bundle import NATIVE_NETWORK, Bundle
 from bharsdk.errors import assert_never
 
 __all__ = ["Backend", "Engine", "open_engine"]
@@ -52,11 +52,20 @@ def open_engine(
 ) -> Engine:
     """The engine for ``bundle``; ``optimised`` lets the back end fuse the graph.
 
-    Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
+    AUTO takes the native network if the bundle has one, and a graph that is not to be fused to ONNX
+    Runtime. Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
     BackendMissingError when the package that runs it is not installed.
     """
     match backend:
-        case Backend.AUTO | Backend.ONNX:
+        case Backend.AUTO:
+            native = optimised and NATIVE_NETWORK in bundle.files
+            found = Backend.NATIVE if native else Backend.ONNX
+            return open_engine(bundle, found, optimised=optimised)
+        case Backend.NATIVE:
+            from bharsdk.engines.native import NativeEngine
+
+            return NativeEngine(bundle)
+        case Backend.ONNX:
             from bharsdk.engines.onnx import OnnxEngine
 
             return OnnxEngine(bundle, optimised=optimised)

@@ -29,7 +29,7 @@ class NativeEngine:
         where = f"{bundle.source}: {NATIVE_NETWORK}"
         if NATIVE_NETWORK not in bundle.files or NATIVE_WEIGHTS not in bundle.files:
             raise BackendMissingError(
-                f"{bundle.source} has no native network: export it with  bhar-export --target native"
+                f"{bundle.source} has no native network: export it with  --target native"
             )
         self._network = build_network(
             bundle.files[NATIVE_NETWORK], bundle.files[NATIVE_WEIGHTS], where

@@ -116,7 +116,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Refinement:
-    """How adjacencies are refined for each clip: query and key [G, I / G, K * R], weight [K, R, C]."""
+    """How adjacencies are refined for a clip: query, key [G, I / G, K * R], weight [K, R, C]."""
 
     x: Part
     query: Constant

@@ -7,6 +7,7 @@ activation applied where the sums are made, and branches write side by side what
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from bhar_export.artefacts import NATIVE, Artefact
 from bhar_training.models import ActionModel
 from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
 from bhar_training.models.degcn import Block, DeGCN
@@ -50,6 +52,7 @@ from bharsdk.engines.network import (
     Pool,
     Refinement,
     Source,
+    build_network,
     encode_network,
 )
 from bharsdk.errors import UsageError
@@ -60,8 +63,8 @@ RELU = 0.0
 NONE = 1.0
 
 
-def build(model: nn.Module, shapes: dict[str, tuple[int, ...]], classes: int) -> dict[str, bytes]:
-    """The native files of ``model``, which is deployed, by name.
+def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> Artefact:
+    """The native network of ``model``, which is deployed.
 
     shapes: of what it reads, [C, T, V, M] by name. Raises UsageError for a model whose layers have
     no native form.
@@ -70,8 +73,14 @@ def build(model: nn.Module, shapes: dict[str, tuple[int, ...]], classes: int) ->
     writer = _Writer(tuple(sources.values()))
     with torch.no_grad():
         _write_model(writer, model, sources)
-    spec = replace(writer.spec(classes), fusion=_fusion(model))
-    return {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: writer.weights()}
+    spec = encode_network(replace(writer.spec(classes), fusion=_fusion(model)))
+    weights = writer.weights()
+    network = build_network(spec, weights, NATIVE_NETWORK)
+
+    def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        return network.run([np.ascontiguousarray(inputs[name]) for name in shapes])
+
+    return Artefact(NATIVE, {NATIVE_NETWORK: spec, NATIVE_WEIGHTS: weights}, tuple(shapes), run)
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,9 @@ class _Writer:
 
 
 def _fusion(model: nn.Module) -> FusionRule:
-    return FusionRule(model.fusion.value) if hasattr(model, "fusion") else FusionRule.MEAN
+    if not isinstance(model, BHaRNetExpertOnly):
+        return FusionRule.MEAN
+    return FusionRule(model.fusion.value)
 
 
 def _write_model(w: _Writer, model: nn.Module, sources: dict[str, Source]) -> None:
@@ -229,7 +240,14 @@ def _write_expert(w: _Writer, net: nn.Module, source: int, of: Source) -> None:
     w.classify(x, net.head, greatest=False)
 
 
-def _write_input(w: _Writer, out: _Flow, rows: tuple[tuple[int, int, int], ...], norm: nn.Module, of_rows) -> None:  # type: ignore[no-untyped-def]
+def _write_input(
+    w: _Writer,
+    out: _Flow,
+    rows: tuple[tuple[int, int, int], ...],
+    norm: nn.Module,
+    of_rows: Callable[[Tensor], Tensor],
+) -> None:
+    """``of_rows``: the constants of ``norm`` -> [rows, C]."""
     assert isinstance(norm, Affine)
     scale, shift = (w.constant(of_rows(c).contiguous()) for c in (norm.scale, norm.shift))
     w.add(Layer(input=Input(out.part, rows, scale, shift)))
@@ -281,11 +299,7 @@ def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -
     value = w.new(replace(x.of, channels=len(values) * channels, blocked=True))
     constants = w.constant(weight), w.constant(bias)
     w.add(Layer(conv=Conv(x.part, value.part, *constants, (0,))))
-    sides = []
-    for convs in (graph.query, graph.key):
-        each = [_pointwise(conv) for conv in convs]
-        sides.append(w.constant(torch.stack([side for side, _ in each], 2).flatten(2)))
-        sides.append(w.constant(torch.stack([b.view(groups, -1) for _, b in each], 1).flatten(1)))
+    query, key = _write_side(w, graph.query), _write_side(w, graph.key)
     refine = [conv for conv in graph.refine if isinstance(conv, nn.Conv2d)]
     weights = w.constant(torch.stack([conv.weight.flatten(1).t() for conv in refine]))
     shifts = w.constant(torch.stack([conv.bias for conv in refine if conv.bias is not None]))
@@ -300,11 +314,20 @@ def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -
                 groups,
                 SLOPE,
                 residual.part,
-                Refinement(x.part, *sides, weights, shifts),
+                Refinement(x.part, *query, *key, weights, shifts),
             )
         )
     )
     return out
+
+
+def _write_side(w: _Writer, convs: nn.ModuleList) -> tuple[Constant, Constant]:
+    """Queries or keys of all partitions: weight [G, I / G, K * R], bias [G, K * R]."""
+    each = [_pointwise(conv) for conv in convs]
+    groups = len(each[0][0])
+    weight = torch.stack([side for side, _ in each], 2).flatten(2)
+    bias = torch.stack([shift.view(groups, -1) for _, shift in each], 1).flatten(1)
+    return w.constant(weight), w.constant(bias)
 
 
 def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
@@ -388,7 +411,10 @@ def _write_refinement(w: _Writer, x: _Flow, layer: PoseRefinement) -> _Flow:
 
 def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
     """GFM: position and motion side by side, for one graph convolution after the other."""
-    position, motion = _write_temporal(w, x, net.enter_position), _write_temporal(w, motion, net.enter_motion)
+    position, motion = (
+        _write_temporal(w, x, net.enter_position),
+        _write_temporal(w, motion, net.enter_motion),
+    )
     for guide, graph in zip(net.motion, net.position, strict=True):
         assert isinstance(graph, GraphConv) and isinstance(guide, TemporalConv | GraphConv)
         stride = guide.conv.stride[0] if isinstance(guide, TemporalConv) else 1

@@ -17,7 +17,7 @@ SOURCES = [
     *sorted((ROOT / "tests/cpp_ops/native").glob("*.cc")),
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
-KERNELS = ("graph_aggregate", "pairwise_tanh", "refined_aggregate", "temporal_conv")
+KERNELS = ("graph_aggregate", "network", "pairwise_tanh", "refined_aggregate", "temporal_conv")
 
 
 def _all_right(isas: list[str]) -> list[str]:

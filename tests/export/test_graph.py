@@ -8,9 +8,11 @@ import onnx
 import pytest
 import torch
 
+from bhar_export.artefacts import onnx_artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import check_graph, to_onnx
-from bhar_export.verify import run_graph, run_torch
+from bhar_export.verify import run_artefact, run_torch
+from bharsdk.bundle import Precision
 from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig
 
@@ -46,7 +48,7 @@ def test_names_opset_and_free_batch(noise: Callable[[int], LabelledFeatures]) ->
     assert model.opset_import[0].version == 18
     for clips in (1, 5):
         inputs = noise(clips)
-        got = run_graph(model.SerializeToString(), inputs)
+        got = run_artefact(onnx_artefact(Precision.FP32, model.SerializeToString()), inputs)
         assert got == pytest.approx(run_torch(module, inputs), abs=1e-5)
 
 

@@ -9,11 +9,13 @@ import onnx
 import pytest
 import torch
 
+from bhar_export.artefacts import onnx_artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import to_onnx
 from bhar_export.quantize import integer_nodes, quantize
 from bhar_export.sensitive import sensitive_nodes
-from bhar_export.verify import run_graph
+from bhar_export.verify import run_artefact
+from bharsdk.bundle import Precision
 from bharsdk.features import FeatureConfig
 
 Noise = Callable[[int], LabelledFeatures]
@@ -54,7 +56,8 @@ def test_only_what_reads_coordinates_multiplies_in_float(
     nodes = integer_nodes(model)
     assert len(nodes.float_compute) == 2  # the convolutions on the two inputs
     assert nodes.integer == 4
-    exact, got = run_graph(graph.SerializeToString(), clips), run_graph(model, clips)
+    exact = run_artefact(onnx_artefact(Precision.FP32, graph.SerializeToString()), clips)
+    got = run_artefact(onnx_artefact(Precision.INT8, model), clips)
     error = np.linalg.norm(got - exact) / np.linalg.norm(exact - exact.mean(0))
     assert error < 0.1
 

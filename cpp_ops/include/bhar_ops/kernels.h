@@ -54,7 +54,7 @@ struct TemporalConvFrame {
   std::int64_t k, rows, inputs, outputs;
   std::int64_t x_stride, add_stride, out_stride;
   std::int64_t out_block;  // kChannelBlock where channels are dense
-  float slope;  // 0 <= slope <= 1
+  float slope;             // 0 <= slope <= 1
 };
 
 // Bound, as above:

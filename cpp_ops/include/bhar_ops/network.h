@@ -113,7 +113,7 @@ struct AggregateLayer {
   Array bias;       // [C]
   std::int64_t groups = 1;
   float slope = 1.0f;
-  std::optional<Refinement> refinement;
+  std::optional<Refinement> refinement = std::nullopt;
 };
 
 // The greatest or the mean of frames first to last, seen from every `stride`-th, those within the

@@ -14,7 +14,7 @@ namespace bhar {
 namespace {
 
 constexpr std::int64_t kPairs = 80;  // of a partition and a joint: 3 x 25 in one go
-constexpr std::int64_t kValues = kPairs * kBlockFrames;                      // vectors of a packing
+constexpr std::int64_t kValues = kPairs * kBlockFrames;  // vectors of a packing
 constexpr std::int64_t kEdges = kRefinedAggregateScratch / kLanes - kValues - 1;
 constexpr std::int64_t kTargets = kEdges / kPairs;  // whose edges are made in one go
 
@@ -217,8 +217,9 @@ BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group
   const auto address = reinterpret_cast<std::uintptr_t>(p.scratch);
   constexpr std::uintptr_t kAligned = kLanes * sizeof(float);
   float* aligned = p.scratch + (kAligned - address % kAligned) % kAligned / sizeof(float);
-  Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part, 0, 0, true, false,
-                aligned, aligned + kValues * kLanes};
+  Slice<Part> s{
+      p.c / p.groups * group + in_group, group, in_group, part, 0, 0, true, false, aligned,
+      aligned + kValues * kLanes};
   const std::int64_t all_pairs = p.k * p.v, at_once = is_static(p) ? p.w : kTargets;
   // Also without a pair: the sum of none has to be written.
   for (; s.first || s.begin < all_pairs; s.begin += kPairs, s.first = false) {

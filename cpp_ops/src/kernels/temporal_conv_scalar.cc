@@ -14,7 +14,8 @@ void run(const TemporalConvFrame& p) {
           sum += p.taps[k][r * p.x_stride + i] * p.weight[(k * p.inputs + i) * p.outputs + o];
         }
       }
-      p.out[o / kChannelBlock * p.out_block + r * p.out_stride + o % kChannelBlock] = sum < 0.0f ? p.slope * sum : sum;
+      p.out[o / kChannelBlock * p.out_block + r * p.out_stride + o % kChannelBlock] =
+          sum < 0.0f ? p.slope * sum : sum;
     }
   }
 }

@@ -59,6 +59,14 @@ void expect_frames(const Features& x, const Features& out, std::int64_t stride) 
   }
 }
 
+void expect_channels(const Part& part, std::int64_t channels, const Features& features) {
+  if (part.channel < 0 || part.channel > features.channels - channels) {
+    refuse(std::to_string(channels) + " channels from " + std::to_string(part.channel) +
+               " on of features " + to_string(shape_of(features)),
+           "a part of them");
+  }
+}
+
 void expect_other(const Part& x, const Part& out) {
   if (x.features == out.features) refuse("a layer that writes what it reads", "other features");
 }
@@ -112,7 +120,7 @@ const Features& Network::features_of(std::int64_t number) const {
 
 const Features& Network::reads(const Part& part, std::int64_t channels, const char* name) {
   const Features& features = features_of(part.features);
-  expect_within("the first channel of a part", part.channel, 0, features.channels - channels);
+  expect_channels(part, channels, features);
   Memory& memory = memories_[static_cast<std::size_t>(part.features)];
   const auto begin = memory.written.begin() + part.channel;
   if (!std::all_of(begin, begin + channels, [](bool written) { return written; })) {
@@ -127,7 +135,7 @@ const Features& Network::reads(const Part& part, std::int64_t channels, const ch
 
 const Features& Network::writes(const Part& part, std::int64_t channels) {
   const Features& features = features_of(part.features);
-  expect_within("the first channel of a part", part.channel, 0, features.channels - channels);
+  expect_channels(part, channels, features);
   Memory& memory = memories_[static_cast<std::size_t>(part.features)];
   if (std::none_of(memory.written.begin(), memory.written.end(), [](bool w) { return w; })) {
     memory.first = layers_.size();

@@ -15,9 +15,8 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"graph_aggregate", check_graph_aggregate},
-    {"pairwise_tanh", check_pairwise_tanh},
-    {"refined_aggregate", check_refined_aggregate},
+    {"graph_aggregate", check_graph_aggregate}, {"network", check_network},
+    {"pairwise_tanh", check_pairwise_tanh},     {"refined_aggregate", check_refined_aggregate},
     {"temporal_conv", check_temporal_conv},
 };
 

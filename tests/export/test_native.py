@@ -1,0 +1,194 @@
+"""The native network computes what torch does, for every model that has a native form."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from bhar_export.artefacts import Artefact
+from bhar_export.cli import main
+from bhar_export.graph import deploy
+from bhar_export.targets import native
+from bhar_training.models import (
+    ActionModel,
+    BackboneName,
+    Fusion,
+    InputLayout,
+    ModelConfig,
+    ModelName,
+    build_model,
+)
+from bharsdk import _ops
+from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS, load_bundle
+from bharsdk.engines import Backend, open_engine
+from bharsdk.engines.golden import verify_bundle
+from bharsdk.engines.network import build_network
+from bharsdk.errors import UsageError
+from bharsdk.skeleton import KINECT20, NTU25
+
+Array = npt.NDArray[np.float32]
+Inputs = dict[str, Array]
+
+WORDS = Path(__file__).parents[1] / "data" / "words.npz"
+CLASSES = 5
+TWO_PERSONS = InputLayout(3, 3, NTU25, persons=2, hand=None)
+KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
+MEDIAPIPE = InputLayout(4, 3)
+
+
+def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
+    """A model whose every constant matters, and whose features are of the size of trained ones."""
+    torch.manual_seed(1)
+    model = build_model(config, layout, CLASSES)
+    for name, parameter in model.named_parameters():
+        if name.endswith("alpha"):
+            torch.nn.init.constant_(parameter, 0.4)
+        elif name.endswith("offsets"):
+            parameter.data += 0.3 * torch.randn(parameter.shape)
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
+    ]
+    for module in norms:
+        module.momentum = 1.0
+        torch.nn.init.uniform_(module.weight, 0.6, 1.0)
+        torch.nn.init.normal_(module.bias, 0, 0.1)
+    inputs = _inputs(layout, 24, 4)
+    with torch.no_grad():
+        model.train()(*(torch.from_numpy(inputs.get(n, inputs["body"])) for n in ("body", "hands")))
+    return model.eval()
+
+
+def _inputs(layout: InputLayout, frames: int, clips: int = 2) -> Inputs:
+    random = np.random.default_rng(0)
+    shapes = {"body": (layout.body.joint_count, layout.persons)}
+    if layout.hand is not None:
+        shapes["hands"] = (layout.hand.joint_count, 2)
+    return {
+        name: random.standard_normal((clips, layout.channels, frames, *shape), np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def _exact(model: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
+    """Logits of the model itself, in float64."""
+    body, hands = (torch.from_numpy(inputs.get(n, inputs["body"])) for n in ("body", "hands"))
+    with torch.no_grad():
+        logits: npt.NDArray[np.float64] = (
+            copy.deepcopy(model).double()(body.double(), hands.double()).numpy()
+        )
+    return logits
+
+
+def _native(model: ActionModel, inputs: Inputs) -> Artefact:
+    shapes = {name: array.shape[1:] for name, array in inputs.items()}
+    return native.build(deploy(model), shapes, CLASSES)
+
+
+@pytest.mark.parametrize("frames", [24, 7, 1])
+@pytest.mark.parametrize(
+    ("config", "layout"),
+    [
+        (ModelConfig(ModelName.BHARNET_E), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_E, fusion=Fusion.NOISY_OR), MEDIAPIPE),
+        (ModelConfig(ModelName.BODY_EXPERT), TWO_PERSONS),
+        (ModelConfig(ModelName.BODY_EXPERT), KINECT),
+        (ModelConfig(ModelName.PR_GCN), MEDIAPIPE),
+        (ModelConfig(ModelName.PR_GCN), TWO_PERSONS),
+        (ModelConfig(ModelName.PR_GCN, prm=False, tam=False), TWO_PERSONS),
+        (ModelConfig(ModelName.PR_GCN, prm=True, tam=False), KINECT),
+    ],
+    ids=lambda value: value.name.value if isinstance(value, ModelConfig) else value.body.name,
+)
+def test_logits_are_those_of_torch(config: ModelConfig, layout: InputLayout, frames: int) -> None:
+    """Any clip length, also one that no stride divides, one or two persons, any skeleton."""
+    model, inputs = _model(config, layout), _inputs(layout, frames)
+    expected = _exact(model, inputs)
+    got = _native(model, inputs).run(inputs)
+    assert np.abs(got - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
+
+
+def test_a_model_of_hands_reads_only_hands() -> None:
+    config = ModelConfig(ModelName.HAND_EXPERT)
+    model, inputs = _model(config, MEDIAPIPE), _inputs(MEDIAPIPE, 12)
+    hands = {"hands": inputs["hands"]}
+    artefact = native.build(deploy(model), {"hands": hands["hands"].shape[1:]}, CLASSES)
+    assert artefact.reads == ("hands",)
+    expected = _exact(model, inputs)
+    assert np.abs(artefact.run(hands) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("isa", _ops.available_isas())
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_every_instruction_set_runs_whole_models(isa: str, name: ModelName) -> None:
+    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 9, 1)
+    files = _native(model, inputs).files
+    network = build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa)
+    assert network.isa == isa
+    expected = _exact(model, inputs)
+    got = network.run(list(inputs.values()))
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(name: ModelName) -> None:
+    """One network serves all streams: no run leaves anything behind for another one."""
+    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 6)
+    artefact = _native(model, inputs)
+    together = artefact.run(inputs)
+    alone = [{n: a[i : i + 1].copy() for n, a in inputs.items()} for i in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            results = list(pool.map(artefact.run, alone))
+            np.testing.assert_array_equal(np.concatenate(results), together)
+
+
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_a_coordinate_that_is_no_number_is_not_hidden(name: ModelName) -> None:
+    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 1)
+    inputs["hands"][0, 0, 3, 4, 1] = np.nan
+    assert np.isnan(_native(model, inputs).run(inputs)).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (ModelConfig(ModelName.BHARNET_P), "BHaRNetP"),
+        (ModelConfig(ModelName.BHARNET_E_FULL), "BHaRNetE"),
+        (ModelConfig(ModelName.BHARNET_E, backbone=BackboneName.ST_GCN), "STGCN"),
+    ],
+)
+def test_a_model_without_a_native_form_is_refused_by_name(config: ModelConfig, named: str) -> None:
+    model = build_model(config, MEDIAPIPE, CLASSES).eval()
+    with pytest.raises(UsageError, match=f"{named}, expected .*--target onnx"):
+        _native(model, _inputs(MEDIAPIPE, 8))
+
+
+def test_a_native_bundle_proves_itself_and_runs_by_default(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model.bhar"
+    arguments = [str(checkpoint), "--target", "native", "--eval", str(WORDS)]
+    assert main([*arguments, "--output", str(output)]) == 0
+    assert "parity torch -> native" in capsys.readouterr().out
+    bundle = load_bundle(output)
+    report = bundle.report
+    assert report["parity_native"] <= 1e-4
+    assert set(report["latency_ms"]) == set(report["accuracy"]) == {"fp32", "native"}
+    assert report["accuracy"]["native"] == report["accuracy"]["fp32"]
+    assert "native: bharsdk's own kernels" in bundle.model_card
+    assert open_engine(bundle).name == f"native fp32, {_ops.active_isa()}"
+    for backend in (Backend.NATIVE, Backend.ONNX):
+        assert verify_bundle(bundle, backend).max_abs_difference <= 1e-3
+
+
+def test_native_int8_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    arguments = ["nowhere", "--target", "native", "--int8", "--calib", str(WORDS)]
+    assert main([*arguments, "--output", str(tmp_path / "m.bhar")]) == 2
