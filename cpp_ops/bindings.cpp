@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -223,43 +224,53 @@ std::optional<bhar::Part> part(const std::optional<PartPair>& pair) {
 class BoundNetwork {
  public:
   BoundNetwork(const std::vector<std::array<std::int64_t, 4>>& sources, std::int64_t classes,
-               bool noisy_or, const std::optional<std::string>& isa_name)
+               bool noisy_or, bool causal, const std::optional<std::string>& isa_name)
       : network(sources_of(sources), classes,
-                noisy_or ? bhar::Fusion::kNoisyOr : bhar::Fusion::kMean, chosen(isa_name)) {}
+                noisy_or ? bhar::Fusion::kNoisyOr : bhar::Fusion::kMean, causal, chosen(isa_name)) {
+  }
 
+  // Clips [N, C, T, V, M]; those of a causal network are streams of T frames, any number.
   py::array_t<float> run(const std::vector<py::object>& objects) {
-    const std::vector<bhar::Source>& sources = network.sources();
-    if (objects.size() != sources.size()) {
-      throw std::invalid_argument("got " + std::to_string(objects.size()) + " inputs, expected " +
-                                  std::to_string(sources.size()));
-    }
-    std::vector<py::array> arrays;
+    const std::vector<py::array> arrays = float32_arrays(objects);
+    const bhar::Shape first = shape_of(arrays[0]);
+    const std::int64_t clips = first.empty() ? 0 : first[0];
+    std::int64_t frames = network.sources()[0].frames;
+    if (network.causal() && first.size() == 5) frames = std::max<std::int64_t>(first[2], 1);
     std::vector<const float*> inputs;
-    py::ssize_t clips = 0;
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-      const std::string name = "input " + std::to_string(i);
-      arrays.push_back(float32_array(objects[i], name));
-      const bhar::Shape got = shape_of(arrays.back());
-      if (i == 0 && !got.empty()) clips = got[0];
-      const bhar::Source& s = sources[i];
-      const bhar::Shape wanted{clips, s.channels, s.frames, s.joints, s.persons};
-      if (got != wanted) {
-        throw std::invalid_argument("got " + name + " of shape " + bhar::to_string(got) +
-                                    ", expected " + bhar::to_string(wanted));
-      }
-      inputs.push_back(data_of(arrays.back()));
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      const bhar::Source& s = network.sources()[i];
+      expect_shape(arrays[i], i, {clips, s.channels, frames, s.joints, s.persons});
+      inputs.push_back(data_of(arrays[i]));
     }
     py::array_t<float> out(std::vector<py::ssize_t>{clips, network.classes()});
     float* logits = out.mutable_data();
     {
       py::gil_scoped_release no_gil;
-      std::unique_ptr<bhar::Workspace> workspace = taken();
-      for (py::ssize_t clip = 0; clip < clips; ++clip, logits += network.classes()) {
-        network.run(inputs.data(), logits, *workspace);
-        for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] += size_of(sources[i]);
-      }
-      const std::lock_guard lock(mutex_);
-      free_.push_back(std::move(workspace));
+      with_workspace([&](bhar::Workspace& workspace) {
+        for (std::int64_t clip = 0; clip < clips; ++clip, logits += network.classes()) {
+          run_clip(inputs, frames, logits, workspace);
+        }
+      });
+    }
+    return out;
+  }
+
+  // One more frame [C, V, M] of a stream.
+  py::array_t<float> step(const std::vector<py::object>& objects, bhar::State& state) {
+    const std::vector<py::array> arrays = float32_arrays(objects);
+    std::vector<const float*> inputs;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      const bhar::Source& s = network.sources()[i];
+      expect_shape(arrays[i], i, {s.channels, s.joints, s.persons});
+      inputs.push_back(data_of(arrays[i]));
+    }
+    py::array_t<float> out(static_cast<py::ssize_t>(network.classes()));
+    float* logits = out.mutable_data();
+    {
+      py::gil_scoped_release no_gil;
+      with_workspace([&](bhar::Workspace& workspace) {
+        network.step(inputs.data(), 1, logits, workspace, state);
+      });
     }
     return out;
   }
@@ -269,13 +280,55 @@ class BoundNetwork {
  private:
   static std::vector<bhar::Source> sources_of(
       const std::vector<std::array<std::int64_t, 4>>& shapes) {
+    if (shapes.empty()) throw std::invalid_argument("got no sources, expected at least one");
     std::vector<bhar::Source> sources;
     for (const auto& s : shapes) sources.push_back({s[0], s[1], s[2], s[3]});
     return sources;
   }
 
-  static std::int64_t size_of(const bhar::Source& s) {
-    return s.channels * s.frames * s.joints * s.persons;
+  std::vector<py::array> float32_arrays(const std::vector<py::object>& objects) const {
+    if (objects.size() != network.sources().size()) {
+      throw std::invalid_argument("got " + std::to_string(objects.size()) + " inputs, expected " +
+                                  std::to_string(network.sources().size()));
+    }
+    std::vector<py::array> arrays;
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+      arrays.push_back(float32_array(objects[i], "input " + std::to_string(i)));
+    }
+    return arrays;
+  }
+
+  static void expect_shape(const py::array& array, std::size_t i, const bhar::Shape& wanted) {
+    if (shape_of(array) == wanted) return;
+    throw std::invalid_argument("got input " + std::to_string(i) + " of shape " +
+                                bhar::to_string(shape_of(array)) + ", expected " +
+                                bhar::to_string(wanted));
+  }
+
+  // Moves `inputs` to the next clip.
+  void run_clip(std::vector<const float*>& inputs, std::int64_t frames, float* logits,
+                bhar::Workspace& workspace) const {
+    if (!network.causal()) network.run(inputs.data(), logits, workspace);
+    bhar::State state;
+    std::vector<const float*> at = inputs;
+    for (std::int64_t t = 0; network.causal() && t < frames; ++t) {
+      network.step(at.data(), frames, logits, workspace, state);
+      for (std::size_t i = 0; i < at.size(); ++i) {
+        at[i] += network.sources()[i].joints * network.sources()[i].persons;
+      }
+    }
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const bhar::Source& s = network.sources()[i];
+      inputs[i] += s.channels * frames * s.joints * s.persons;
+    }
+  }
+
+  template <class Work>
+  void with_workspace(const Work& work) {
+    std::unique_ptr<bhar::Workspace> workspace = taken();
+    work(*workspace);
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(workspace));
   }
 
   std::unique_ptr<bhar::Workspace> taken() {
@@ -317,16 +370,18 @@ void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const 
   self.network.add(std::move(layer));
 }
 
-bhar::Refinement refinement(const PartPair& x, const py::dict& arrays) {
+bhar::Refinement refinement(const PartPair& x, const py::dict& arrays, std::int64_t window,
+                            std::int64_t period) {
   const auto of = [&](const char* name) { return constants(arrays[name], name); };
-  return {part(x),        of("query"),  of("query_bias"), of("key"),
-          of("key_bias"), of("weight"), of("shift")};
+  return {part(x),      of("query"), of("query_bias"), of("key"), of("key_bias"),
+          of("weight"), of("shift"), window,           period};
 }
 
 void add_aggregate(BoundNetwork& self, std::int64_t value, const PartPair& out,
                    const py::object& adjacency, const py::object& bias, std::int64_t groups,
                    float slope, const std::optional<PartPair>& add,
-                   const std::optional<PartPair>& refined_by, const py::dict& refined) {
+                   const std::optional<PartPair>& refined_by, const py::dict& refined,
+                   std::int64_t refined_window, std::int64_t refined_period) {
   bhar::AggregateLayer layer;
   layer.value = value;
   layer.out = part(out);
@@ -335,7 +390,9 @@ void add_aggregate(BoundNetwork& self, std::int64_t value, const PartPair& out,
   layer.bias = constants(bias, "bias");
   layer.groups = groups;
   layer.slope = slope;
-  if (refined_by) layer.refinement = refinement(*refined_by, refined);
+  if (refined_by) {
+    layer.refinement = refinement(*refined_by, refined, refined_window, refined_period);
+  }
   self.network.add(std::move(layer));
 }
 
@@ -358,24 +415,28 @@ void add_pool(BoundNetwork& self, const PartPair& x, const PartPair& out, const 
 
 void add_excite(BoundNetwork& self, const PartPair& x, const PartPair& out,
                 const py::object& expand, const py::object& expand_bias, const py::object& reduce,
-                const py::object& reduce_bias) {
+                const py::object& reduce_bias, std::int64_t window) {
   self.network.add(bhar::ExciteLayer{
       part(x), part(out), constants(expand, "expand"), constants(expand_bias, "expand_bias"),
-      constants(reduce, "reduce"), constants(reduce_bias, "reduce_bias")});
+      constants(reduce, "reduce"), constants(reduce_bias, "reduce_bias"), window});
 }
 
 void add_classify(BoundNetwork& self, const PartPair& x, const py::object& weight,
-                  const py::object& bias, bool greatest_person) {
+                  const py::object& bias, bool greatest_person, std::int64_t window) {
   self.network.add(bhar::ClassifyLayer{part(x), constants(weight, "weight"),
-                                       constants(bias, "bias"), greatest_person});
+                                       constants(bias, "bias"), greatest_person, window});
 }
 
 void register_network(py::module_& m) {
+  py::class_<bhar::State>(m, "NetworkState")
+      .def(py::init<>())
+      .def("reset", &bhar::State::reset)
+      .def_property_readonly("frames", &bhar::State::frames);
   py::class_<BoundNetwork>(m, "Network")
-      .def(py::init<const std::vector<std::array<std::int64_t, 4>>&, std::int64_t, bool,
+      .def(py::init<const std::vector<std::array<std::int64_t, 4>>&, std::int64_t, bool, bool,
                     const std::optional<std::string>&>(),
            py::arg("sources"), py::arg("classes"), py::arg("noisy_or") = false,
-           py::arg("isa") = py::none())
+           py::arg("causal") = false, py::arg("isa") = py::none())
       .def(
           "add_features",
           [](BoundNetwork& self, std::int64_t frames, std::int64_t persons, std::int64_t joints,
@@ -392,7 +453,8 @@ void register_network(py::module_& m) {
       .def("add_aggregate", &add_aggregate, py::arg("value"), py::arg("out"), py::arg("adjacency"),
            py::arg("bias"), py::arg("groups") = 1, py::arg("slope") = 1.0f,
            py::arg("add") = py::none(), py::arg("refined_by") = py::none(),
-           py::arg("refined") = py::dict())
+           py::arg("refined") = py::dict(), py::arg("refined_window") = 0,
+           py::arg("refined_period") = 0)
       .def("add_pool", &add_pool, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("shift"),
            py::arg("first") = 0, py::arg("last") = 0, py::arg("stride") = 1,
            py::arg("mean") = false, py::arg("slope") = 1.0f, py::arg("add") = py::none())
@@ -403,11 +465,22 @@ void register_network(py::module_& m) {
           },
           py::arg("x"), py::arg("out"), py::arg("channels"))
       .def("add_excite", &add_excite, py::arg("x"), py::arg("out"), py::arg("expand"),
-           py::arg("expand_bias"), py::arg("reduce"), py::arg("reduce_bias"))
+           py::arg("expand_bias"), py::arg("reduce"), py::arg("reduce_bias"), py::arg("window") = 0)
       .def("add_classify", &add_classify, py::arg("x"), py::arg("weight"), py::arg("bias"),
-           py::arg("greatest_person") = false)
+           py::arg("greatest_person") = false, py::arg("window") = 0)
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
+      .def("step", &BoundNetwork::step, py::arg("inputs"), py::arg("state"))
+      .def_property_readonly("causal",
+                             [](const BoundNetwork& self) { return self.network.causal(); })
+      .def_property_readonly(
+          "receptive_field",
+          [](const BoundNetwork& self) { return self.network.receptive_field(); })
+      .def_property_readonly("state_bytes",
+                             [](const BoundNetwork& self) {
+                               return self.network.state_size() *
+                                      static_cast<std::int64_t>(sizeof(float));
+                             })
       .def_property_readonly("sources",
                              [](const BoundNetwork& self) {
                                std::vector<std::array<std::int64_t, 4>> shapes;

@@ -109,6 +109,10 @@ def _names(members: tuple[Member, ...]) -> tuple[str, ...]:
     return tuple(member.name for member in members)
 
 
+def _of_joints(config: TrainConfig) -> TrainConfig:
+    return replace(config, features=replace(config.features, modalities=(Modality.JOINT,)))
+
+
 # ---- words ----------------------------------------------------------------------------------
 
 
@@ -136,6 +140,14 @@ PR_GCN_TAUGHT = Member("pr-gcn-taught", WORDS_PR_GCN, row="words-s2-taught").tau
 )
 BHARNET_TAUGHT = Member("bharnet-e-taught", WORDS_BHARNET, row="words-s2-taught").taught_by(
     *_names(EXPERTS_S2)
+)
+# The running means of the causal form go over as many frames as the clips have.
+CAUSAL_S2 = tuple(
+    Member(name, replace(config, model=replace(config.model, window=config.features.frames)))
+    for name, config in (
+        ("pr-gcn-causal", WORDS_PR_GCN),
+        ("bharnet-e-causal", _of_joints(WORDS_BHARNET)),
+    )
 )
 BHARNET_S13 = Member(
     "bharnet-e", replace(WORDS_BHARNET, epochs=10, loss_weights=(1.0, 0.3, 0.3)), row="words-s13"
@@ -197,6 +209,25 @@ WORDS_ROWS = (
                 fusion=Fusion.NOISY_OR,
                 plot="PR-GCN and BHaRNet-E",
                 targets=HARD_TARGETS,
+            ),
+        ),
+    ),
+    Recipe(
+        "words-s2-causal",
+        "words, train s2, test s1 + s3, the form that runs frame by frame",
+        WORDS,
+        (TRAIN_S2,),
+        CAUSAL_S2,
+        (
+            Score(
+                "PR-GCN",
+                (CAUSAL_S2[0].name,),
+                targets=(Target(Metric.TOP1, -1, than=("words-s2", "PR-GCN")),),
+            ),
+            Score(
+                "BHaRNet-E, joint",
+                (CAUSAL_S2[1].name,),
+                targets=(Target(Metric.TOP1, -1, than=("words-s2-bharnet", "BHaRNet-E, joint")),),
             ),
         ),
     ),

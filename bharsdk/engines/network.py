@@ -125,6 +125,8 @@ class Refinement:
     key_bias: Constant
     weight: Constant
     shift: Constant
+    window: int = 0
+    period: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Excite:
     expand_bias: Constant
     reduce: Constant
     reduce_bias: Constant
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ class Classify:
     weight: Constant
     bias: Constant
     greatest_person: bool = False
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,13 +219,17 @@ class FusionRule(enum.Enum):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Everything about a network but its weights; layers in the order in which they run."""
+    """Everything about a network but its weights; layers in the order in which they run.
+
+    causal: sources and features are of one frame, and it runs frame by frame.
+    """
 
     sources: tuple[Source, ...]
     classes: int
     fusion: FusionRule
     features: tuple[Features, ...]
     layers: tuple[Layer, ...]
+    causal: bool = False
     format_version: int = NETWORK_FORMAT_VERSION
 
 
@@ -271,6 +279,7 @@ def _build(spec: NetworkSpec, weights: _Weights, isa: str | None) -> _ops.Networ
         [dataclasses.astuple(source) for source in spec.sources],
         spec.classes,
         spec.fusion is FusionRule.NOISY_OR,
+        spec.causal,
         isa,
     )
     for features in spec.features:
@@ -292,7 +301,12 @@ def _arguments(layer: object, weights: _Weights) -> dict[str, object]:
             arguments[name] = (value.features, value.channel)
         elif isinstance(value, Refinement):
             inner = _arguments(value, weights)
-            arguments |= {"refined_by": inner.pop("x"), "refined": inner}
+            arguments |= {
+                "refined_by": inner.pop("x"),
+                "refined_window": inner.pop("window"),
+                "refined_period": inner.pop("period"),
+                "refined": inner,
+            }
         elif name != "refinement":
             arguments[name] = value
     return arguments

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from bhar_export.artefacts import NATIVE, Artefact
 from bhar_training.models import ActionModel
+from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
 from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
+from bhar_training.models.causal import CausalMaxPool, RunningTopology, window_at
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
     SLOPE,
@@ -69,11 +71,14 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     shapes: of what it reads, [C, T, V, M] by name. Raises UsageError for a model whose layers have
     no native form.
     """
+    causal = _window_of(model) is not None
     sources = {name: Source(*shape) for name, shape in shapes.items()}
+    if causal:
+        sources = {name: replace(source, frames=1) for name, source in sources.items()}
     writer = _Writer(tuple(sources.values()))
     with torch.no_grad():
         _write_model(writer, model, sources)
-    spec = encode_network(replace(writer.spec(classes), fusion=_fusion(model)))
+    spec = encode_network(replace(writer.spec(classes), fusion=_fusion(model), causal=causal))
     weights = writer.weights()
     network = build_network(spec, weights, NATIVE_NETWORK)
 
@@ -191,12 +196,20 @@ class _Writer:
         self.add(Layer(pool=layer))
         return out
 
-    def classify(self, x: _Flow, head: nn.Linear | nn.Conv2d, *, greatest: bool) -> None:
+    def classify(
+        self, x: _Flow, head: nn.Linear | nn.Conv2d, window: int | None, *, greatest: bool
+    ) -> None:
         """The logits of ``x``."""
         assert head.bias is not None
         weight = self.constant(head.weight.flatten(1).t())
-        layer = Classify(x.part, weight, self.constant(head.bias), greatest)
+        layer = Classify(x.part, weight, self.constant(head.bias), greatest, window or 0)
         self.add(Layer(classify=layer))
+
+
+def _window_of(model: nn.Module) -> int | None:
+    """Of the running means of the model, if it is causal."""
+    nets = [m for m in model.modules() if isinstance(m, Backbone | PRGCN)]
+    return next((net.window for net in nets), None)
 
 
 def _fusion(model: nn.Module) -> FusionRule:
@@ -237,7 +250,8 @@ def _write_expert(w: _Writer, net: nn.Module, source: int, of: Source) -> None:
     for block in net.blocks:
         assert isinstance(block, Block)
         x = _write_block(w, x, block)
-    w.classify(x, net.head, greatest=False)
+    window = None if net.window is None else window_at(net.window, TOTAL_STRIDE)
+    w.classify(x, net.head, window, greatest=False)
 
 
 def _write_input(
@@ -278,7 +292,8 @@ def _write_block(w: _Writer, x: _Flow, block: Block) -> _Flow:
         w.conv(of, branch.conv, parts[i], slope=SLOPE, add=adds[i], first=-branch.before)
     affine = temporal.pool_affine.scale, temporal.pool_affine.shift
     of = reduced.slice(2 * quarter, quarter)
-    w.pool(of, parts[2], affine, first=-1, last=1, stride=stride, slope=SLOPE, add=adds[2])
+    first, last = (-2, 0) if isinstance(temporal.pool, CausalMaxPool) else (-1, 1)
+    w.pool(of, parts[2], affine, first=first, last=last, stride=stride, slope=SLOPE, add=adds[2])
     w.conv(y, temporal.plain, parts[3], slope=SLOPE, add=adds[3])
     return out
 
@@ -314,11 +329,15 @@ def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -
                 groups,
                 SLOPE,
                 residual.part,
-                Refinement(x.part, *query, *key, weights, shifts),
+                Refinement(x.part, *query, *key, weights, shifts, *_running(graph.running)),
             )
         )
     )
     return out
+
+
+def _running(running: RunningTopology | None) -> tuple[int, int]:
+    return (0, 0) if running is None else (running.window, running.period)
 
 
 def _write_side(w: _Writer, convs: nn.ModuleList) -> tuple[Constant, Constant]:
@@ -328,6 +347,11 @@ def _write_side(w: _Writer, convs: nn.ModuleList) -> tuple[Constant, Constant]:
     weight = torch.stack([side for side, _ in each], 2).flatten(2)
     bias = torch.stack([shift.view(groups, -1) for _, shift in each], 1).flatten(1)
     return w.constant(weight), w.constant(bias)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias
 
 
 def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
@@ -381,14 +405,15 @@ def _write_prgcn(
     x = _write_fusion(w, x, motion, net)
     if isinstance(net.aggregate, TemporalAggregation):
         x = _write_aggregation(w, x, net.aggregate)
-    w.classify(x, net.head, greatest=True)
+    w.classify(x, net.head, net.window, greatest=True)
 
 
 def _write_temporal(w: _Writer, x: _Flow, layer: TemporalConv, out: _Flow | None = None) -> _Flow:
     assert isinstance(layer.norm, Affine)
     affine = layer.norm.scale, layer.norm.shift
     normalised = w.pool(x, w.features(x.of, x.channels), affine)
-    return w.conv(normalised, layer.conv, out, slope=RELU, first=-1, zero_edges=True)
+    first = -2 if layer.causal else -1
+    return w.conv(normalised, layer.conv, out, slope=RELU, first=first, zero_edges=True)
 
 
 def _write_graph(w: _Writer, x: _Flow, layer: GraphConv, out: _Flow | None = None) -> _Flow:
@@ -421,9 +446,12 @@ def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
         both = w.features(motion.of, position.channels + motion.channels, stride=stride)
         left = both.slice(0, position.channels)
         right = both.slice(position.channels, motion.channels)
-        # As few frames at a time as lead to as many: less than the stride where the clip is short.
-        at_once = -(-motion.of.frames // both.of.frames)
-        w.pool(position, left, last=at_once - 1, stride=at_once)
+        if net.window is not None:
+            w.pool(position, left, first=1 - stride, stride=stride)
+        else:
+            # As few frames at a time as lead to as many: less than the stride in a short clip.
+            at_once = -(-motion.of.frames // both.of.frames)
+            w.pool(position, left, last=at_once - 1, stride=at_once)
         if isinstance(guide, TemporalConv):
             motion = _write_temporal(w, motion, guide, right)
         else:
@@ -433,12 +461,16 @@ def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
 
 
 def _write_aggregation(w: _Writer, x: _Flow, layer: TemporalAggregation) -> _Flow:
-    pooled = w.features(x.of, x.channels, stride=TAM_POOL)
-    w.pool(x, pooled, last=TAM_POOL - 1, stride=TAM_POOL, mean=True)
+    if layer.window is not None:
+        pooled = w.pool(x, w.features(x.of, x.channels), first=1 - TAM_POOL, mean=True)
+    else:
+        pooled = w.features(x.of, x.channels, stride=TAM_POOL)
+        w.pool(x, pooled, last=TAM_POOL - 1, stride=TAM_POOL, mean=True)
     weighed = w.features(pooled.of, x.channels)
-    constants = []
-    for conv in (layer.expand, layer.reduce):
-        assert conv.bias is not None
-        constants += [w.constant(conv.weight.flatten(1).t()), w.constant(conv.bias)]
-    w.add(Layer(excite=Excite(pooled.part, weighed.part, *constants)))
+    expand, reduce = (
+        (w.constant(conv.weight.flatten(1).t()), w.constant(_bias(conv)))
+        for conv in (layer.expand, layer.reduce)
+    )
+    excite = Excite(pooled.part, weighed.part, *expand, *reduce, layer.window or 0)
+    w.add(Layer(excite=excite))
     return _write_graph(w, weighed, layer.graph)

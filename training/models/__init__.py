@@ -60,7 +60,9 @@ class ModelConfig:
     """Which model, and its regularisation.
 
     dropout: on the pooled features, training only. backbone, fusion: of BHaRNet and the body
-    expert. prm, tam: PR-GCN's pose refinement and temporal aggregation (its ablation).
+    expert. prm, tam: PR-GCN's pose refinement and temporal aggregation (its ablation). window: of
+    the running means, in frames, in the causal form, which a stream runs frame by frame; None: the
+    form of the papers.
     """
 
     name: ModelName
@@ -69,8 +71,11 @@ class ModelConfig:
     fusion: Fusion = Fusion.MEAN
     prm: bool = True
     tam: bool = True
+    window: int | None = None
 
     def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise InputError(f"model: got window {self.window}, expected at least 1 frame")
         if not 0 <= self.dropout < 1:
             raise InputError(f"model: got dropout {self.dropout}, expected 0 to below 1")
 
@@ -96,12 +101,18 @@ def make_backbone(
     persons: int,
     classes: int,
     dropout: float = 0.0,
+    window: int | None = None,
 ) -> Backbone:
-    """A freshly initialised stream of ``name`` for x [N, channels, T, V, persons]."""
+    """A freshly initialised stream of ``name`` for x [N, channels, T, V, persons].
+
+    Raises UsageError for a ``window`` where the backbone has no causal form.
+    """
     match name:
         case BackboneName.DEGCN:
-            return DeGCN(skeleton, channels, persons, classes, dropout)
+            return DeGCN(skeleton, channels, persons, classes, dropout, window)
         case BackboneName.ST_GCN:
+            if window is not None:
+                raise UsageError("st-gcn has no causal form: leave the window out, or use degcn")
             return STGCN(skeleton, channels, persons, classes, dropout)
         case _:
             assert_never(name)
@@ -116,7 +127,8 @@ def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> Actio
 
     def body() -> Backbone:
         return make_backbone(
-            config.backbone, layout.body, channels, layout.persons, classes, dropout
+            *(config.backbone, layout.body, channels, layout.persons, classes, dropout),
+            config.window,
         )
 
     def hand() -> Backbone:
@@ -125,11 +137,17 @@ def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> Actio
                 f"{config.name.value}: needs hands, got a {layout.body.name} skeleton alone: use"
                 " body-expert or pr-gcn"
             )
-        return make_backbone(config.backbone, layout.hand, channels, 2, classes, dropout)
+        return make_backbone(
+            config.backbone, layout.hand, channels, 2, classes, dropout, config.window
+        )
 
     match config.name:
         case ModelName.BHARNET_E:
             return BHaRNetExpertOnly(body(), hand(), config.fusion)
+        case ModelName.BHARNET_E_FULL | ModelName.BHARNET_P if config.window is not None:
+            raise UsageError(
+                f"{config.name.value}: attention over a clip has no causal form, use bharnet-e"
+            )
         case ModelName.BHARNET_E_FULL:
             return BHaRNetE(body(), hand(), config.fusion, dropout)
         case ModelName.BHARNET_P:
@@ -148,6 +166,7 @@ def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> Actio
                 prm=config.prm,
                 tam=config.tam,
                 dropout=dropout,
+                window=config.window,
             )
             return JoinedPRGCN(net, joined=joined)
         case _:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from bhar_training.models.causal import running_mean, window_at
 from bhar_training.models.fold import Affine, bn_scale_shift
 from bharsdk.skeleton import Skeleton
 
@@ -15,19 +16,29 @@ __all__ = ["WIDTH", "Backbone"]
 
 WIDTH = 256
 """Channels of the features of every backbone."""
+TOTAL_STRIDE = 4
+"""Frames of the input for one of the features."""
 
 
 class Backbone(nn.Module, ABC):
     """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
 
     Every joint, channel and person has its own input normalisation (``data_bn``). ``dropout`` acts
-    on the pooled features. A subclass gives ``blocks`` (:meth:`make_blocks`) and how to fold one.
+    on the pooled features. window: of the running means of the causal form, in frames; None: the
+    form of the paper. A subclass gives ``blocks`` (:meth:`make_blocks`) and how to fold one.
     """
 
     def __init__(
-        self, skeleton: Skeleton, channels: int, persons: int, classes: int, dropout: float = 0.0
+        self,
+        skeleton: Skeleton,
+        channels: int,
+        persons: int,
+        classes: int,
+        dropout: float = 0.0,
+        window: int | None = None,
     ) -> None:
         super().__init__()
+        self.window = window
         self.layout = (persons, skeleton.joint_count, channels)
         self.input_norm: nn.Module = nn.BatchNorm1d(math.prod(self.layout))
         self.blocks = self.make_blocks(channels, torch.from_numpy(skeleton.partitions()))
@@ -59,7 +70,12 @@ class Backbone(nn.Module, ABC):
 
     def classify(self, features: Tensor) -> Tensor:
         """features: [N, 256, T', M, V] -> logits [N, classes]: mean over T, M and V, one layer."""
-        logits: Tensor = self.head(self.dropout(features.mean((2, 3, 4))))
+        if self.window is None:
+            pooled = features.mean((2, 3, 4))
+        else:
+            window = window_at(self.window, TOTAL_STRIDE)
+            pooled = running_mean(features.mean((3, 4)), window)[:, :, -1]
+        logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
     def forward(self, x: Tensor) -> Tensor:

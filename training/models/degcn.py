@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bhar_training.models.backbone import Backbone
+from bhar_training.models.causal import CausalMaxPool, RunningTopology
 from bhar_training.models.deployed import (
     SLOPE,
     DeployedRefinedGraphConv,
@@ -99,12 +100,18 @@ class DeformableTemporalConv(nn.Module):
     Sampling is linear between neighbouring frames, frames beyond the clip repeat its edge.
     x: [N, C, T, V] -> [N, C', ceil(T / stride), V], before the BatchNorm that follows it.
     (Myung et al. 2024, section III-C; offsets start at linspace(-2d, 2d) for dilation d)
+
+    causal: offsets as far apart, that end at zero and never pass it.
     """
 
-    def __init__(self, inputs: int, outputs: int, dilation: int, stride: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, dilation: int, stride: int, *, causal: bool = False
+    ) -> None:
         super().__init__()
         reach = 2.0 * dilation
-        self.offsets = nn.Parameter(torch.linspace(-reach, reach, OFFSETS))
+        last = 0.0 if causal else reach
+        self.causal = causal
+        self.offsets = nn.Parameter(torch.linspace(last - 2 * reach, last, OFFSETS))
         self.weight = nn.Parameter(torch.empty(outputs, inputs, OFFSETS))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.stride = stride
@@ -112,14 +119,16 @@ class DeformableTemporalConv(nn.Module):
 
     def kernel(self) -> tuple[Tensor, int, int]:
         """(kernel [O, I, K, 1], frames before, frames after): the convolution this equals."""
-        first = math.floor(float(self.offsets.detach().min()))
-        last = math.floor(float(self.offsets.detach().max())) + 1
-        first, last = min(first, 0), max(last, 0)
-        taps = torch.arange(first, last + 1, device=self.offsets.device, dtype=self.offsets.dtype)
+        offsets = self.offsets.clamp(max=0.0) if self.causal else self.offsets
+        first = math.floor(float(offsets.detach().min()))
+        last = math.floor(float(offsets.detach().max())) + 1
+        # An offset of zero has no part of the frame after it.
+        first, last = min(first, 0), 0 if self.causal else max(last, 0)
+        taps = torch.arange(first, last + 1, device=offsets.device, dtype=offsets.dtype)
         # A sample at time o is 1 - part of frame floor(o) and part of the next one. Written so, and
         # not as a hat function, an offset on a whole frame still has the gradient of its right.
-        before = self.offsets.detach().floor()[:, None]
-        part = self.offsets[:, None] - before
+        before = offsets.detach().floor()[:, None]
+        part = offsets[:, None] - before
         mix = (taps == before) * (1.0 - part) + (taps == before + 1) * part
         return (self.weight @ mix)[..., None], -first, last
 
@@ -172,10 +181,15 @@ class RefinedGraphConv(nn.Module):
     The adjacencies of all samples and channels are the largest tensor of the model, so they are
     written once, by one product: alpha and the bias go into its weights, and the static A, which
     all channels share, is one more row of what is weighted.
+
+    running: of the causal form, whose means are those of the frames so far.
     """
 
-    def __init__(self, inputs: int, outputs: int, partitions: Tensor) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, partitions: Tensor, running: RunningTopology | None = None
+    ) -> None:
         super().__init__()
+        self.running = running
         k, relation = len(partitions), max(inputs // 8, GROUPS)
         self.adjacency = nn.Parameter(partitions.clone())
         self.alpha = nn.Parameter(torch.zeros(1))
@@ -202,7 +216,13 @@ class RefinedGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
-        mean, (n, _, t, v) = x.mean(2), x.shape
+        if self.running is None:
+            return self._normalised(x, x.mean(2))
+        means, parts = self.running.split(x)
+        return self.running.join(self._normalised(parts, means), x.shape[2])
+
+    def _normalised(self, x: Tensor, mean: Tensor) -> Tensor:
+        n, _, t, v = x.shape
         out: Tensor | None = None
         for k, project in enumerate(self.value):
             value, topology = project(x).view(-1, t, v), self.topology(mean, k).transpose(1, 2)
@@ -221,22 +241,25 @@ class RefinedGraphConv(nn.Module):
             [layer.deploy(self.alpha.detach()) for layer in self.refine],  # type: ignore[operator]
             _transposed(self.adjacency),
             Shift(shift),
+            self.running,
         )
 
 
 class MultiBranchTemporalConv(nn.Module):
     """Four branches of C/4 channels: DeTGC, DeTGC dilated by 2, max pooling, plain 1x1."""
 
-    def __init__(self, channels: int, stride: int) -> None:
+    def __init__(self, channels: int, stride: int, *, causal: bool = False) -> None:
         super().__init__()
         quarter = channels // 4
         self.reduce = nn.ModuleList(ConvBN(channels, quarter) for _ in range(3))
-        self.near = DeformableTemporalConv(quarter, quarter, 1, stride)
-        self.far = DeformableTemporalConv(quarter, quarter, 2, stride)
+        self.near = DeformableTemporalConv(quarter, quarter, 1, stride, causal=causal)
+        self.far = DeformableTemporalConv(quarter, quarter, 2, stride, causal=causal)
         self.near_bn, self.far_bn = nn.BatchNorm2d(quarter), nn.BatchNorm2d(quarter)
         self.pool_bn = nn.BatchNorm2d(quarter)
         self.plain = ConvBN(channels, quarter, stride)
-        self.pool = nn.MaxPool2d((3, 1), stride=(stride, 1), padding=(1, 0))
+        self.pool: nn.Module = nn.MaxPool2d((3, 1), stride=(stride, 1), padding=(1, 0))
+        if causal:
+            self.pool = CausalMaxPool(3, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C, ceil(T / stride), V]."""
@@ -263,14 +286,31 @@ class MultiBranchTemporalConv(nn.Module):
 
 
 class Block(nn.Module):
-    """x1 = act(GC(x) + res1(x)); act(TCN(x1) + res2(x)). The first block has no res2."""
+    """x1 = act(GC(x) + res1(x)); act(TCN(x1) + res2(x)). The first block has no res2.
 
-    def __init__(self, inputs: int, outputs: int, stride: int, partitions: Tensor, first: bool):
+    running: of the causal form.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        partitions: Tensor,
+        *,
+        first: bool,
+        running: RunningTopology | None = None,
+    ):
         super().__init__()
         groups = 1 if first else GROUPS
-        graph_conv = StaticGraphConv if first else RefinedGraphConv
-        self.graph: nn.Module = graph_conv(inputs, outputs, partitions)
-        self.temporal: nn.Module = MultiBranchTemporalConv(outputs, stride)
+        self.graph: nn.Module = (
+            StaticGraphConv(inputs, outputs, partitions)
+            if first
+            else RefinedGraphConv(inputs, outputs, partitions, running)
+        )
+        self.temporal: nn.Module = MultiBranchTemporalConv(
+            outputs, stride, causal=running is not None
+        )
         self.residual_graph: nn.Module = (
             nn.Identity() if inputs == outputs else ConvBN(inputs, outputs, 1, groups)
         )
@@ -294,10 +334,16 @@ class DeGCN(Backbone):
     def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
         """Ten blocks; the first has static adjacencies and no second residual."""
         widths = (channels, *CHANNELS)
-        blocks = nn.ModuleList(
-            Block(widths[i], widths[i + 1], STRIDES[i], partitions, first=i == 0)
-            for i in range(len(CHANNELS))
-        )
+        blocks = nn.ModuleList()
+        for i in range(len(CHANNELS)):
+            running = None if self.window is None else RunningTopology.at(self.window, STRIDES[:i])
+            blocks.append(
+                Block(
+                    *(widths[i], widths[i + 1], STRIDES[i], partitions),
+                    first=i == 0,
+                    running=running,
+                )
+            )
         for module in blocks.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bhar_training.models.causal import RunningTopology
 from bhar_training.models.fold import Affine, Shift
 
 __all__ = [
@@ -77,8 +78,10 @@ class DeployedRefinedGraphConv(nn.Module):
         refine: list[nn.Conv2d],
         adjacency: Tensor,
         shift: Shift,
+        running: RunningTopology | None = None,
     ) -> None:
         super().__init__()
+        self.running = running
         self.query, self.key = nn.ModuleList(query), nn.ModuleList(key)
         self.value, self.refine = nn.ModuleList(value), nn.ModuleList(refine)
         # Transposed, so that MatMul reads the neighbours along its inner axis.
@@ -87,7 +90,12 @@ class DeployedRefinedGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
-        mean = x.mean(2, keepdim=True)
+        if self.running is None:
+            return self._shifted(x, x.mean(2, keepdim=True))
+        means, parts = self.running.split(x)
+        return self.running.join(self._shifted(parts, means[:, :, None]), x.shape[2])
+
+    def _shifted(self, x: Tensor, mean: Tensor) -> Tensor:
         out: Tensor | None = None
         for k, value in enumerate(self.value):
             query, key = self.query[k](mean), self.key[k](mean)
@@ -108,7 +116,7 @@ class DeployedTemporalConv(nn.Module):
         reduce: nn.Conv2d,
         near: FoldedTemporalConv,
         far: FoldedTemporalConv,
-        pool: nn.MaxPool2d,
+        pool: nn.Module,
         pool_affine: Affine,
         plain: nn.Module,
     ) -> None:

@@ -7,10 +7,13 @@ Any T, also below 30 and not a multiple of 6, and batch 1 with one person.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bhar_training.models.causal import CausalMaxPool, moving_average, running_mean, window_at
 from bhar_training.models.deployed import aggregate
 from bhar_training.models.fold import (
     Affine,
@@ -31,17 +34,25 @@ TAM_POOL = 5
 
 
 class TemporalConv(nn.Module):
-    """tcn: BatchNorm, 3x1 convolution with stride, BatchNorm, ReLU; no residual."""
+    """tcn: BatchNorm, 3x1 convolution with stride, BatchNorm, ReLU; no residual.
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    causal: the taps end at the frame they are for, instead of lying around it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, *, causal: bool = False) -> None:
         super().__init__()
         self.norm: nn.Module = nn.BatchNorm2d(inputs)
-        self.conv = nn.Conv2d(inputs, outputs, (3, 1), stride=(stride, 1), padding=(1, 0))
+        around = 0 if causal else 1
+        self.conv = nn.Conv2d(inputs, outputs, (3, 1), stride=(stride, 1), padding=(around, 0))
         self.bn: nn.Module = nn.BatchNorm2d(outputs)
+        self.causal, self.stride = causal, stride
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""
-        return F.relu(self.bn(self.conv(self.norm(x))))
+        x = self.norm(x)
+        if self.causal:
+            x = F.pad(x, (0, 0, 2, 0))
+        return F.relu(self.bn(self.conv(x)))
 
     def fold(self) -> None:
         """Fold the BatchNorms. The first stays a scale and shift: zero padding follows it."""
@@ -87,11 +98,13 @@ class PoseRefinement(nn.Module):
 
     mask: Tensor
 
-    def __init__(self, inputs: int, refined: int, partitions: Tensor) -> None:
+    def __init__(
+        self, inputs: int, refined: int, partitions: Tensor, *, causal: bool = False
+    ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(inputs, 32, 1)
         self.graph1 = GraphConv(32, 32, partitions)
-        self.temporal = TemporalConv(32, 64)
+        self.temporal = TemporalConv(32, 64, causal=causal)
         self.graph2 = GraphConv(64, 64, partitions)
         self.leave = nn.Conv2d(64, inputs, 1)
         # Channels beyond the coordinates (a confidence, presence) are read, not moved.
@@ -105,18 +118,29 @@ class PoseRefinement(nn.Module):
 
 
 class TemporalAggregation(nn.Module):
-    """TAM: average over time, channel attention, a last graph convolution."""
+    """TAM: average over time, channel attention, a last graph convolution.
 
-    def __init__(self, channels: int, outputs: int, partitions: Tensor) -> None:
+    window: of the running means, in frames of x, of the causal form. That form averages without a
+    stride: with one it would have an answer every thirty frames only.
+    """
+
+    def __init__(
+        self, channels: int, outputs: int, partitions: Tensor, window: int | None = None
+    ) -> None:
         super().__init__()
+        self.window = window
         self.expand = nn.Conv2d(channels, outputs, 1)
         self.reduce = nn.Conv2d(outputs, channels, 1)
         self.graph = GraphConv(channels, outputs, partitions)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V] -> [N, C', ceil(T / 5), V]."""
-        x = F.avg_pool2d(x, (TAM_POOL, 1), ceil_mode=True, count_include_pad=False)
-        squeezed = x.mean((2, 3), keepdim=True)
+        """x: [N, C, T, V] -> [N, C', ceil(T / 5), V], or T frames of the causal form."""
+        if self.window is None:
+            x = F.avg_pool2d(x, (TAM_POOL, 1), ceil_mode=True, count_include_pad=False)
+            squeezed = x.mean((2, 3), keepdim=True)
+        else:
+            x = moving_average(x, TAM_POOL)
+            squeezed = running_mean(x.mean(3, keepdim=True), self.window)
         out: Tensor = self.graph(x * torch.sigmoid(self.reduce(F.relu(self.expand(squeezed)))))
         return out
 
@@ -125,6 +149,7 @@ class PRGCN(nn.Module):
     """Skeleton x [N, C, T, V, M] -> logits [N, classes].
 
     refined: how many leading channels PRM may move (the coordinates). prm, tam: the ablation.
+    window: of the running means of the causal form, in frames; None: the form of the paper.
     """
 
     def __init__(
@@ -137,20 +162,30 @@ class PRGCN(nn.Module):
         prm: bool = True,
         tam: bool = True,
         dropout: float = 0.0,
+        window: int | None = None,
     ) -> None:
         super().__init__()
-        partitions = torch.from_numpy(skeleton.partitions())
+        partitions, causal = torch.from_numpy(skeleton.partitions()), window is not None
+        self.window = (
+            None if window is None else window_at(window, math.prod(filter(None, MOTION_STRIDES)))
+        )
         self.input_norm: nn.Module = nn.BatchNorm1d(channels * skeleton.joint_count)
-        self.refine = PoseRefinement(channels, refined, partitions) if prm else nn.Identity()
-        self.enter_position = TemporalConv(channels, 64)
-        self.enter_motion = TemporalConv(channels, 64)
+        self.refine: nn.Module = nn.Identity()
+        if prm:
+            self.refine = PoseRefinement(channels, refined, partitions, causal=causal)
+        self.enter_position = TemporalConv(channels, 64, causal=causal)
+        self.enter_motion = TemporalConv(channels, 64, causal=causal)
         self.motion = nn.ModuleList(
-            GraphConv(64, 64, partitions) if stride is None else TemporalConv(64, 64, stride)
+            GraphConv(64, 64, partitions)
+            if stride is None
+            else TemporalConv(64, 64, stride, causal=causal)
             for stride in MOTION_STRIDES
         )
         widths = (64, 64, 64, 64, 128)
         self.position = nn.ModuleList(GraphConv(128, width, partitions) for width in widths)
-        self.aggregate = TemporalAggregation(128, 256, partitions) if tam else nn.Identity()
+        self.aggregate: nn.Module = nn.Identity()
+        if tam:
+            self.aggregate = TemporalAggregation(128, 256, partitions, self.window)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv2d(256 if tam else 128, classes, 1)
 
@@ -161,7 +196,11 @@ class PRGCN(nn.Module):
         x = self.refine(self._normalise(x))
         motion = F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 1, 0))
         x = self.aggregate(self._fuse(self.enter_position(x), self.enter_motion(motion)))
-        pooled = x.mean((2, 3)).view(n, m, -1).amax(1)
+        if self.window is None:
+            pooled = x.mean((2, 3))
+        else:
+            pooled = running_mean(x.mean(3), self.window)[:, :, -1]
+        pooled = pooled.view(n, m, -1).amax(1)
         logits: Tensor = self.head(self.dropout(pooled)[:, :, None, None])
         return logits[:, :, 0, 0]
 
@@ -179,7 +218,9 @@ class PRGCN(nn.Module):
             before = motion.shape[2]
             motion = guide(motion)
             stride = -(-before // motion.shape[2])
-            if position.shape[2] > motion.shape[2]:
+            if self.window is not None and isinstance(guide, TemporalConv):
+                position = CausalMaxPool(guide.stride, guide.stride)(position)
+            elif position.shape[2] > motion.shape[2]:
                 position = F.max_pool2d(position, (stride, 1), ceil_mode=True)
             position = graph(torch.cat([position, motion], dim=1))
         return position

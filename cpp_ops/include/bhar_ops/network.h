@@ -6,6 +6,12 @@
 // meet in one place and nothing is copied to join them. What layers add up and activate is done
 // while the sums are still in registers.
 //
+// A causal network is one whose layers look back and never ahead: its features are of one frame,
+// and it runs frame by frame, with a state for every stream. What a convolution or a pooling window
+// needs of earlier frames, that layer keeps in the state; means run along, and forget exponentially
+// once there were `window` frames. Behind a stride of S layers run at every S-th frame, from the
+// first one on.
+//
 // Everything is checked when a layer is added: shapes that do not fit, or channels that are read
 // before a layer wrote them, throw std::invalid_argument with what was got and what was expected.
 // A finished network does not change, and may run in many threads, each with a workspace of its
@@ -101,6 +107,8 @@ struct Refinement {
   Array key, key_bias;
   Array weight;  // [K, R, C]
   Array shift;   // [K, C]
+  // Causal: of the running mean, and for how many frames what it gave is used.
+  std::int64_t window = 0, period = 0;
 };
 
 // An aggregation over the graph, every person alone:
@@ -139,6 +147,7 @@ struct ExciteLayer {
   Part x, out;
   Array expand, expand_bias;  // [C, H], [H]
   Array reduce, reduce_bias;  // [H, C], [C]
+  std::int64_t window = 0;    // causal: of the running mean
 };
 
 // Logits of the mean of x over time and joints, and its mean, or greatest, over persons.
@@ -146,12 +155,14 @@ struct ClassifyLayer {
   Part x;
   Array weight, bias;  // [C, classes], [classes]
   bool greatest_person = false;
+  std::int64_t window = 0;  // causal: of the running mean
 };
 
 enum class Fusion { kMean, kNoisyOr };
 
 // What a layer does when it runs; made by Network::add.
 class Layer;
+struct Run;
 
 // The memory of one run at a time.
 class Workspace {
@@ -161,9 +172,23 @@ class Workspace {
   std::vector<std::int64_t> offsets_;  // of the features
 };
 
+// What one stream of a causal network remembers.
+class State {
+ public:
+  // As if no frame had come.
+  void reset() { frames_ = 0; }
+  std::int64_t frames() const { return frames_; }
+
+ private:
+  friend class Network;
+  Floats floats_;
+  std::int64_t frames_ = 0;
+};
+
 class Network {
  public:
-  Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, Isa isa);
+  // causal: sources and features have one frame.
+  Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, bool causal, Isa isa);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -183,14 +208,25 @@ class Network {
   const std::vector<Source>& sources() const { return sources_; }
   std::int64_t classes() const { return classes_; }
   Isa isa() const { return isa_; }
-  // Multiply-adds of one run.
-  std::int64_t multiply_adds() const { return multiply_adds_; }
+  bool causal() const { return causal_; }
+  // Multiply-adds of one run, or in the mean of one frame of a causal network.
+  double multiply_adds() const { return multiply_adds_; }
   // Floats that a workspace takes.
   std::int64_t workspace_size() const { return workspace_size_; }
 
-  // inputs: one array for each source. logits: [classes]. Allocates at a workspace's first run
-  // only.
+  // Floats that a state takes.
+  std::int64_t state_size() const { return state_size_; }
+  // Frames that convolutions and pooling windows of a causal network see, the newest included.
+  std::int64_t receptive_field() const;
+
+  // Not causal. inputs: one array for each source. logits: [classes]. Allocates at a workspace's
+  // first run only.
   void run(const float* const* inputs, float* logits, Workspace& workspace) const;
+
+  // Causal: one more frame of a stream. inputs: for each source, where in an array [channels, of,
+  // joints, persons] the frame begins. Allocates at a workspace's and a state's first step only.
+  void step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
+            State& state) const;
 
  private:
   struct Memory;  // of one features: where it lies, and when it is in use
@@ -199,16 +235,24 @@ class Network {
   const Features& reads(const Part& part, std::int64_t channels, const char* name);
   const Features& writes(const Part& part, std::int64_t channels);
   void adds(const std::optional<Part>& part, const Features& out, std::int64_t channels);
-  void append(std::unique_ptr<Layer> layer);
+  // A layer that reads features x and writes `out`, or no features (-1), at every stride-th frame.
+  void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
+  void expect_looks_back(std::int64_t first, std::int64_t last) const;
+  void expect_window(const char* name, std::int64_t window) const;
+  Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
   void fuse(const float* heads, float* logits) const;
 
   std::vector<Source> sources_;
   std::int64_t classes_;
   Fusion fusion_;
+  bool causal_;
   Isa isa_;
   std::vector<Memory> memories_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  std::int64_t heads_ = 0, multiply_adds_ = 0, scratch_size_ = 0, workspace_size_ = 0;
+  // Of each layer of a causal network: it runs at every n-th frame, and its state begins there.
+  std::vector<std::int64_t> rates_, states_;
+  std::int64_t heads_ = 0, scratch_size_ = 0, workspace_size_ = 0, state_size_ = 0;
+  double multiply_adds_ = 0;
   bool finished_ = false;
 };
 

@@ -1,5 +1,6 @@
 // Aggregations over the graph, over static and over refined adjacencies.
 
+#include <algorithm>
 #include <utility>
 
 #include "../dispatch.h"
@@ -28,6 +29,81 @@ class Aggregate : public Layer {
         tanh_(pairwise_tanh_kernel(isa)) {}
 
   void run(const Run& run) const override {
+    for (std::int64_t person = 0; person < persons_; ++person) {
+      float* sides = run.scratch + kRefinedAggregateScratch;
+      if (layer_.refinement) {
+        mean_of(run, person, sides + sides_size());
+        project(sides + sides_size(), sides);
+      }
+      aggregate(run, person, sides, sides + sides_size());
+    }
+  }
+
+  // The state of each person: the running mean, and what its projections were last.
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    float* scratch = run.scratch + kRefinedAggregateScratch;
+    for (std::int64_t person = 0; person < persons_; ++person) {
+      float *mean = state, *sides = state;
+      if (layer_.refinement) {
+        sides += mean_size();
+        mean_of(run, person, scratch);
+        run_along(scratch, mean_size(), index, layer_.refinement->window, mean);
+        if (index % layer_.refinement->period == 0) project(mean, sides);
+        state += mean_size() + sides_size();
+      }
+      aggregate(run, person, sides, scratch);
+    }
+  }
+  std::int64_t state_size() const override {
+    return layer_.refinement ? persons_ * (mean_size() + sides_size()) : 0;
+  }
+
+  std::int64_t multiply_adds() const override {
+    const std::int64_t edges = layer_.adjacency.shape[0] * joints_ * joints_;
+    std::int64_t count = edges * layer_.bias.shape[0] * value_.frames;
+    if (layer_.refinement) {
+      const Refinement& r = *layer_.refinement;
+      count += static_cast<std::int64_t>(r.query.values.size() + r.key.values.size()) * joints_;
+      count += edges * r.weight.shape[1] * layer_.bias.shape[0];
+    }
+    return count * persons_;
+  }
+
+  std::int64_t scratch_size() const override {
+    if (!layer_.refinement) return kRefinedAggregateScratch;
+    return kRefinedAggregateScratch + sides_size() +
+           std::max(mean_size(), joints_ * joints_ * relations());
+  }
+
+ private:
+  std::int64_t inputs() const {
+    return layer_.refinement->query.shape[0] * layer_.refinement->query.shape[1];
+  }
+  // Of each joint: [G, K, R].
+  std::int64_t relations() const {
+    return layer_.groups * layer_.adjacency.shape[0] * layer_.refinement->weight.shape[1];
+  }
+  std::int64_t mean_size() const { return joints_ * inputs(); }
+  // Queries, then keys: [V, G, K, R] each.
+  std::int64_t sides_size() const { return layer_.refinement ? 2 * joints_ * relations() : 0; }
+
+  // Of x over time: [V, I].
+  void mean_of(const Run& run, std::int64_t person, float* mean) const {
+    const float* x = x_.of(run) + person * joints_ * x_.row_stride();
+    for (std::int64_t v = 0; v < joints_; ++v) {
+      mean_of_rows(x + v * x_.row_stride(), x_.frames, x_.frame_stride(), 1, 0, inputs(),
+                   mean + v * inputs());
+    }
+  }
+
+  void project(const float* mean, float* sides) const {
+    const Refinement& r = *layer_.refinement;
+    project(mean, r.query, r.query_bias, sides);
+    project(mean, r.key, r.key_bias, sides + joints_ * relations());
+  }
+
+  // scratch: for the relations of all pairs of joints.
+  void aggregate(const Run& run, std::int64_t person, const float* sides, float* scratch) const {
     const std::int64_t partitions = layer_.adjacency.shape[0], rows = value_.rows();
     RefinedAggregateSample sample{};
     sample.a = layer_.adjacency.values.data();
@@ -48,65 +124,22 @@ class Aggregate : public Layer {
     sample.out_t = out_.frame_stride();
     sample.out_w = out_.row_stride();
     sample.slope = layer_.slope;
-    for (std::int64_t person = 0; person < persons_; ++person) {
-      const std::int64_t row = person * joints_;
-      sample.value = run.at(layer_.value) + row * kChannelBlock;
-      sample.out = out_.of(run) + row * sample.out_w;
-      sample.add = layer_.add ? add_.of(run) + row * sample.add_w : nullptr;
-      if (layer_.refinement) {
-        refine(run, row, run.scratch + kRefinedAggregateScratch, sample);
-      }
-      kernel_(sample);
-    }
-  }
-
-  std::int64_t multiply_adds() const override {
-    const std::int64_t edges = layer_.adjacency.shape[0] * joints_ * joints_;
-    std::int64_t count = edges * layer_.bias.shape[0] * value_.frames;
+    const std::int64_t row = person * joints_;
+    sample.value = run.at(layer_.value) + row * kChannelBlock;
+    sample.out = out_.of(run) + row * sample.out_w;
+    sample.add = layer_.add ? add_.of(run) + row * sample.add_w : nullptr;
     if (layer_.refinement) {
-      const Refinement& r = *layer_.refinement;
-      count += static_cast<std::int64_t>(r.query.values.size() + r.key.values.size()) * joints_;
-      count += edges * static_cast<std::int64_t>(r.weight.shape[1]) * layer_.bias.shape[0];
+      const Refinement& refinement = *layer_.refinement;
+      sample.r = refinement.weight.shape[1];
+      tanh_({sides, sides + joints_ * relations(), scratch, joints_, joints_,
+             sample.groups * sample.k, sample.r});
+      sample.relation = scratch;
+      sample.relation_k = joints_ * joints_ * sample.r;
+      sample.relation_group = sample.k * sample.relation_k;
+      sample.weight = refinement.weight.values.data();
+      sample.shift = refinement.shift.values.data();
     }
-    return count * persons_;
-  }
-
-  std::int64_t scratch_size() const override {
-    if (!layer_.refinement) return kRefinedAggregateScratch;
-    return kRefinedAggregateScratch + joints_ * inputs() + 2 * joints_ * relations() +
-           joints_ * joints_ * relations();
-  }
-
- private:
-  std::int64_t inputs() const {
-    return layer_.refinement->query.shape[0] * layer_.refinement->query.shape[1];
-  }
-  // Of each joint: [G, K, R].
-  std::int64_t relations() const {
-    return layer_.groups * layer_.adjacency.shape[0] * layer_.refinement->weight.shape[1];
-  }
-
-  void refine(const Run& run, std::int64_t row, float* scratch,
-              RefinedAggregateSample& sample) const {
-    const Refinement& refinement = *layer_.refinement;
-    float* mean = scratch;  // [V, I]
-    float* to = mean + joints_ * inputs();
-    float* from = to + joints_ * relations();
-    float* relation = from + joints_ * relations();
-    const float* x = x_.of(run) + row * x_.row_stride();
-    for (std::int64_t v = 0; v < joints_; ++v) {
-      mean_of_rows(x + v * x_.row_stride(), x_.frames, x_.frame_stride(), 1, 0, inputs(),
-                   mean + v * inputs());
-    }
-    project(mean, refinement.query, refinement.query_bias, to);
-    project(mean, refinement.key, refinement.key_bias, from);
-    sample.r = refinement.weight.shape[1];
-    tanh_({to, from, relation, joints_, joints_, sample.groups * sample.k, sample.r});
-    sample.relation = relation;
-    sample.relation_k = joints_ * joints_ * sample.r;
-    sample.relation_group = sample.k * sample.relation_k;
-    sample.weight = refinement.weight.values.data();
-    sample.shift = refinement.shift.values.data();
+    kernel_(sample);
   }
 
   // mean [V, I] -> [V, G, K * R], in groups of channels.

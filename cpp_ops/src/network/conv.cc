@@ -20,40 +20,38 @@ class Conv : public Layer {
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
         blocked_(out.blocked),
+        history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], 1 + looks_back()),
         kernel_(temporal_conv_kernel(isa)) {}
 
   void run(const Run& run) const override {
-    const Shape& weight = layer_.weight.shape;
-    const std::int64_t groups = weight[0], inputs = weight[2], outputs = weight[3];
-    std::array<const float*, kMaxTaps> taps{};
-    TemporalConvFrame frame{};
-    frame.taps = taps.data();
-    frame.k = weight[1];
-    frame.rows = x_.rows;
-    frame.inputs = inputs;
-    frame.outputs = outputs;
-    frame.x_stride = x_.row_stride();
-    frame.add_stride = add_.row_stride();
-    frame.out_stride = blocked_ ? kChannelBlock : out_.row_stride();
-    frame.out_block = blocked_ ? out_.frames * out_.rows * kChannelBlock : kChannelBlock;
-    frame.slope = layer_.slope;
-    const float* x = x_.of(run);
     if (layer_.zero_edges) std::fill_n(run.scratch, x_.frame_stride(), 0.0f);
     for (std::int64_t t = 0; t < out_.frames; ++t) {
-      for (std::int64_t g = 0; g < groups; ++g) {
-        for (std::int64_t k = 0; k < frame.k; ++k) {
-          taps[static_cast<std::size_t>(k)] = tap(x, t, k, run.scratch) + g * inputs;
-        }
-        frame.weight = layer_.weight.values.data() + g * frame.k * inputs * outputs;
-        frame.bias = layer_.bias.values.data() + g * outputs;
-        frame.add = layer_.add ? add_.of(run) + t * add_.frame_stride() + g * outputs : nullptr;
-        const std::int64_t channel = out_.channel + g * outputs;
-        frame.out = run.at(out_.features) + (blocked_ ? channel / kChannelBlock * frame.out_block +
-                                                            t * out_.rows * kChannelBlock
-                                                      : t * out_.frame_stride() + channel);
-        kernel_(frame);
+      std::array<const float*, kMaxTaps> taps{};
+      for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
+        taps[k] = tap(x_.of(run), t * layer_.stride + layer_.offsets[k], run.scratch);
       }
+      compute(run, t, taps, x_.row_stride());
     }
+  }
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    const bool computes = index % layer_.stride == 0;
+    if (looks_back() == 0) {
+      if (computes) this->run(run);
+      return;
+    }
+    history_.keep(x_.of(run), state, index, layer_.zero_edges);
+    if (!computes) return;
+    std::array<const float*, kMaxTaps> taps{};
+    for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
+      taps[k] = history_.at(state, index, -layer_.offsets[k]);
+    }
+    compute(run, 0, taps, history_.frame_size() / x_.rows);
+  }
+  std::int64_t state_size() const override { return looks_back() == 0 ? 0 : history_.size(); }
+  std::int64_t looks_back() const override {
+    return -std::min(std::int64_t{0},
+                     *std::min_element(layer_.offsets.begin(), layer_.offsets.end()));
   }
 
   std::int64_t multiply_adds() const override {
@@ -63,16 +61,45 @@ class Conv : public Layer {
   std::int64_t scratch_size() const override { return layer_.zero_edges ? x_.frame_stride() : 0; }
 
  private:
-  const float* tap(const float* x, std::int64_t t, std::int64_t k, const float* zeros) const {
+  const float* tap(const float* x, std::int64_t t, const float* zeros) const {
     const std::int64_t last = x_.frames - 1;
-    const std::int64_t at = t * layer_.stride + layer_.offsets[static_cast<std::size_t>(k)];
-    if (layer_.zero_edges && (at < 0 || at > last)) return zeros;
-    return x + std::clamp(at, std::int64_t{0}, last) * x_.frame_stride();
+    if (layer_.zero_edges && (t < 0 || t > last)) return zeros;
+    return x + std::clamp(t, std::int64_t{0}, last) * x_.frame_stride();
+  }
+
+  // Frame t of the result from the frames of its taps, in groups of channels.
+  void compute(const Run& run, std::int64_t t, std::array<const float*, kMaxTaps>& taps,
+               std::int64_t x_stride) const {
+    const Shape& weight = layer_.weight.shape;
+    const std::int64_t groups = weight[0], inputs = weight[2], outputs = weight[3];
+    TemporalConvFrame frame{};
+    frame.taps = taps.data();
+    frame.k = weight[1];
+    frame.rows = x_.rows;
+    frame.inputs = inputs;
+    frame.outputs = outputs;
+    frame.x_stride = x_stride;
+    frame.add_stride = add_.row_stride();
+    frame.out_stride = blocked_ ? kChannelBlock : out_.row_stride();
+    frame.out_block = blocked_ ? out_.frames * out_.rows * kChannelBlock : kChannelBlock;
+    frame.slope = layer_.slope;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      frame.weight = layer_.weight.values.data() + g * frame.k * inputs * outputs;
+      frame.bias = layer_.bias.values.data() + g * outputs;
+      frame.add = layer_.add ? add_.of(run) + t * add_.frame_stride() + g * outputs : nullptr;
+      const std::int64_t channel = out_.channel + g * outputs;
+      frame.out = run.at(out_.features) + (blocked_ ? channel / kChannelBlock * frame.out_block +
+                                                          t * out_.rows * kChannelBlock
+                                                    : t * out_.frame_stride() + channel);
+      kernel_(frame);
+      for (std::int64_t k = 0; k < frame.k; ++k) taps[static_cast<std::size_t>(k)] += inputs;
+    }
   }
 
   ConvLayer layer_;
   PartShape x_, out_, add_;
   bool blocked_;
+  History history_;
   TemporalConvFn kernel_;
 };
 

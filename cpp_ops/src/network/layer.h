@@ -10,6 +10,7 @@ namespace bhar {
 // One run of a network. Features and scratch memory belong to it alone.
 struct Run {
   const float* const* inputs;
+  std::int64_t input_frames;    // that lie in memory between two channels of an input
   float* floats;                // all features
   const std::int64_t* offsets;  // of each, in floats
   float* scratch;
@@ -22,6 +23,15 @@ class Layer {
  public:
   virtual ~Layer() = default;
   virtual void run(const Run& run) const = 0;
+  // Frame `index` of what this layer reads, of a stream. What needs no other frame than this one
+  // runs as a clip of one frame.
+  virtual void step(const Run& run, float* /*state*/, std::int64_t /*index*/) const {
+    this->run(run);
+  }
+  // Floats that a stream keeps from one frame to the next. A stream's first frame sets all of them.
+  virtual std::int64_t state_size() const { return 0; }
+  // Earlier frames of what it reads that a step looks at.
+  virtual std::int64_t looks_back() const { return 0; }
   virtual std::int64_t multiply_adds() const { return 0; }
   // Floats of scratch memory that a run takes.
   virtual std::int64_t scratch_size() const { return 0; }
@@ -55,6 +65,31 @@ std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Featu
                                        const Features& out);
 std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out);
 std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head);
+
+// The running mean at frame `index`: mean += (x - mean) / frames, of `window` frames at most.
+void run_along(const float* x, std::int64_t count, std::int64_t index, std::int64_t window,
+               float* mean);
+
+// The last `frames` frames of a stream, in its state.
+class History {
+ public:
+  History(const PartShape& part, std::int64_t channels, std::int64_t frames)
+      : part_(part), channels_(channels), frames_(frames) {}
+
+  std::int64_t frames() const { return frames_; }
+  std::int64_t frame_size() const { return part_.rows * channels_; }
+  std::int64_t size() const { return frames_ * frame_size(); }
+  // Keeps frame `index`; before the first one lie copies of it, or zeros.
+  void keep(const float* x, float* state, std::int64_t index, bool zeros) const;
+  // The frame `back` frames before `index`, [rows, channels].
+  const float* at(const float* state, std::int64_t index, std::int64_t back) const {
+    return state + (index + frames_ - back) % frames_ * frame_size();
+  }
+
+ private:
+  PartShape part_;
+  std::int64_t channels_, frames_;
+};
 
 // means[c] of `rows` rows, `stride` apart, of `channels` each; rows that lie in `frames` frames.
 void mean_of_rows(const float* x, std::int64_t frames, std::int64_t frame_stride, std::int64_t rows,

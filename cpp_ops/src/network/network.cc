@@ -79,24 +79,31 @@ struct Network::Memory {
   Features features;
   std::vector<bool> written;        // channels
   std::size_t first = 0, last = 0;  // layers between which the memory is in use
+  std::int64_t rate = 0;  // causal: a frame of it for so many of the input; 0 is not known
+  std::int64_t sees = 0;  // causal: frames of the input
   std::int64_t offset = 0;
 };
 
-Network::Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, Isa isa)
-    : sources_(std::move(sources)), classes_(classes), fusion_(fusion), isa_(isa) {
+Network::Network(std::vector<Source> sources, std::int64_t classes, Fusion fusion, bool causal,
+                 Isa isa)
+    : sources_(std::move(sources)), classes_(classes), fusion_(fusion), causal_(causal), isa_(isa) {
   expect_within("classes", classes, 1, kMaxChannels);
   for (const Source& source : sources_) {
-    expect_within("frames", source.frames, 1, kMaxFrames);
+    expect_within("frames", source.frames, 1, causal ? 1 : kMaxFrames);
     expect_within("joints", source.joints, 1, kMaxJoints);
     expect_within("persons", source.persons, 1, kMaxPersons);
     expect_within("channels", source.channels, 1, kMaxChannels);
+    if (source.frames != sources_[0].frames) {
+      refuse("a source of " + std::to_string(source.frames) + " frames",
+             std::to_string(sources_[0].frames) + " as the first one");
+    }
   }
 }
 
 Network::~Network() = default;
 
 std::int64_t Network::add(const Features& features) {
-  expect_within("frames", features.frames, 1, kMaxFrames);
+  expect_within("frames", features.frames, 1, causal_ ? 1 : kMaxFrames);
   expect_within("persons", features.persons, 1, kMaxPersons);
   expect_within("joints", features.joints, 1, kMaxJoints);
   expect_within("channels", features.channels, 1, kMaxChannels);
@@ -152,12 +159,50 @@ void Network::adds(const std::optional<Part>& part, const Features& out, std::in
   expect_frames(features, Features{out.frames, out.persons, out.joints, features.channels}, 1);
 }
 
-void Network::append(std::unique_ptr<Layer> layer) {
+void Network::append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out,
+                     std::int64_t stride) {
   if (finished_) refuse("a layer for a finished network", "all layers before finish()");
   if (layers_.size() >= kMaxLayers) refuse("more layers", "at most " + std::to_string(kMaxLayers));
-  multiply_adds_ += layer->multiply_adds();
+  std::int64_t rate = 1, sees = 1;
+  if (x >= 0) {
+    const Memory& read = memories_[static_cast<std::size_t>(x)];
+    rate = read.rate;
+    sees = read.sees + layer->looks_back() * rate;
+  }
+  if (out >= 0) {
+    Memory& written = memories_[static_cast<std::size_t>(out)];
+    expect_within("a stride that leads to frames of the input in one,", rate * stride, 1,
+                  kMaxStride);
+    if (causal_ && written.rate != 0 && written.rate != rate * stride) {
+      refuse("parts of features at every " + std::to_string(rate * stride) + ". frame",
+             "at every " + std::to_string(written.rate) + ". as the other parts");
+    }
+    written.rate = rate * stride;
+    written.sees = std::max(written.sees, sees);
+  }
+  multiply_adds_ += static_cast<double>(layer->multiply_adds()) /
+                    (causal_ ? static_cast<double>(rate * stride) : 1.0);
   scratch_size_ = std::max(scratch_size_, layer->scratch_size());
+  rates_.push_back(rate);
+  states_.push_back(state_size_);
+  if (causal_) state_size_ += align(layer->state_size());
   layers_.push_back(std::move(layer));
+}
+
+void Network::expect_looks_back(std::int64_t first, std::int64_t last) const {
+  if (!causal_) return;
+  expect_within("an offset of a causal network", first, -kMaxFrames, 0);
+  expect_within("an offset of a causal network", last, -kMaxFrames, 0);
+}
+
+void Network::expect_window(const char* name, std::int64_t window) const {
+  expect_within(name, window, causal_ ? 1 : 0, causal_ ? std::int64_t{1} << 30 : 0);
+}
+
+std::int64_t Network::receptive_field() const {
+  std::int64_t most = 0;
+  for (const Memory& memory : memories_) most = std::max(most, memory.sees);
+  return most;
 }
 
 void Network::add(InputLayer layer) {
@@ -180,7 +225,8 @@ void Network::add(InputLayer layer) {
              std::to_string(channels) + " and " + std::to_string(out.frames));
     }
   }
-  append(make_input(std::move(layer), sources_, out));
+  const std::int64_t written = layer.out.features;
+  append(make_input(std::move(layer), sources_, out), -1, written, 1);
 }
 
 void Network::add(ConvLayer layer) {
@@ -198,6 +244,7 @@ void Network::add(ConvLayer layer) {
   }
   for (const std::int64_t offset : layer.offsets) {
     expect_within("offset", offset, -kMaxFrames, kMaxFrames);
+    expect_looks_back(offset, offset);
   }
   expect_other(layer.x, layer.out);
   if (layer.add) expect_other(*layer.add, layer.out);
@@ -211,7 +258,8 @@ void Network::add(ConvLayer layer) {
   expect_frames(x, out, layer.stride);
   adds(layer.add, out, outputs);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
-  append(make_conv(std::move(layer), x, out, add, isa_));
+  const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
+  append(make_conv(std::move(layer), x, out, add, isa_), read, written, stride);
 }
 
 void Network::add(AggregateLayer layer) {
@@ -243,6 +291,8 @@ void Network::add(AggregateLayer layer) {
     expect_shape("key_bias", r.key_bias, r.query_bias.shape);
     expect_shape("weight", r.weight, {partitions, relations, channels});
     expect_shape("shift", r.shift, {partitions, channels});
+    expect_window("window", r.window);
+    expect_window("period", r.period);
     x = &reads(r.x, groups * inputs, "the input of the refinement,");
     if (x->blocked || x->joints != value.joints || x->persons != value.persons) {
       refuse("a refinement by " + to_string(shape_of(*x)),
@@ -255,7 +305,8 @@ void Network::add(AggregateLayer layer) {
   expect_frames(value, out, 1);
   adds(layer.add, out, channels);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
-  append(make_aggregate(std::move(layer), value, out, add, x, isa_));
+  const std::int64_t read = layer.value, written = layer.out.features;
+  append(make_aggregate(std::move(layer), value, out, add, x, isa_), read, written, 1);
 }
 
 void Network::add(PoolLayer layer) {
@@ -263,6 +314,7 @@ void Network::add(PoolLayer layer) {
   expect_shape("shift", layer.shift, {channels});
   expect_within("first", layer.first, -kMaxFrames, 0);
   expect_within("last", layer.last, 0, kMaxFrames);
+  expect_looks_back(layer.first, layer.last);
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
   if (layer.add) expect_other(*layer.add, layer.out);
@@ -272,7 +324,8 @@ void Network::add(PoolLayer layer) {
   expect_frames(x, out, layer.stride);
   adds(layer.add, out, channels);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
-  append(make_pool(std::move(layer), x, out, add));
+  const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
+  append(make_pool(std::move(layer), x, out, add), read, written, stride);
 }
 
 void Network::add(DifferenceLayer layer) {
@@ -282,7 +335,7 @@ void Network::add(DifferenceLayer layer) {
   const Features& out = writes(layer.out, layer.channels);
   if (x.blocked || out.blocked) refuse("differences of blocked features", "dense ones");
   expect_frames(x, out, 1);
-  append(make_difference(layer, x, out));
+  append(make_difference(layer, x, out), layer.x.features, layer.out.features, 1);
 }
 
 void Network::add(ExciteLayer layer) {
@@ -291,21 +344,25 @@ void Network::add(ExciteLayer layer) {
   expect_shape("expand_bias", layer.expand_bias, {hidden});
   expect_shape("reduce", layer.reduce, {hidden, channels});
   expect_shape("reduce_bias", layer.reduce_bias, {channels});
+  expect_window("window", layer.window);
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& out = writes(layer.out, channels);
   if (x.blocked || out.blocked) refuse("excitation of blocked features", "dense ones");
   expect_frames(x, out, 1);
-  append(make_excite(std::move(layer), x, out));
+  const std::int64_t read = layer.x.features, written = layer.out.features;
+  append(make_excite(std::move(layer), x, out), read, written, 1);
 }
 
 void Network::add(ClassifyLayer layer) {
   const std::int64_t channels = dimension("weight", layer.weight, 0, 2);
   expect_shape("weight", layer.weight, {channels, classes_});
   expect_shape("bias", layer.bias, {classes_});
+  expect_window("window", layer.window);
   const Features& x = reads(layer.x, channels, "the input,");
   if (x.blocked) refuse("a head on blocked features", "dense ones");
-  append(make_classify(std::move(layer), x, heads_));
+  const std::int64_t read = layer.x.features;
+  append(make_classify(std::move(layer), x, heads_), read, -1, 1);
   ++heads_;
 }
 
@@ -337,11 +394,14 @@ void Network::finish() {
     placed.push_back(&memory);
   }
   workspace_size_ = end + align(scratch_size_) + heads_ * classes_;
+  if (causal_) state_size_ += heads_ * classes_;
+  if (state_size_ > kMaxWorkspace) {
+    refuse("a state of more than " + std::to_string(kMaxWorkspace) + " floats", "fewer");
+  }
   finished_ = true;
 }
 
-void Network::run(const float* const* inputs, float* logits, Workspace& workspace) const {
-  if (!finished_) throw std::logic_error("a network runs after finish()");
+Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const {
   const auto size = static_cast<std::size_t>(workspace_size_);
   if (workspace.floats_.size() != size) {
     workspace.floats_.assign(size, 0.0f);
@@ -350,9 +410,31 @@ void Network::run(const float* const* inputs, float* logits, Workspace& workspac
   }
   float* floats = workspace.floats_.data();
   float* heads = floats + workspace_size_ - heads_ * classes_;
-  const Run run{inputs, floats, workspace.offsets_.data(), heads - align(scratch_size_), heads};
+  return {inputs, of, floats, workspace.offsets_.data(), heads - align(scratch_size_), heads};
+}
+
+void Network::run(const float* const* inputs, float* logits, Workspace& workspace) const {
+  if (!finished_ || causal_) throw std::logic_error("run() is of a finished network of clips");
+  const Run run = prepare(inputs, sources_.empty() ? 1 : sources_[0].frames, workspace);
   for (const auto& layer : layers_) layer->run(run);
-  fuse(heads, logits);
+  fuse(run.logits, logits);
+}
+
+void Network::step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
+                   State& state) const {
+  if (!finished_ || !causal_) throw std::logic_error("step() is of a finished causal network");
+  Run run = prepare(inputs, of, workspace);
+  state.floats_.resize(static_cast<std::size_t>(state_size_));
+  float* remembered = state.floats_.data();
+  // The logits of a head that does not run at this frame are those of its last one.
+  run.logits = remembered + state_size_ - heads_ * classes_;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (state.frames_ % rates_[i] == 0) {
+      layers_[i]->step(run, remembered + states_[i], state.frames_ / rates_[i]);
+    }
+  }
+  ++state.frames_;
+  fuse(run.logits, logits);
 }
 
 // Mean of the logits of all heads, or log(1 - prod(1 - p)) of their probabilities.

@@ -25,7 +25,7 @@ class Input : public Layer {
       const Source& source = sources_[static_cast<std::size_t>(from.source)];
       const std::int64_t frame = source.joints * source.persons;
       for (std::int64_t c = 0; c < channels; ++c) {
-        const float* x = run.inputs[from.source] + c * source.frames * frame +
+        const float* x = run.inputs[from.source] + c * run.input_frames * frame +
                          from.joint * source.persons + from.person;
         const auto at = static_cast<std::size_t>(row * channels + c);
         const float scale = layer_.scale.values[at], shift = layer_.shift.values[at];
@@ -49,7 +49,24 @@ class Pool : public Layer {
       : layer_(std::move(layer)),
         x_(layer_.x, x),
         out_(layer_.out, out),
-        add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)) {}
+        add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
+        history_(x_, channels(), 1 - layer_.first) {}
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    history_.keep(x_.of(run), state, index, false);
+    if (index % layer_.stride != 0) return;
+    const std::int64_t frames = std::min(index + 1, history_.frames());
+    for (std::int64_t row = 0; row < out_.rows; ++row) {
+      float* out = out_.of(run) + row * out_.row_stride();
+      for (std::int64_t back = 0; back < frames; ++back) {
+        take(history_.at(state, index, back) + row * channels(), back == 0, out);
+      }
+      divide(frames, out);
+      finish(layer_.add ? add_.of(run) + row * add_.row_stride() : nullptr, out);
+    }
+  }
+  std::int64_t state_size() const override { return history_.size(); }
+  std::int64_t looks_back() const override { return -layer_.first; }
 
   void run(const Run& run) const override {
     for (std::int64_t t = 0; t < out_.frames; ++t) {
@@ -60,7 +77,10 @@ class Pool : public Layer {
         const float* x = x_.of(run) + first * x_.frame_stride() + row * x_.row_stride();
         float* out = out_.of(run) + t * out_.frame_stride() + row * out_.row_stride();
         const float* add = add_.of(run) + t * add_.frame_stride() + row * add_.row_stride();
-        pool(x, last - first + 1, out);
+        for (std::int64_t i = first; i <= last; ++i, x += x_.frame_stride()) {
+          take(x, i == first, out);
+        }
+        divide(last - first + 1, out);
         finish(layer_.add ? add : nullptr, out);
       }
     }
@@ -69,17 +89,18 @@ class Pool : public Layer {
  private:
   std::int64_t channels() const { return layer_.scale.shape[0]; }
 
-  void pool(const float* x, std::int64_t frames, float* out) const {
-    std::copy_n(x, channels(), out);
-    for (std::int64_t i = 1; i < frames; ++i) {
-      x += x_.frame_stride();
-      if (layer_.mean) {
-        for (std::int64_t c = 0; c < channels(); ++c) out[c] += x[c];
-      } else {
-        // A NaN comes through.
-        for (std::int64_t c = 0; c < channels(); ++c) out[c] = greater(x[c], out[c]);
-      }
+  void take(const float* x, bool first, float* out) const {
+    if (first) {
+      std::copy_n(x, channels(), out);
+    } else if (layer_.mean) {
+      for (std::int64_t c = 0; c < channels(); ++c) out[c] += x[c];
+    } else {
+      // A NaN comes through.
+      for (std::int64_t c = 0; c < channels(); ++c) out[c] = greater(x[c], out[c]);
     }
+  }
+
+  void divide(std::int64_t frames, float* out) const {
     if (!layer_.mean || frames == 1) return;
     for (std::int64_t c = 0; c < channels(); ++c) out[c] /= static_cast<float>(frames);
   }
@@ -98,12 +119,27 @@ class Pool : public Layer {
 
   PoolLayer layer_;
   PartShape x_, out_, add_;
+  History history_;
 };
 
 class Difference : public Layer {
  public:
   Difference(const DifferenceLayer& layer, const Features& x, const Features& out)
-      : channels_(layer.channels), x_(layer.x, x), out_(layer.out, out) {}
+      : channels_(layer.channels),
+        x_(layer.x, x),
+        out_(layer.out, out),
+        history_(x_, channels_, 2) {}
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    history_.keep(x_.of(run), state, index, false);
+    const float *now = history_.at(state, index, 0), *before = history_.at(state, index, 1);
+    for (std::int64_t row = 0; row < out_.rows; ++row) {
+      float* out = out_.of(run) + row * out_.row_stride();
+      for (std::int64_t c = 0; c < channels_; ++c) out[c] = *now++ - *before++;
+    }
+  }
+  std::int64_t state_size() const override { return history_.size(); }
+  std::int64_t looks_back() const override { return 1; }
 
   void run(const Run& run) const override {
     for (std::int64_t t = 0; t < out_.frames; ++t) {
@@ -119,6 +155,7 @@ class Difference : public Layer {
  private:
   std::int64_t channels_;
   PartShape x_, out_;
+  History history_;
 };
 
 // out[o] = bias[o] + sum_i x[i] * weight[i, o]
@@ -141,34 +178,54 @@ class Excite : public Layer {
         joints_(x.joints) {}
 
   void run(const Run& run) const override {
-    const std::int64_t channels = layer_.expand.shape[0], hidden = layer_.expand.shape[1];
-    float *gate = run.scratch, *wide = gate + channels;
+    float* mean = run.scratch;
     for (std::int64_t person = 0; person < persons_; ++person) {
-      const float* x = x_.of(run) + person * joints_ * x_.row_stride();
-      float* out = out_.of(run) + person * joints_ * out_.row_stride();
-      mean_of_rows(x, x_.frames, x_.frame_stride(), joints_, x_.row_stride(), channels, gate);
-      multiply(gate, layer_.expand, layer_.expand_bias, wide);
-      for (std::int64_t h = 0; h < hidden; ++h) wide[h] = wide[h] < 0.0f ? 0.0f : wide[h];
-      multiply(wide, layer_.reduce, layer_.reduce_bias, gate);
-      for (std::int64_t c = 0; c < channels; ++c) gate[c] = 1.0f / (1.0f + std::exp(-gate[c]));
-      for (std::int64_t t = 0; t < x_.frames; ++t) {
-        for (std::int64_t v = 0; v < joints_; ++v) {
-          const float* from = x + t * x_.frame_stride() + v * x_.row_stride();
-          float* to = out + t * out_.frame_stride() + v * out_.row_stride();
-          for (std::int64_t c = 0; c < channels; ++c) to[c] = from[c] * gate[c];
-        }
-      }
+      mean_of(run, person, mean);
+      weigh(run, person, mean, mean + channels());
     }
   }
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    for (std::int64_t person = 0; person < persons_; ++person, state += channels()) {
+      mean_of(run, person, run.scratch);
+      run_along(run.scratch, channels(), index, layer_.window, state);
+      weigh(run, person, state, run.scratch);
+    }
+  }
+  std::int64_t state_size() const override { return persons_ * channels(); }
 
   std::int64_t multiply_adds() const override {
     return 2 * persons_ * layer_.expand.shape[0] * layer_.expand.shape[1];
   }
-  std::int64_t scratch_size() const override {
-    return layer_.expand.shape[0] + layer_.expand.shape[1];
-  }
+  std::int64_t scratch_size() const override { return 2 * channels() + layer_.expand.shape[1]; }
 
  private:
+  std::int64_t channels() const { return layer_.expand.shape[0]; }
+
+  void mean_of(const Run& run, std::int64_t person, float* mean) const {
+    mean_of_rows(x_.of(run) + person * joints_ * x_.row_stride(), x_.frames, x_.frame_stride(),
+                 joints_, x_.row_stride(), channels(), mean);
+  }
+
+  // gates: scratch memory for C + H floats.
+  void weigh(const Run& run, std::int64_t person, const float* mean, float* gates) const {
+    const std::int64_t hidden = layer_.expand.shape[1];
+    float* wide = gates + channels();
+    multiply(mean, layer_.expand, layer_.expand_bias, wide);
+    for (std::int64_t h = 0; h < hidden; ++h) wide[h] = wide[h] < 0.0f ? 0.0f : wide[h];
+    multiply(wide, layer_.reduce, layer_.reduce_bias, gates);
+    for (std::int64_t c = 0; c < channels(); ++c) gates[c] = 1.0f / (1.0f + std::exp(-gates[c]));
+    const float* x = x_.of(run) + person * joints_ * x_.row_stride();
+    float* out = out_.of(run) + person * joints_ * out_.row_stride();
+    for (std::int64_t t = 0; t < x_.frames; ++t) {
+      for (std::int64_t v = 0; v < joints_; ++v) {
+        const float* from = x + t * x_.frame_stride() + v * x_.row_stride();
+        float* to = out + t * out_.frame_stride() + v * out_.row_stride();
+        for (std::int64_t c = 0; c < channels(); ++c) to[c] = from[c] * gates[c];
+      }
+    }
+  }
+
   ExciteLayer layer_;
   PartShape x_, out_;
   std::int64_t persons_, joints_;
@@ -184,33 +241,51 @@ class Classify : public Layer {
         joints_(x.joints) {}
 
   void run(const Run& run) const override {
-    const std::int64_t channels = layer_.weight.shape[0], classes = layer_.weight.shape[1];
-    float *pooled = run.scratch, *one = pooled + channels;
+    float* means = run.scratch;
     for (std::int64_t person = 0; person < persons_; ++person) {
-      float* mean = person == 0 ? pooled : one;
-      mean_of_rows(x_.of(run) + person * joints_ * x_.row_stride(), x_.frames, x_.frame_stride(),
-                   joints_, x_.row_stride(), channels, mean);
-      if (person == 0) continue;
-      for (std::int64_t c = 0; c < channels; ++c) {
-        if (layer_.greatest_person) {
-          pooled[c] = greater(mean[c], pooled[c]);
-        } else {
-          pooled[c] += mean[c];
-        }
-      }
+      mean_of(run, person, means + person * channels());
     }
-    if (!layer_.greatest_person) {
-      for (std::int64_t c = 0; c < channels; ++c) pooled[c] /= static_cast<float>(persons_);
-    }
-    multiply(pooled, layer_.weight, layer_.bias, run.logits + head_ * classes);
+    classify(run, means);
   }
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    for (std::int64_t person = 0; person < persons_; ++person) {
+      mean_of(run, person, run.scratch);
+      run_along(run.scratch, channels(), index, layer_.window, state + person * channels());
+    }
+    classify(run, state);
+  }
+  std::int64_t state_size() const override { return persons_ * channels(); }
 
   std::int64_t multiply_adds() const override {
     return static_cast<std::int64_t>(layer_.weight.values.size());
   }
-  std::int64_t scratch_size() const override { return 2 * layer_.weight.shape[0]; }
+  std::int64_t scratch_size() const override { return (persons_ + 1) * channels(); }
 
  private:
+  std::int64_t channels() const { return layer_.weight.shape[0]; }
+
+  void mean_of(const Run& run, std::int64_t person, float* mean) const {
+    mean_of_rows(x_.of(run) + person * joints_ * x_.row_stride(), x_.frames, x_.frame_stride(),
+                 joints_, x_.row_stride(), channels(), mean);
+  }
+
+  // means: [persons, C].
+  void classify(const Run& run, const float* means) const {
+    float* pooled = run.scratch + persons_ * channels();
+    std::copy_n(means, channels(), pooled);
+    for (std::int64_t person = 1; person < persons_; ++person) {
+      means += channels();
+      for (std::int64_t c = 0; c < channels(); ++c) {
+        pooled[c] = layer_.greatest_person ? greater(means[c], pooled[c]) : pooled[c] + means[c];
+      }
+    }
+    if (!layer_.greatest_person) {
+      for (std::int64_t c = 0; c < channels(); ++c) pooled[c] /= static_cast<float>(persons_);
+    }
+    multiply(pooled, layer_.weight, layer_.bias, run.logits + head_ * layer_.weight.shape[1]);
+  }
+
   ClassifyLayer layer_;
   PartShape x_;
   std::int64_t head_, persons_, joints_;
@@ -229,6 +304,31 @@ void mean_of_rows(const float* x, std::int64_t frames, std::int64_t frame_stride
   }
   const auto count = static_cast<float>(frames * rows);
   for (std::int64_t c = 0; c < channels; ++c) means[c] /= count;
+}
+
+void run_along(const float* x, std::int64_t count, std::int64_t index, std::int64_t window,
+               float* mean) {
+  if (index == 0) {
+    std::copy_n(x, count, mean);
+    return;
+  }
+  const auto frames = static_cast<float>(std::min(index + 1, window));
+  for (std::int64_t i = 0; i < count; ++i) mean[i] += (x[i] - mean[i]) / frames;
+}
+
+void History::keep(const float* x, float* state, std::int64_t index, bool zeros) const {
+  float* newest = state + index % frames_ * frame_size();
+  for (std::int64_t row = 0; row < part_.rows; ++row) {
+    std::copy_n(x + row * part_.row_stride(), channels_, newest + row * channels_);
+  }
+  if (index > 0) return;
+  for (std::int64_t i = 1; i < frames_; ++i) {
+    if (zeros) {
+      std::fill_n(state + i * frame_size(), frame_size(), 0.0f);
+    } else {
+      std::copy_n(newest, frame_size(), state + i * frame_size());
+    }
+  }
 }
 
 std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& sources,

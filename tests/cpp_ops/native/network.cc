@@ -35,7 +35,7 @@ bhar::Refinement refinement(std::mt19937& g) {
 
 // Logits of a network that has each kind of layer, the same for the same generator.
 std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, std::mt19937 g) {
-  bhar::Network network({{kChannels, kFrames, kJoints, kPersons}}, kClasses, fusion, isa);
+  bhar::Network network({{kChannels, kFrames, kJoints, kPersons}}, kClasses, fusion, false, isa);
   const bhar::Features input{kFrames, kPersons, kJoints, kChannels};
   const bhar::Features wide{kFrames, kPersons, kJoints, kWidth};
   const bhar::Features half{(kFrames + 1) / 2, kPersons, kJoints, kWidth};
