@@ -157,6 +157,97 @@ def test_a_coordinate_that_is_no_number_is_not_hidden(name: ModelName) -> None:
     assert np.isnan(_native(model, inputs).run(inputs)).all()
 
 
+CAUSAL = [
+    (ModelConfig(ModelName.PR_GCN, window=10), MEDIAPIPE),
+    (ModelConfig(ModelName.PR_GCN, window=10), TWO_PERSONS),
+    (ModelConfig(ModelName.PR_GCN, prm=False, tam=False, window=10), KINECT),
+    (ModelConfig(ModelName.BHARNET_E, window=10), MEDIAPIPE),
+    (ModelConfig(ModelName.BHARNET_E, window=10, fusion=Fusion.NOISY_OR), MEDIAPIPE),
+    (ModelConfig(ModelName.BODY_EXPERT, window=10), TWO_PERSONS),
+]
+
+
+def _network(model: ActionModel, inputs: Inputs, isa: str | None = None) -> _ops.Network:
+    files = _native(model, inputs).files
+    return build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa)
+
+
+def _frame(inputs: Inputs, t: int) -> list[Array]:
+    return [np.ascontiguousarray(array[0, :, t]) for array in inputs.values()]
+
+
+@pytest.mark.parametrize(
+    ("config", "layout"),
+    CAUSAL,
+    ids=[f"{c.name.value}-{layout.body.name}-{i}" for i, (c, layout) in enumerate(CAUSAL)],
+)
+def test_frame_by_frame_the_logits_are_those_of_the_clip_so_far(
+    config: ModelConfig, layout: InputLayout
+) -> None:
+    """At every frame, beyond the window of the running means too, within 1e-4."""
+    model, inputs = _model(config, layout), _inputs(layout, 27, 1)
+    network, state = _network(model, inputs), _ops.NetworkState()
+    assert network.causal
+    for t in range(27):
+        got = network.step(_frame(inputs, t), state)
+        so_far = {name: array[:, :, : t + 1] for name, array in inputs.items()}
+        expected = _exact(model, so_far)[0]
+        assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max()), t
+    np.testing.assert_array_equal(network.run(list(inputs.values()))[0], got)
+
+
+@pytest.mark.parametrize("isa", _ops.available_isas())
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_every_instruction_set_runs_streams(isa: str, name: ModelName) -> None:
+    model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 11, 1)
+    got = _network(model, inputs, isa).run(list(inputs.values()))
+    expected = _exact(model, inputs)
+    assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_streams_interleaved_give_the_bits_of_streams_alone(name: ModelName) -> None:
+    """Eight streams on one network, also in threads; after a reset a state is as new."""
+    model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 13, 8)
+    network = _network(model, inputs)
+    clips = [{n: a[i : i + 1] for n, a in inputs.items()} for i in range(8)]
+    states = [_ops.NetworkState() for _ in clips]
+    for t in range(13):
+        together = [network.step(_frame(c, t), s) for c, s in zip(clips, states, strict=True)]
+
+    def alone(clip: Inputs) -> Array:
+        state = _ops.NetworkState()
+        for attempt in range(2):
+            for t in range(13 if attempt else 5):
+                logits = network.step(_frame(clip, t), state)
+            if attempt == 0:
+                state.reset()
+        return logits
+
+    with ThreadPoolExecutor(4) as pool:
+        np.testing.assert_array_equal(list(pool.map(alone, clips)), together)
+
+
+@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+def test_a_stream_is_small_and_says_what_it_sees(name: ModelName) -> None:
+    model = _model(ModelConfig(name, window=24), InputLayout(7, 3))
+    network = _network(model, _inputs(InputLayout(7, 3), 24, 1))
+    assert network.state_bytes < 2_000_000
+    assert 24 < network.receptive_field < 200
+
+
+def test_a_stream_refuses_what_is_no_frame() -> None:
+    model, inputs = (
+        _model(ModelConfig(ModelName.PR_GCN, window=6), MEDIAPIPE),
+        _inputs(MEDIAPIPE, 4),
+    )
+    network = _network(model, inputs)
+    with pytest.raises(ValueError, match=r"expected .4, 25, 1."):
+        network.step(list(inputs.values()), _ops.NetworkState())
+    with pytest.raises(ValueError, match="expected 2"):
+        network.step(_frame(inputs, 0)[:1], _ops.NetworkState())
+
+
 @pytest.mark.parametrize(
     ("config", "named"),
     [

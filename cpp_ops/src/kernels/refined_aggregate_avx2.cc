@@ -10,6 +10,7 @@ namespace bhar {
 namespace {
 
 constexpr int kBlockFrames = 6, kBlockTargets = 2;  // 12 sums
+constexpr int kFrameSums = 13;  // of one frame alone: every relation of some joints
 
 }  // namespace
 }  // namespace bhar

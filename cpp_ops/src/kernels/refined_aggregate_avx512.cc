@@ -10,6 +10,7 @@ namespace bhar {
 namespace {
 
 constexpr int kBlockFrames = 6, kBlockTargets = 4;  // 24 sums
+constexpr int kFrameSums = 26;  // of one frame alone: every relation of some joints
 
 }  // namespace
 }  // namespace bhar

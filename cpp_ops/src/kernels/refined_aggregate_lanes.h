@@ -23,10 +23,10 @@ template <class Part>
 struct Slice {
   std::int64_t c, group, in_group;
   Part part;  // which of the vector's channels
-  std::int64_t begin, pairs;
-  bool first, last;  // whether the sums begin here, and end here
-  float* values;     // [pairs, frames, kLanes]
-  float* edges;      // of each block of targets: [pairs, targets, kLanes]
+  std::int64_t begin = 0, pairs = 0;
+  bool first = true, last = false;  // whether the sums begin here, and end here
+  float* values = nullptr;          // [pairs, frames, kLanes]
+  float* edges = nullptr;           // of each block of targets: [pairs, targets, kLanes]
 };
 
 template <class Part>
@@ -217,9 +217,9 @@ BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group
   const auto address = reinterpret_cast<std::uintptr_t>(p.scratch);
   constexpr std::uintptr_t kAligned = kLanes * sizeof(float);
   float* aligned = p.scratch + (kAligned - address % kAligned) % kAligned / sizeof(float);
-  Slice<Part> s{
-      p.c / p.groups * group + in_group, group, in_group, part, 0, 0, true, false, aligned,
-      aligned + kValues * kLanes};
+  Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part};
+  s.values = aligned;
+  s.edges = aligned + kValues * kLanes;
   const std::int64_t all_pairs = p.k * p.v, at_once = is_static(p) ? p.w : kTargets;
   // Also without a pair: the sum of none has to be written.
   for (; s.first || s.begin < all_pairs; s.begin += kPairs, s.first = false) {
@@ -237,12 +237,101 @@ BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group
   }
 }
 
+// One frame alone, all channels of a vector. Making an edge to use it once costs more than it
+// saves: here values are summed over the joints once for each relation, and the sums weighed
+// afterwards.
+template <int Relations, int Targets, class Part>
+BHAR_KERNEL void frame_block(const RefinedAggregateSample& p, const Slice<Part>& s,
+                             std::int64_t w) {
+  Vector out[Targets];
+  const Vector bias = p.bias == nullptr ? all(0.0f) : load(p.bias + s.c, s.part);
+#pragma GCC unroll 8
+  for (int j = 0; j < Targets; ++j) {
+    out[j] = p.add == nullptr ? bias : add(bias, load(p.add + (w + j) * p.add_w + s.c, s.part));
+  }
+  for (std::int64_t k = 0; k < p.k; ++k) {
+    Vector sums[Targets][Relations + 1], values = all(0.0f);
+#pragma GCC unroll 8
+    for (int j = 0; j < Targets; ++j) {
+#pragma GCC unroll 16
+      for (int r = 0; r <= Relations; ++r) sums[j][r] = all(0.0f);
+    }
+    const float* value = p.value + k * p.value_k + s.group * p.value_group +
+                         s.in_group / kChannelBlock * p.value_block + s.in_group % kChannelBlock;
+    const float* a = p.a + (k * p.w + w) * p.v;
+    const float* relation =
+        p.relation + k * p.relation_k + s.group * p.relation_group + w * p.v * Relations;
+    for (std::int64_t v = 0; v < p.v; ++v, value += p.value_v, ++a, relation += Relations) {
+      const Vector x = kept(load(value, s.part));
+      values = add(values, x);
+#pragma GCC unroll 8
+      for (int j = 0; j < Targets; ++j) {
+        sums[j][0] = fma(x, all(a[j * p.v]), sums[j][0]);
+#pragma GCC unroll 16
+        for (int r = 0; r < Relations; ++r) {
+          sums[j][r + 1] = fma(x, all(relation[j * p.v * Relations + r]), sums[j][r + 1]);
+        }
+      }
+    }
+    const Vector shifted = mul(values, load(p.shift + k * p.c + s.c, s.part));
+#pragma GCC unroll 8
+    for (int j = 0; j < Targets; ++j) {
+      out[j] = add(out[j], add(sums[j][0], shifted));
+#pragma GCC unroll 16
+      for (int r = 0; r < Relations; ++r) {
+        out[j] =
+            fma(load(p.weight + (k * Relations + r) * p.c + s.c, s.part), sums[j][r + 1], out[j]);
+      }
+    }
+  }
+  const Vector slope = all(p.slope);
+#pragma GCC unroll 8
+  for (int j = 0; j < Targets; ++j) {
+    store(p.out + (w + j) * p.out_w + s.c, leaky(out[j], slope), s.part);
+  }
+}
+
+template <int Relations, int Targets, class Part>
+BHAR_KERNEL void frame_some(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
+                            std::int64_t targets) {
+  if (targets == Targets) {
+    frame_block<Relations, Targets>(p, s, w);
+  } else if constexpr (Targets > 1) {
+    frame_some<Relations, Targets - 1>(p, s, w, targets);
+  }
+}
+
+template <int Relations, class Part>
+BHAR_KERNEL void frame_of(const RefinedAggregateSample& p, std::int64_t group,
+                          std::int64_t in_group, Part part) {
+  constexpr int kMost = kFrameSums / (Relations + 2) > 0 ? kFrameSums / (Relations + 2) : 1;
+  const Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part};
+  const Blocks blocks(p.w, kMost);
+  for (std::int64_t i = 0, w = 0; i < blocks.count; w += blocks.size(i), ++i) {
+    frame_some<Relations, kMost>(p, s, w, blocks.size(i));
+  }
+}
+
+template <class Part>
+BHAR_KERNEL void channels(const RefinedAggregateSample& p, std::int64_t group,
+                          std::int64_t in_group, Part part) {
+  if (p.t == 1 && p.shift != nullptr && p.r == 2) {
+    frame_of<2>(p, group, in_group, part);
+  } else if (p.t == 1 && p.shift != nullptr && p.r == 4) {
+    frame_of<4>(p, group, in_group, part);
+  } else if (p.t == 1 && p.shift != nullptr && p.r == 8) {
+    frame_of<8>(p, group, in_group, part);
+  } else {
+    channels_of(p, group, in_group, part);
+  }
+}
+
 BHAR_KERNEL void run(const RefinedAggregateSample& p) {
   const std::int64_t size = p.c / p.groups;
   for (std::int64_t group = 0; group < p.groups; ++group) {
     std::int64_t c = 0;
-    for (; c + kLanes <= size; c += kLanes) channels_of(p, group, c, Whole{});
-    if (c < size) channels_of(p, group, c, first(size - c));
+    for (; c + kLanes <= size; c += kLanes) channels(p, group, c, Whole{});
+    if (c < size) channels(p, group, c, first(size - c));
   }
 }
 

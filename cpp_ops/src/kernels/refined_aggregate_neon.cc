@@ -10,6 +10,7 @@ namespace bhar {
 namespace {
 
 constexpr int kBlockFrames = 8, kBlockTargets = 3;  // 24 sums
+constexpr int kFrameSums = 26;  // of one frame alone: every relation of some joints
 
 }  // namespace
 }  // namespace bhar

@@ -20,7 +20,7 @@ class Conv : public Layer {
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
         blocked_(out.blocked),
-        history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], 1 + looks_back()),
+        history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], looks_back()),
         kernel_(temporal_conv_kernel(isa)) {}
 
   void run(const Run& run) const override {
@@ -40,13 +40,18 @@ class Conv : public Layer {
       if (computes) this->run(run);
       return;
     }
-    history_.keep(x_.of(run), state, index, layer_.zero_edges);
-    if (!computes) return;
-    std::array<const float*, kMaxTaps> taps{};
-    for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
-      taps[k] = history_.at(state, index, -layer_.offsets[k]);
+    float* newest = run.scratch;
+    history_.pack(x_.of(run), newest);
+    if (index == 0) history_.begin(newest, state, layer_.zero_edges);
+    if (computes) {
+      std::array<const float*, kMaxTaps> taps{};
+      for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
+        const std::int64_t back = -layer_.offsets[k];
+        taps[k] = back == 0 ? newest : history_.at(state, index, back);
+      }
+      compute(run, 0, taps, history_.frame_size() / x_.rows);
     }
-    compute(run, 0, taps, history_.frame_size() / x_.rows);
+    history_.keep(newest, state, index);
   }
   std::int64_t state_size() const override { return looks_back() == 0 ? 0 : history_.size(); }
   std::int64_t looks_back() const override {
@@ -58,7 +63,9 @@ class Conv : public Layer {
     return static_cast<std::int64_t>(layer_.weight.values.size()) * out_.frames * out_.rows;
   }
 
-  std::int64_t scratch_size() const override { return layer_.zero_edges ? x_.frame_stride() : 0; }
+  std::int64_t scratch_size() const override {
+    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
+  }
 
  private:
   const float* tap(const float* x, std::int64_t t, const float* zeros) const {

@@ -70,7 +70,7 @@ std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std
 void run_along(const float* x, std::int64_t count, std::int64_t index, std::int64_t window,
                float* mean);
 
-// The last `frames` frames of a stream, in its state.
+// The `frames` frames of a stream before the newest one, in its state.
 class History {
  public:
   History(const PartShape& part, std::int64_t channels, std::int64_t frames)
@@ -79,12 +79,16 @@ class History {
   std::int64_t frames() const { return frames_; }
   std::int64_t frame_size() const { return part_.rows * channels_; }
   std::int64_t size() const { return frames_ * frame_size(); }
-  // Keeps frame `index`; before the first one lie copies of it, or zeros.
-  void keep(const float* x, float* state, std::int64_t index, bool zeros) const;
-  // The frame `back` frames before `index`, [rows, channels].
+  // The channels of a frame alone, [rows, channels].
+  void pack(const float* x, float* packed) const;
+  // Before a stream's first frame, packed: copies of it, or zeros.
+  void begin(const float* packed, float* state, bool zeros) const;
+  // The frame `back` frames before `index`, 1 to `frames`.
   const float* at(const float* state, std::int64_t index, std::int64_t back) const {
     return state + (index + frames_ - back) % frames_ * frame_size();
   }
+  // Frame `index` takes the place of the oldest one.
+  void keep(const float* packed, float* state, std::int64_t index) const;
 
  private:
   PartShape part_;

@@ -50,22 +50,28 @@ class Pool : public Layer {
         x_(layer_.x, x),
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
-        history_(x_, channels(), 1 - layer_.first) {}
+        history_(x_, channels(), -layer_.first) {}
 
   void step(const Run& run, float* state, std::int64_t index) const override {
-    history_.keep(x_.of(run), state, index, false);
-    if (index % layer_.stride != 0) return;
-    const std::int64_t frames = std::min(index + 1, history_.frames());
-    for (std::int64_t row = 0; row < out_.rows; ++row) {
-      float* out = out_.of(run) + row * out_.row_stride();
-      for (std::int64_t back = 0; back < frames; ++back) {
-        take(history_.at(state, index, back) + row * channels(), back == 0, out);
+    float* newest = run.scratch;
+    history_.pack(x_.of(run), newest);
+    if (index % layer_.stride == 0) {
+      // Frames that a stream did not have count for nothing.
+      const std::int64_t earlier = std::min(index, history_.frames());
+      for (std::int64_t row = 0; row < out_.rows; ++row) {
+        float* out = out_.of(run) + row * out_.row_stride();
+        take(newest + row * channels(), true, out);
+        for (std::int64_t back = 1; back <= earlier; ++back) {
+          take(history_.at(state, index, back) + row * channels(), false, out);
+        }
+        divide(earlier + 1, out);
+        finish(layer_.add ? add_.of(run) + row * add_.row_stride() : nullptr, out);
       }
-      divide(frames, out);
-      finish(layer_.add ? add_.of(run) + row * add_.row_stride() : nullptr, out);
     }
+    history_.keep(newest, state, index);
   }
   std::int64_t state_size() const override { return history_.size(); }
+  std::int64_t scratch_size() const override { return history_.frame_size(); }
   std::int64_t looks_back() const override { return -layer_.first; }
 
   void run(const Run& run) const override {
@@ -128,17 +134,21 @@ class Difference : public Layer {
       : channels_(layer.channels),
         x_(layer.x, x),
         out_(layer.out, out),
-        history_(x_, channels_, 2) {}
+        history_(x_, channels_, 1) {}
 
   void step(const Run& run, float* state, std::int64_t index) const override {
-    history_.keep(x_.of(run), state, index, false);
-    const float *now = history_.at(state, index, 0), *before = history_.at(state, index, 1);
+    float* newest = run.scratch;
+    history_.pack(x_.of(run), newest);
+    if (index == 0) history_.begin(newest, state, false);
+    const float *now = newest, *before = history_.at(state, index, 1);
     for (std::int64_t row = 0; row < out_.rows; ++row) {
       float* out = out_.of(run) + row * out_.row_stride();
       for (std::int64_t c = 0; c < channels_; ++c) out[c] = *now++ - *before++;
     }
+    history_.keep(newest, state, index);
   }
   std::int64_t state_size() const override { return history_.size(); }
+  std::int64_t scratch_size() const override { return history_.frame_size(); }
   std::int64_t looks_back() const override { return 1; }
 
   void run(const Run& run) const override {
@@ -316,19 +326,21 @@ void run_along(const float* x, std::int64_t count, std::int64_t index, std::int6
   for (std::int64_t i = 0; i < count; ++i) mean[i] += (x[i] - mean[i]) / frames;
 }
 
-void History::keep(const float* x, float* state, std::int64_t index, bool zeros) const {
-  float* newest = state + index % frames_ * frame_size();
+void History::pack(const float* x, float* packed) const {
   for (std::int64_t row = 0; row < part_.rows; ++row) {
-    std::copy_n(x + row * part_.row_stride(), channels_, newest + row * channels_);
+    std::copy_n(x + row * part_.row_stride(), channels_, packed + row * channels_);
   }
-  if (index > 0) return;
-  for (std::int64_t i = 1; i < frames_; ++i) {
-    if (zeros) {
-      std::fill_n(state + i * frame_size(), frame_size(), 0.0f);
-    } else {
-      std::copy_n(newest, frame_size(), state + i * frame_size());
-    }
+}
+
+void History::begin(const float* packed, float* state, bool zeros) const {
+  for (std::int64_t i = 0; i < frames_; ++i) {
+    float* frame = state + i * frame_size();
+    zeros ? std::fill_n(frame, frame_size(), 0.0f) : std::copy_n(packed, frame_size(), frame);
   }
+}
+
+void History::keep(const float* packed, float* state, std::int64_t index) const {
+  if (frames_ > 0) std::copy_n(packed, frame_size(), state + index % frames_ * frame_size());
 }
 
 std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& sources,
