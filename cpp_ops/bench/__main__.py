@@ -15,6 +15,7 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 from kernels import kernel_rows
 from measure import LEAST_ROUNDS, measure
+from models import model_rows
 from report import draw, table, write_json
 
 from bharsdk import ops
@@ -25,11 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
     parser.add_argument("--rows", default="", help="only rows whose name has this in it")
-    parser.add_argument("--rounds", type=int, default=200, help="default: 200")
+    parser.add_argument("--rounds", type=int, default=100, help="default: 100")
     arguments = parser.parse_args()
     if arguments.rounds < LEAST_ROUNDS:
         parser.error(f"--rounds: got {arguments.rounds}, expected at least {LEAST_ROUNDS}")
     rows = [row for row in kernel_rows() if arguments.rows in row.name]
+    rows += model_rows(arguments.rows)
     if not rows:
         parser.error(f"--rows: got {arguments.rows!r}, expected part of the name of a row")
     timed = measure(rows, arguments.rounds)

@@ -23,9 +23,10 @@ Compute = Callable[[], npt.NDArray[np.float32]]
 class Row:
     """The same work in several ways.
 
-    work: what, for people. multiply_adds: of one call. ours: of this project, through its checked
-    Python function. peers: by name, each at its best. tolerance: by which a peer's result may
-    differ from ours, of its largest value.
+    work: what, for people. multiply_adds: of one unit of it. ours: of this project, through its
+    checked Python function; ``units`` of the work in one call. peers: by name, each at its best,
+    one unit a call. tolerance: by which a peer's result may differ from ours, of its largest value;
+    None where it is another one.
     """
 
     name: str
@@ -33,7 +34,8 @@ class Row:
     multiply_adds: int
     ours: Compute
     peers: Mapping[str, Compute]
-    tolerance: float = 1e-5
+    tolerance: float | None = 1e-5
+    units: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ def measure(rows: Sequence[Row], rounds: int) -> list[Timed]:
             seconds[number, name].append(time.perf_counter() - start)
     medians = {key: 1e3 * statistics.median(values) for key, values in seconds.items()}
     return [
-        Timed(row, medians[number, ""], {name: medians[number, name] for name in row.peers})
+        Timed(
+            row,
+            medians[number, ""] / row.units,
+            {name: medians[number, name] for name in row.peers},
+        )
         for number, row in enumerate(rows)
     ]
 
@@ -93,6 +99,8 @@ def _check(row: Row) -> None:
     largest = float(np.abs(ours).max())
     for name, call in row.peers.items():
         theirs = call()
+        if row.tolerance is None:
+            continue
         if theirs.shape != ours.shape:
             raise ValueError(f"{row.name}: got {theirs.shape} of {name}, expected {ours.shape}")
         difference = float(np.abs(ours - theirs).max())

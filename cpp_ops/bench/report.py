@@ -32,7 +32,10 @@ def table(timed: Sequence[Timed]) -> str:
 
 
 def write_json(timed: Sequence[Timed], path: Path) -> None:
-    """A list of ``{row, work, ours_ms, gmacs_per_second, peer, peer_ms, ratio}``, atomically."""
+    """A list of ``{row, work, ours_ms, gmacs_per_second, peer, peer_ms, ratio, peers_ms}``.
+
+    peer: the fastest of ``peers_ms``. Written atomically.
+    """
     rows = [
         {
             "row": each.row.name,
@@ -42,6 +45,7 @@ def write_json(timed: Sequence[Timed], path: Path) -> None:
             "peer": each.peer,
             "peer_ms": round(each.peer_ms, 5),
             "ratio": round(each.ratio, 3),
+            "peers_ms": {name: round(ms, 5) for name, ms in each.peers_ms.items()},
         }
         for each in timed
     ]

@@ -1,0 +1,236 @@
+"""Rows of whole models: the native engine against the runtimes that people use."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from measure import Compute, Row
+
+from bhar_export.calibrate import LabelledFeatures
+from bhar_export.graph import OPSET
+from bhar_export.quantize import quantize
+from bhar_export.targets import native
+from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
+from bhar_training.models.bharnet import SingleStream
+from bhar_training.models.plain import plain_form
+from bhar_training.quiet import quiet
+from bharsdk import _ops
+from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk.engines.network import build_network
+from bharsdk.engines.onnx import single_thread_session
+from bharsdk.skeleton import NTU25
+
+__all__ = ["model_rows"]
+
+Array = npt.NDArray[np.float32]
+Inputs = dict[str, Array]
+
+CLASSES, CHANNELS = 120, 3
+TWO_PERSONS = InputLayout(CHANNELS, CHANNELS, NTU25, persons=2, hand=None)
+BODY_AND_HANDS = InputLayout(CHANNELS, CHANNELS)
+STEPS = 48
+"""Frames of a stream that are timed in one go: whole cycles of all strides and periods."""
+
+
+def model_rows(named: str) -> Iterator[Row]:
+    """Those whose name has ``named`` in it: clips in float32, then frames of a stream."""
+    degcn = _Case("DeGCN, 64 frames, 25 joints, 2 persons", ModelName.BODY_EXPERT, TWO_PERSONS, 64)
+    prgcn = _Case("PR-GCN, 60 frames, 25 joints, 2 persons", ModelName.PR_GCN, TWO_PERSONS, 60)
+    bharnet = _Case("BHaRNet-E, 64 frames, body, hands", ModelName.BHARNET_E, BODY_AND_HANDS, 64)
+    joined = _Case("PR-GCN, 60 frames, body, hands", ModelName.PR_GCN, BODY_AND_HANDS, 60)
+    rows: dict[str, Callable[[str], Row]] = {
+        "degcn-clip-f32-exported": degcn.as_exported,
+        "degcn-clip-f32-rewritten": degcn.clip,
+        "prgcn-clip-f32": prgcn.clip,
+        "bharnet-clip-f32": bharnet.clip,
+        "bharnet-step-vs-own-clip": bharnet.step_against_own,
+        "bharnet-step-vs-peer-clip": bharnet.step_against_peers,
+        "prgcn-step-vs-own-clip": joined.step_against_own,
+        "prgcn-step-vs-peer-clip": joined.step_against_peers,
+    }
+    for name, row in rows.items():
+        if named in name:
+            yield row(name)
+
+
+def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
+    """Untrained, but with the statistics of its features, so that these keep their size."""
+    torch.manual_seed(0)
+    model = build_model(config, layout, CLASSES)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        inputs = [torch.from_numpy(array) for array in _inputs(layout, 64, 4).values()]
+        model.train()(inputs[0], inputs[-1])
+    return model.eval()
+
+
+def _inputs(layout: InputLayout, frames: int, clips: int = 1) -> Inputs:
+    random = np.random.default_rng(0)
+    shapes = {"body": (layout.body.joint_count, layout.persons)}
+    if layout.hand is not None:
+        shapes["hands"] = (layout.hand.joint_count, 2)
+    return {
+        name: random.standard_normal((clips, CHANNELS, frames, *shape), np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def _native(model: ActionModel, inputs: Inputs) -> _ops.Network:
+    shapes = {name: array.shape[1:] for name, array in inputs.items()}
+    files = native.build(model.deploy(), shapes, CLASSES).files
+    return build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], NATIVE_NETWORK)
+
+
+class _OfInputs(torch.nn.Module):
+    """A model as a graph of the inputs that it reads."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(inputs[0], inputs[-1])
+        return logits
+
+
+def _graph(model: torch.nn.Module, inputs: Inputs) -> onnx.ModelProto:
+    # A batch of two: a one would be taken for a constant.
+    examples = tuple(torch.from_numpy(array).repeat(2, 1, 1, 1, 1) for array in inputs.values())
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    with quiet():
+        program = torch.onnx.export(
+            _OfInputs(model.eval()),
+            examples,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes={"inputs": tuple({0: batch} for _ in inputs)},
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _onnxruntime(graph: onnx.ModelProto, inputs: Inputs) -> Compute:
+    session = single_thread_session(graph.SerializeToString())
+
+    def compute() -> Array:
+        logits: Array = session.run(["logits"], inputs)[0]
+        return logits
+
+    return compute
+
+
+def _openvino(graph: onnx.ModelProto, inputs: Inputs) -> Compute:
+    import openvino
+
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "graph.onnx")
+        onnx.save(graph, path)
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        model = core.read_model(path)
+        model.reshape({name: list(array.shape) for name, array in inputs.items()})
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def compute() -> Array:
+        logits: Array = request.infer(inputs)["logits"]
+        return logits
+
+    return compute
+
+
+def _peers(graph: onnx.ModelProto, inputs: Inputs, kind: str) -> dict[str, Compute]:
+    """Every runtime that is installed, on the same graph."""
+    peers = {f"ONNX Runtime{kind}": _onnxruntime(graph, inputs)}
+    if importlib.util.find_spec("openvino") is not None:
+        peers[f"OpenVINO{kind}"] = _openvino(graph, inputs)
+    return peers
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A model and the clip that it sees."""
+
+    work: str
+    model: ModelName
+    layout: InputLayout
+    frames: int
+
+    def as_exported(self, name: str) -> Row:
+        """Against what torch exports of the public form: einsums, gathers, BatchNorm."""
+        inputs, model = self._inputs(), self._model()
+        assert isinstance(model, SingleStream)
+        ours = _native(model, inputs)
+        public = SingleStream(plain_form(copy.deepcopy(model.net)), of_hands=False)
+        peers = {"ONNX Runtime": _onnxruntime(_graph(public, inputs), inputs)}
+        return self._row(name, ours, inputs, peers)
+
+    def clip(self, name: str) -> Row:
+        """Against the graph that this project exports."""
+        inputs, model = self._inputs(), self._model()
+        peers = _peers(_graph(model.deploy(), inputs), inputs, "")
+        return self._row(name, _native(model, inputs), inputs, peers)
+
+    def step_against_own(self, name: str) -> Row:
+        """One new frame, against our own clip of frames computed anew, in the same precision."""
+        inputs = self._inputs()
+        own, arrays = _native(self._model(), inputs), list(inputs.values())
+        return self._step(name, {"native clip": lambda: own.run(arrays)})
+
+    def step_against_peers(self, name: str) -> Row:
+        """One new frame, against the clip computed anew, in float32 and INT8."""
+        inputs = self._inputs()
+        graph = _graph(self._model().deploy(), inputs)
+        some = _inputs(self.layout, self.frames, 8)
+        clips = LabelledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
+        peers = _peers(graph, inputs, ", float32")
+        with quiet():
+            integers = quantize(graph, clips)
+        return self._step(name, peers | _peers(integers, inputs, ", INT8"))
+
+    def _inputs(self) -> Inputs:
+        return _inputs(self.layout, self.frames)
+
+    def _model(self) -> ActionModel:
+        return _model(ModelConfig(self.model), self.layout)
+
+    def _row(
+        self, name: str, ours: _ops.Network, inputs: Inputs, peers: Mapping[str, Compute]
+    ) -> Row:
+        arrays = list(inputs.values())
+        count = round(ours.multiply_adds)
+        return Row(name, self.work, count, lambda: ours.run(arrays), peers, tolerance=1e-3)
+
+    def _step(self, name: str, peers: Mapping[str, Compute]) -> Row:
+        config = ModelConfig(self.model, window=self.frames)
+        network = _native(_model(config, self.layout), self._inputs())
+        state, stream = _ops.NetworkState(), _inputs(self.layout, STEPS)
+        new = [[np.ascontiguousarray(a[0, :, t]) for a in stream.values()] for t in range(STEPS)]
+
+        def steps() -> Array:
+            for frame in new:
+                logits = network.step(frame, state)
+            return logits[None]
+
+        work = f"a new frame; {self.work}"
+        count = round(network.multiply_adds)
+        # Another result: a stream does not look ahead.
+        return Row(name, work, count, steps, peers, tolerance=None, units=STEPS)
