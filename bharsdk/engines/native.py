@@ -1,4 +1,8 @@
-"""Runs ``native/``: bharsdk's own kernels, on the calling thread."""
+"""Runs ``native/``: bharsdk's own kernels, on the calling thread.
+
+A causal model can also run frame by frame: a stream keeps what one person's frames so far have left
+behind, and each new frame costs what it adds, whatever the length of the window.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk import _ops
 from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
-from bharsdk.errors import BackendMissingError, BundleError
+from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
 
-__all__ = ["NativeEngine"]
+__all__ = ["NativeEngine", "NativeStream"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -26,6 +31,7 @@ class NativeEngine:
 
     def __init__(self, bundle: Bundle) -> None:
         self._shapes = bundle.manifest.input_shapes
+        self._window = bundle.manifest.features.frames
         where = f"{bundle.source}: {NATIVE_NETWORK}"
         if NATIVE_NETWORK not in bundle.files or NATIVE_WEIGHTS not in bundle.files:
             raise BackendMissingError(
@@ -34,17 +40,82 @@ class NativeEngine:
         self._network = build_network(
             bundle.files[NATIVE_NETWORK], bundle.files[NATIVE_WEIGHTS], where
         )
-        expected = list(self._shapes.values()), len(bundle.manifest.labels)
+        shapes = [
+            (channels, 1 if self._network.causal else frames, *rows)
+            for channels, frames, *rows in self._shapes.values()
+        ]
+        expected = shapes, len(bundle.manifest.labels)
         got = [tuple(shape) for shape in self._network.sources], self._network.classes
         if got != expected:
             raise BundleError(f"{where}: got inputs and classes {got}, expected {expected}")
 
     @property
     def name(self) -> str:
-        """``native fp32`` and the instruction set that runs."""
-        return f"native fp32, {self._network.isa}"
+        """``native fp32``, how it runs, and the instruction set that runs."""
+        return f"native fp32{', causal' if self._network.causal else ''}, {self._network.isa}"
+
+    @property
+    def causal(self) -> bool:
+        """Whether it runs frame by frame."""
+        return self._network.causal
+
+    @property
+    def receptive_field(self) -> int:
+        """Frames that the convolutions of a causal model see, the newest included."""
+        return self._network.receptive_field if self.causal else self._window
+
+    @property
+    def delay_frames(self) -> int:
+        """How many frames an answer lags behind what it is about: none looks ahead."""
+        return 0
+
+    @property
+    def warmup_frames(self) -> int:
+        """Frames until an answer rests on as much as in training: the window."""
+        return self._window
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the network by name."""
+        """Logits float32 [N, classes] of ``inputs``, those of the network by name.
+
+        A causal network takes each clip as a stream, from a reset on, and gives its last logits.
+        """
         fed = checked_inputs(inputs, self._shapes)
         return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
+
+    def stream(self) -> NativeStream:
+        """A new stream. Raises UsageError if the model is not causal."""
+        if not self.causal:
+            raise UsageError(
+                "this model sees whole clips: train one with  bhar-train fit --causal  for streams"
+            )
+        return NativeStream(self._network, tuple(self._shapes))
+
+
+class NativeStream:
+    """The frames of one person. Streams share the network; each belongs to one thread at a time."""
+
+    def __init__(self, network: _ops.Network, inputs: tuple[str, ...]) -> None:
+        self._network, self._inputs, self._state = network, inputs, _ops.NetworkState()
+
+    @property
+    def frames(self) -> int:
+        """How many came since the last reset."""
+        return self._state.frames
+
+    def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [classes] after one more frame: body [C, V, 1], hands [C, V, 2], by name.
+
+        They are those of the clip of all frames since the reset, within 1e-4. Raises InputError
+        when an input is missing or has another shape or dtype.
+        """
+        missing = sorted(set(self._inputs) - set(frame))
+        if missing:
+            raise InputError(f"stream: got inputs {sorted(frame)}, {missing[0]} is missing")
+        try:
+            return self._network.step([frame[name] for name in self._inputs], self._state)
+        except ValueError as error:
+            raise InputError(f"stream: {error}") from error
+
+    def reset(self) -> None:
+        """As if no frame had come."""
+        self._state.reset()

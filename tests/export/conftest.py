@@ -38,12 +38,11 @@ def noise() -> Callable[[int], LabelledFeatures]:
     return make
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PR-GCN, trained for a moment on signer s1: it knows these clips, and little else."""
+def _trained(config: ModelConfig, folder: Path) -> Path:
+    """A model trained for a moment on signer s1: it knows these clips, and little else."""
     torch.manual_seed(5)
     torch.set_num_threads(1)
-    model = build_model(ModelConfig(ModelName.PR_GCN), input_layout(FEATURES), len(LABELS))
+    model = build_model(config, input_layout(FEATURES), len(LABELS))
     clips = load_clips(WORDS).of_signers(["s1"])
     body, hands = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
@@ -52,9 +51,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
         optimiser.step()
-    folder = tmp_path_factory.mktemp("run") / "checkpoint"
     meta = CheckpointMeta(
-        model=ModelConfig(ModelName.PR_GCN),
+        model=config,
         features=FEATURES,
         labels=LABELS,
         background="-",
@@ -66,6 +64,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_checkpoint(folder, model.eval(), meta)
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PR-GCN."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    return _trained(ModelConfig(ModelName.PR_GCN), folder)
+
+
+@pytest.fixture(scope="session")
+def causal_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PR-GCN in the form that runs frame by frame."""
+    folder = tmp_path_factory.mktemp("run") / "checkpoint"
+    return _trained(ModelConfig(ModelName.PR_GCN, window=FEATURES.frames), folder)
 
 
 @pytest.fixture

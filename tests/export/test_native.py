@@ -15,6 +15,8 @@ from bhar_export.artefacts import Artefact
 from bhar_export.cli import main
 from bhar_export.graph import deploy
 from bhar_export.targets import native
+from bhar_training.data.batches import features_of
+from bhar_training.data.clips import load_clips
 from bhar_training.models import (
     ActionModel,
     BackboneName,
@@ -28,8 +30,9 @@ from bharsdk import _ops
 from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS, load_bundle
 from bharsdk.engines import Backend, open_engine
 from bharsdk.engines.golden import verify_bundle
+from bharsdk.engines.native import NativeEngine
 from bharsdk.engines.network import build_network
-from bharsdk.errors import UsageError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.skeleton import KINECT20, NTU25
 
 Array = npt.NDArray[np.float32]
@@ -278,6 +281,41 @@ def test_a_native_bundle_proves_itself_and_runs_by_default(
     assert open_engine(bundle).name == f"native fp32, {_ops.active_isa()}"
     for backend in (Backend.NATIVE, Backend.ONNX):
         assert verify_bundle(bundle, backend).max_abs_difference <= 1e-3
+
+
+def test_a_causal_bundle_runs_as_clips_and_as_streams(
+    causal_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Real clips, frame by frame through the public interface: the logits of the ONNX graph."""
+    output = tmp_path / "model.bhar"
+    arguments = [str(causal_checkpoint), "--target", "native", "--eval", str(WORDS)]
+    assert main([*arguments, "--output", str(output)]) == 0
+    bundle = load_bundle(output)
+    engine, graph = NativeEngine(bundle), open_engine(bundle, Backend.ONNX)
+    assert engine.name == f"native fp32, causal, {_ops.active_isa()}"
+    assert (engine.delay_frames, engine.warmup_frames) == (0, bundle.manifest.features.frames)
+    body, hands = (a.numpy()[:3] for a in features_of(load_clips(WORDS), bundle.manifest.features))
+    expected = graph.run({"body": body, "hands": hands})
+    np.testing.assert_allclose(engine.run({"body": body, "hands": hands}), expected, atol=1e-4)
+    stream = engine.stream()
+    for i in range(3):
+        stream.reset()
+        for t in range(body.shape[2]):
+            frame = {"body": body[i, :, t].copy(), "hands": hands[i, :, t].copy()}
+            logits = stream.step(frame)
+        assert stream.frames == body.shape[2]
+        np.testing.assert_allclose(logits, expected[i], atol=1e-4)
+    with pytest.raises(InputError, match=r"stream: got inputs .'body.., hands is missing"):
+        stream.step({"body": frame["body"]})
+    with pytest.raises(InputError, match="stream: got input 1 of dtype float64"):
+        stream.step({**frame, "hands": frame["hands"].astype(np.float64)})
+
+
+def test_a_model_of_whole_clips_has_no_streams(checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.bhar"
+    assert main([str(checkpoint), "--target", "native", "--output", str(output)]) == 0
+    with pytest.raises(UsageError, match="--causal"):
+        NativeEngine(load_bundle(output)).stream()
 
 
 def test_native_int8_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ def add(commands: Commands) -> None:
         " transition, blended, other-hands, contorted, wander, no-hands; default frozen,"
         " begun, seam",
     )
+    parser.add_argument(
+        "--causal",
+        action="store_true",
+        help="a model that never looks ahead: --target native runs it frame by frame",
+    )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
     parser.add_argument("--threads", type=int, help="of each process, default: all cores")
     parser.add_argument(
@@ -150,9 +155,10 @@ def _config(arguments: argparse.Namespace, clips: AnyClips) -> TrainConfig:
     given = {name: getattr(arguments, name) for name in PLAIN_SETTINGS}
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
+    features, causal = _features(arguments, clips), arguments.causal
     return TrainConfig(
-        ModelConfig(ModelName(arguments.model)),
-        _features(arguments, clips),
+        ModelConfig(ModelName(arguments.model), window=features.frames if causal else None),
+        features,
         _augment(arguments, clips),
         distill=DistillConfig(tuple(arguments.teacher or ())),
         bfloat16=arguments.bfloat16,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bhar_training.checkpoint import load_checkpoint
 from bhar_training.cli import main
 from bhar_training.config import TrainConfig
 from bharsdk.errors import UsageError
@@ -19,6 +20,14 @@ def test_fit_leaves_a_run(run: Path) -> None:
     """Checkpoint, curves as table and picture."""
     for name in ("checkpoint/model.json", "curves.csv", "curves.png", "config.json"):
         assert (run / name).is_file()
+
+
+def test_a_causal_model_has_the_window_of_its_clips(tmp_path: Path) -> None:
+    """--causal: means run over as many frames as a clip has."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    assert main([*command, "--causal", "--epochs", "1", "--draws", "32"]) == 0
+    model = load_checkpoint(tmp_path / "run").meta
+    assert model.model.window == FeatureConfig().frames
 
 
 def test_a_second_run_in_the_same_place_is_a_usage_error(
