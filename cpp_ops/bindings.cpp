@@ -275,6 +275,21 @@ class BoundNetwork {
     return out;
   }
 
+  // Kind and seconds of each layer, in `rounds` runs or steps on zeros.
+  py::list profile(std::int64_t rounds) const {
+    std::vector<std::vector<float>> zeros;
+    std::vector<const float*> inputs;
+    for (const bhar::Source& s : network.sources()) {
+      zeros.emplace_back(static_cast<std::size_t>(s.channels * s.frames * s.joints * s.persons));
+    }
+    for (const std::vector<float>& input : zeros) inputs.push_back(input.data());
+    py::list times;
+    for (const auto& time : network.profile(inputs.data(), rounds)) {
+      times.append(py::make_tuple(time.kind, time.seconds));
+    }
+    return times;
+  }
+
   bhar::Network network;
 
  private:
@@ -470,6 +485,7 @@ void register_network(py::module_& m) {
            py::arg("greatest_person") = false, py::arg("window") = 0)
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
+      .def("profile", &BoundNetwork::profile, py::arg("rounds"))
       .def("step", &BoundNetwork::step, py::arg("inputs"), py::arg("state"))
       .def_property_readonly("causal",
                              [](const BoundNetwork& self) { return self.network.causal(); })

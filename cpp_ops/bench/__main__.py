@@ -1,6 +1,7 @@
 """Time the kernels against their best peers: ``make bench``, or ``python cpp_ops/bench --help``.
 
-Prints a table; writes ``bench.json`` and ``bench.png`` into ``--out``.
+Prints a table; writes ``bench.json`` and ``bench.png``, and with ``--growth`` ``growth.json`` and
+``growth.png``, into ``--out``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
+from growth import draw_growth, growth, shares, write_growth
 from kernels import kernel_rows
 from measure import LEAST_ROUNDS, measure
-from models import model_rows
+from models import BHARNET, JOINED, model_rows
 from report import draw, table, write_json
 
 from bharsdk import ops
@@ -25,13 +27,17 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
-    parser.add_argument("--rows", default="", help="only rows whose name has this in it")
+    rows_help = "only rows whose name has one of these in it: step,prgcn-clip"
+    parser.add_argument("--rows", default="", metavar="PART,PART", help=rows_help)
     parser.add_argument("--rounds", type=int, default=100, help="default: 100")
+    grows = "also time a step as the window grows to 1,024 frames; writes growth.json, growth.png"
+    parser.add_argument("--growth", action="store_true", help=grows)
     arguments = parser.parse_args()
     if arguments.rounds < LEAST_ROUNDS:
         parser.error(f"--rounds: got {arguments.rounds}, expected at least {LEAST_ROUNDS}")
-    rows = [row for row in kernel_rows() if arguments.rows in row.name]
-    rows += model_rows(arguments.rows)
+    parts = arguments.rows.split(",")
+    rows = [row for row in kernel_rows() if any(part in row.name for part in parts)]
+    rows += model_rows(parts)
     if not rows:
         parser.error(f"--rows: got {arguments.rows!r}, expected part of the name of a row")
     timed = measure(rows, arguments.rounds)
@@ -40,6 +46,18 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_json(timed, arguments.out / "bench.json")
     draw(timed, arguments.out / "bench.png")
+    if arguments.growth:
+        for case in (BHARNET, JOINED):
+            parts = ", ".join(f"{kind} {100 * part:.0f} %" for kind, part in shares(case).items())
+            print(f"one step of {case.name}: {parts}")
+        found = growth()
+        write_growth(found, arguments.out / "growth.json")
+        draw_growth(found, arguments.out / "growth.png")
+        for each in found:
+            print(
+                f"{each.model}, window of {each.window}: {each.step_ms:.3f} ms a new frame,"
+                f" {each.clip_ms:.1f} ms the clip anew"
+            )
     print(f"written: {arguments.out / 'bench.json'}, {arguments.out / 'bench.png'}")
 
 

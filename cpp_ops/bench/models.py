@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from bharsdk.engines.network import build_network
 from bharsdk.engines.onnx import single_thread_session
 from bharsdk.skeleton import NTU25
 
-__all__ = ["model_rows"]
+__all__ = ["BHARNET", "JOINED", "STEPS", "Case", "model_rows"]
 
 Array = npt.NDArray[np.float32]
 Inputs = dict[str, Array]
@@ -41,24 +41,22 @@ STEPS = 48
 """Frames of a stream that are timed in one go: whole cycles of all strides and periods."""
 
 
-def model_rows(named: str) -> Iterator[Row]:
-    """Those whose name has ``named`` in it: clips in float32, then frames of a stream."""
-    degcn = _Case("DeGCN, 64 frames, 25 joints, 2 persons", ModelName.BODY_EXPERT, TWO_PERSONS, 64)
-    prgcn = _Case("PR-GCN, 60 frames, 25 joints, 2 persons", ModelName.PR_GCN, TWO_PERSONS, 60)
-    bharnet = _Case("BHaRNet-E, 64 frames, body, hands", ModelName.BHARNET_E, BODY_AND_HANDS, 64)
-    joined = _Case("PR-GCN, 60 frames, body, hands", ModelName.PR_GCN, BODY_AND_HANDS, 60)
+def model_rows(parts: Sequence[str]) -> Iterator[Row]:
+    """Those whose name has one of ``parts`` in it: clips in float32, then frames of a stream."""
+    degcn = Case("DeGCN", "25 joints, 2 persons", ModelName.BODY_EXPERT, TWO_PERSONS, 64)
+    prgcn = Case("PR-GCN", "25 joints, 2 persons", ModelName.PR_GCN, TWO_PERSONS, 60)
     rows: dict[str, Callable[[str], Row]] = {
         "degcn-clip-f32-exported": degcn.as_exported,
         "degcn-clip-f32-rewritten": degcn.clip,
         "prgcn-clip-f32": prgcn.clip,
-        "bharnet-clip-f32": bharnet.clip,
-        "bharnet-step-vs-own-clip": bharnet.step_against_own,
-        "bharnet-step-vs-peer-clip": bharnet.step_against_peers,
-        "prgcn-step-vs-own-clip": joined.step_against_own,
-        "prgcn-step-vs-peer-clip": joined.step_against_peers,
+        "bharnet-clip-f32": BHARNET.clip,
+        "bharnet-step-vs-own-clip": BHARNET.step_against_own,
+        "bharnet-step-vs-peer-clip": BHARNET.step_against_peers,
+        "prgcn-step-vs-own-clip": JOINED.step_against_own,
+        "prgcn-step-vs-peer-clip": JOINED.step_against_peers,
     }
     for name, row in rows.items():
-        if named in name:
+        if any(part in name for part in parts):
             yield row(name)
 
 
@@ -166,10 +164,11 @@ def _peers(graph: onnx.ModelProto, inputs: Inputs, kind: str) -> dict[str, Compu
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A model and the clip that it sees."""
 
-    work: str
+    name: str
+    sees: str
     model: ModelName
     layout: InputLayout
     frames: int
@@ -191,9 +190,7 @@ class _Case:
 
     def step_against_own(self, name: str) -> Row:
         """One new frame, against our own clip of frames computed anew, in the same precision."""
-        inputs = self._inputs()
-        own, arrays = _native(self._model(), inputs), list(inputs.values())
-        return self._step(name, {"native clip": lambda: own.run(arrays)})
+        return self._step(name, {"native clip": self.own_clip()})
 
     def step_against_peers(self, name: str) -> Row:
         """One new frame, against the clip computed anew, in float32 and INT8."""
@@ -217,20 +214,46 @@ class _Case:
     ) -> Row:
         arrays = list(inputs.values())
         count = round(ours.multiply_adds)
-        return Row(name, self.work, count, lambda: ours.run(arrays), peers, tolerance=1e-3)
+        return Row(name, self._work, count, lambda: ours.run(arrays), peers, tolerance=1e-3)
 
-    def _step(self, name: str, peers: Mapping[str, Compute]) -> Row:
+    def of(self, frames: int) -> Case:
+        """The same with a window of ``frames``."""
+        return replace(self, frames=frames)
+
+    def own_clip(self) -> Compute:
+        """The native engine on a clip."""
+        own, arrays = _native(self._model(), self._inputs()), list(self._inputs().values())
+        return lambda: own.run(arrays)
+
+    def stream_network(self) -> _ops.Network:
+        """The causal form."""
         config = ModelConfig(self.model, window=self.frames)
-        network = _native(_model(config, self.layout), self._inputs())
+        return _native(_model(config, self.layout), self._inputs())
+
+    def steps(self, network: _ops.Network | None = None) -> Compute:
+        """STEPS more frames of a stream."""
+        network = network or self.stream_network()
         state, stream = _ops.NetworkState(), _inputs(self.layout, STEPS)
         new = [[np.ascontiguousarray(a[0, :, t]) for a in stream.values()] for t in range(STEPS)]
 
-        def steps() -> Array:
+        def compute() -> Array:
             for frame in new:
                 logits = network.step(frame, state)
             return logits[None]
 
-        work = f"a new frame; {self.work}"
-        count = round(network.multiply_adds)
+        return compute
+
+    @property
+    def _work(self) -> str:
+        return f"{self.name}, {self.frames} frames, {self.sees}"
+
+    def _step(self, name: str, peers: Mapping[str, Compute]) -> Row:
+        network = self.stream_network()
+        work, count = f"a new frame; {self._work}", round(network.multiply_adds)
         # Another result: a stream does not look ahead.
+        steps = self.steps(network)
         return Row(name, work, count, steps, peers, tolerance=None, units=STEPS)
+
+
+BHARNET = Case("BHaRNet-E", "body and hands", ModelName.BHARNET_E, BODY_AND_HANDS, 64)
+JOINED = Case("PR-GCN", "body and hands", ModelName.PR_GCN, BODY_AND_HANDS, 60)

@@ -19,11 +19,13 @@ def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_row_is_measured_against_peers_that_compute_the_same(tmp_path: Path) -> None:
     """Results are compared before anything is timed; the rows are written with their ratios."""
-    done = _bench("--rounds", "50", "--out", str(tmp_path))
+    rows = "aggregate,tanh,conv,prgcn-clip"
+    done = _bench("--rounds", "50", "--rows", rows, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
     names = {row["row"] for row in rows}
-    assert {"graph-aggregate", "refined-aggregate", "pairwise-tanh", "temporal-conv"} <= names
+    kernels = {"graph-aggregate", "refined-aggregate", "pairwise-tanh", "temporal-conv"}
+    assert kernels | {"prgcn-clip-f32"} <= names
     for row in rows:
         assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ours_ms"], rel=0.01)
         assert row["work"] in done.stdout

@@ -239,6 +239,15 @@ def test_a_stream_is_small_and_says_what_it_sees(name: ModelName) -> None:
     assert 24 < network.receptive_field < 200
 
 
+@pytest.mark.parametrize("window", [None, 6])
+def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
+    model = _model(ModelConfig(ModelName.BHARNET_E, window=window), MEDIAPIPE)
+    times = _network(model, _inputs(MEDIAPIPE, 8, 1)).profile(4)
+    assert {kind for kind, _ in times} == {"input", "conv", "aggregate", "pool", "classify"}
+    assert all(seconds >= 0 for _, seconds in times)
+    assert sum(seconds for _, seconds in times) > 0
+
+
 def test_a_stream_refuses_what_is_no_frame() -> None:
     model, inputs = (
         _model(ModelConfig(ModelName.PR_GCN, window=6), MEDIAPIPE),

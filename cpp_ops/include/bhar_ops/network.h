@@ -228,6 +228,13 @@ class Network {
   void step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
             State& state) const;
 
+  // Seconds that each layer took in `rounds` runs, or steps of a new stream, on the same inputs.
+  struct LayerTime {
+    const char* kind;
+    double seconds;
+  };
+  std::vector<LayerTime> profile(const float* const* inputs, std::int64_t rounds) const;
+
  private:
   struct Memory;  // of one features: where it lies, and when it is in use
 

@@ -15,6 +15,8 @@ namespace {
 
 class Aggregate : public Layer {
  public:
+  const char* kind() const override { return "aggregate"; }
+
   Aggregate(AggregateLayer layer, const Features& value, const Features& out, const Features* add,
             const Features* x, Isa isa)
       : layer_(std::move(layer)),

@@ -14,6 +14,8 @@ namespace {
 
 class Conv : public Layer {
  public:
+  const char* kind() const override { return "conv"; }
+
   Conv(ConvLayer layer, const Features& x, const Features& out, const Features* add, Isa isa)
       : layer_(std::move(layer)),
         x_(layer_.x, x),

@@ -22,6 +22,7 @@ struct Run {
 class Layer {
  public:
   virtual ~Layer() = default;
+  virtual const char* kind() const = 0;
   virtual void run(const Run& run) const = 0;
   // Frame `index` of what this layer reads, of a stream. What needs no other frame than this one
   // runs as a clip of one frame.

@@ -1,6 +1,7 @@
 #include "bhar_ops/network.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -314,6 +315,7 @@ void Network::add(PoolLayer layer) {
   expect_shape("shift", layer.shift, {channels});
   expect_within("first", layer.first, -kMaxFrames, 0);
   expect_within("last", layer.last, 0, kMaxFrames);
+  expect_within("frames of a pooling window,", layer.last - layer.first + 1, 1, kMaxTaps);
   expect_looks_back(layer.first, layer.last);
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
@@ -435,6 +437,31 @@ void Network::step(const float* const* inputs, std::int64_t of, float* logits, W
   }
   ++state.frames_;
   fuse(run.logits, logits);
+}
+
+std::vector<Network::LayerTime> Network::profile(const float* const* inputs,
+                                                 std::int64_t rounds) const {
+  if (!finished_) throw std::logic_error("profile() is of a finished network");
+  using Clock = std::chrono::steady_clock;
+  Workspace workspace;
+  Floats state(static_cast<std::size_t>(state_size_));
+  Run run = prepare(inputs, sources_[0].frames, workspace);
+  if (causal_) run.logits = state.data() + state_size_ - heads_ * classes_;
+  std::vector<LayerTime> times;
+  for (const auto& layer : layers_) times.push_back({layer->kind(), 0.0});
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      if (causal_ && round % rates_[i] != 0) continue;
+      const Clock::time_point start = Clock::now();
+      if (causal_) {
+        layers_[i]->step(run, state.data() + states_[i], round / rates_[i]);
+      } else {
+        layers_[i]->run(run);
+      }
+      times[i].seconds += std::chrono::duration<double>(Clock::now() - start).count();
+    }
+  }
+  return times;
 }
 
 // Mean of the logits of all heads, or log(1 - prod(1 - p)) of their probabilities.

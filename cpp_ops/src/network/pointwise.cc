@@ -2,9 +2,11 @@
 // the head. They cost little beside the others, and are plain loops over channels.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
+#include "bhar_ops/temporal_conv.h"
 #include "layer.h"
 
 namespace bhar {
@@ -15,6 +17,8 @@ float greater(float left, float right) { return left > right || left != left ? l
 
 class Input : public Layer {
  public:
+  const char* kind() const override { return "input"; }
+
   Input(InputLayer layer, const std::vector<Source>& sources, const Features& out)
       : layer_(std::move(layer)), sources_(sources), out_(layer_.out, out) {}
 
@@ -43,8 +47,27 @@ class Input : public Layer {
   PartShape out_;
 };
 
+template <int Count>
+void greatest(const float* const* frames, std::int64_t channels, float* out) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    float most = frames[0][c];
+    for (int i = 1; i < Count; ++i) most = greater(frames[i][c], most);
+    out[c] = most;
+  }
+}
+
+void average(const float* const* frames, std::int64_t count, std::int64_t channels, float* out) {
+  std::copy_n(frames[0], channels, out);
+  for (std::int64_t i = 1; i < count; ++i) {
+    for (std::int64_t c = 0; c < channels; ++c) out[c] += frames[i][c];
+  }
+  for (std::int64_t c = 0; c < channels; ++c) out[c] /= static_cast<float>(count);
+}
+
 class Pool : public Layer {
  public:
+  const char* kind() const override { return "pool"; }
+
   Pool(PoolLayer layer, const Features& x, const Features& out, const Features* add)
       : layer_(std::move(layer)),
         x_(layer_.x, x),
@@ -58,15 +81,11 @@ class Pool : public Layer {
     if (index % layer_.stride == 0) {
       // Frames that a stream did not have count for nothing.
       const std::int64_t earlier = std::min(index, history_.frames());
-      for (std::int64_t row = 0; row < out_.rows; ++row) {
-        float* out = out_.of(run) + row * out_.row_stride();
-        take(newest + row * channels(), true, out);
-        for (std::int64_t back = 1; back <= earlier; ++back) {
-          take(history_.at(state, index, back) + row * channels(), false, out);
-        }
-        divide(earlier + 1, out);
-        finish(layer_.add ? add_.of(run) + row * add_.row_stride() : nullptr, out);
+      std::array<const float*, kMaxTaps> frames{newest};
+      for (std::int64_t back = 1; back <= earlier; ++back) {
+        frames[static_cast<std::size_t>(back)] = history_.at(state, index, back);
       }
+      pool_rows(run, 0, frames, earlier + 1, channels());
     }
     history_.keep(newest, state, index);
   }
@@ -79,41 +98,46 @@ class Pool : public Layer {
       const std::int64_t centre = t * layer_.stride;
       const std::int64_t first = std::max(centre + layer_.first, std::int64_t{0});
       const std::int64_t last = std::min(centre + layer_.last, x_.frames - 1);
-      for (std::int64_t row = 0; row < out_.rows; ++row) {
-        const float* x = x_.of(run) + first * x_.frame_stride() + row * x_.row_stride();
-        float* out = out_.of(run) + t * out_.frame_stride() + row * out_.row_stride();
-        const float* add = add_.of(run) + t * add_.frame_stride() + row * add_.row_stride();
-        for (std::int64_t i = first; i <= last; ++i, x += x_.frame_stride()) {
-          take(x, i == first, out);
-        }
-        divide(last - first + 1, out);
-        finish(layer_.add ? add : nullptr, out);
+      std::array<const float*, kMaxTaps> frames{};
+      for (std::int64_t i = first; i <= last; ++i) {
+        frames[static_cast<std::size_t>(i - first)] = x_.of(run) + i * x_.frame_stride();
       }
+      pool_rows(run, t, frames, last - first + 1, x_.row_stride());
     }
   }
 
  private:
   std::int64_t channels() const { return layer_.scale.shape[0]; }
 
-  void take(const float* x, bool first, float* out) const {
-    if (first) {
-      std::copy_n(x, channels(), out);
-    } else if (layer_.mean) {
-      for (std::int64_t c = 0; c < channels(); ++c) out[c] += x[c];
-    } else {
-      // A NaN comes through.
-      for (std::int64_t c = 0; c < channels(); ++c) out[c] = greater(x[c], out[c]);
+  // Frame t of the result from `count` frames whose rows are `stride` apart; moves these.
+  void pool_rows(const Run& run, std::int64_t t, std::array<const float*, kMaxTaps>& frames,
+                 std::int64_t count, std::int64_t stride) const {
+    float* out = out_.of(run) + t * out_.frame_stride();
+    const float* add = layer_.add ? add_.of(run) + t * add_.frame_stride() : nullptr;
+    for (std::int64_t row = 0; row < out_.rows; ++row, out += out_.row_stride()) {
+      pool(frames.data(), count, add, out);
+      for (std::int64_t i = 0; i < count; ++i) frames[static_cast<std::size_t>(i)] += stride;
+      if (add != nullptr) add += add_.row_stride();
     }
   }
 
-  void divide(std::int64_t frames, float* out) const {
-    if (!layer_.mean || frames == 1) return;
-    for (std::int64_t c = 0; c < channels(); ++c) out[c] /= static_cast<float>(frames);
-  }
-
-  void finish(const float* add, float* out) const {
+  // One row: its channels in `frames` frames, and what is added to them.
+  void pool(const float* const* frames, std::int64_t count, const float* add, float* out) const {
+    const float* pooled = count == 1 ? frames[0] : out;
+    if (count > 1 && layer_.mean) {
+      average(frames, count, channels(), out);
+    } else if (count == 3) {  // what the models have, in one pass
+      greatest<3>(frames, channels(), out);
+    } else if (count > 1) {
+      greatest<2>(frames, channels(), out);
+      for (std::int64_t i = 2; i < count; ++i) {
+        const float* both[] = {out, frames[i]};
+        greatest<2>(both, channels(), out);
+      }
+    }
+    // Loops that do one thing each: compilers make vectors of them.
     const float *scale = layer_.scale.values.data(), *shift = layer_.shift.values.data();
-    for (std::int64_t c = 0; c < channels(); ++c) out[c] = out[c] * scale[c] + shift[c];
+    for (std::int64_t c = 0; c < channels(); ++c) out[c] = pooled[c] * scale[c] + shift[c];
     if (add != nullptr) {
       for (std::int64_t c = 0; c < channels(); ++c) out[c] += add[c];
     }
@@ -130,6 +154,8 @@ class Pool : public Layer {
 
 class Difference : public Layer {
  public:
+  const char* kind() const override { return "difference"; }
+
   Difference(const DifferenceLayer& layer, const Features& x, const Features& out)
       : channels_(layer.channels),
         x_(layer.x, x),
@@ -180,6 +206,8 @@ void multiply(const float* x, const Array& weight, const Array& bias, float* out
 
 class Excite : public Layer {
  public:
+  const char* kind() const override { return "excite"; }
+
   Excite(ExciteLayer layer, const Features& x, const Features& out)
       : layer_(std::move(layer)),
         x_(layer_.x, x),
@@ -243,6 +271,8 @@ class Excite : public Layer {
 
 class Classify : public Layer {
  public:
+  const char* kind() const override { return "classify"; }
+
   Classify(ClassifyLayer layer, const Features& x, std::int64_t head)
       : layer_(std::move(layer)),
         x_(layer_.x, x),
