@@ -68,9 +68,7 @@ class Network:
         causal: bool = False,
         isa: str | None = None,
     ) -> None: ...
-    def add_features(
-        self, frames: int, persons: int, joints: int, channels: int, blocked: bool = False
-    ) -> int: ...
+    def add_features(self, frames: int, persons: int, joints: int, channels: int) -> int: ...
     def add_input(
         self, out: Part, rows: Sequence[tuple[int, int, int]], scale: Array, shift: Array
     ) -> None: ...
@@ -88,15 +86,15 @@ class Network:
     ) -> None: ...
     def add_aggregate(
         self,
-        value: int,
+        x: Part,
         out: Part,
+        weight: Array,
+        weight_bias: Array,
         adjacency: Array,
         bias: Array,
-        groups: int = 1,
         slope: float = 1.0,
         add: Part | None = None,
-        refined_by: Part | None = None,
-        refined: dict[str, Array] = ...,
+        refined: dict[str, Array] | None = None,
         refined_window: int = 0,
         refined_period: int = 0,
     ) -> None: ...

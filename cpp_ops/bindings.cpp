@@ -385,29 +385,27 @@ void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const 
   self.network.add(std::move(layer));
 }
 
-bhar::Refinement refinement(const PartPair& x, const py::dict& arrays, std::int64_t window,
-                            std::int64_t period) {
+bhar::Refinement refinement(const py::dict& arrays, std::int64_t window, std::int64_t period) {
   const auto of = [&](const char* name) { return constants(arrays[name], name); };
-  return {part(x),      of("query"), of("query_bias"), of("key"), of("key_bias"),
-          of("weight"), of("shift"), window,           period};
+  return {of("query"),  of("query_bias"), of("key"), of("key_bias"),
+          of("weight"), of("shift"),      window,    period};
 }
 
-void add_aggregate(BoundNetwork& self, std::int64_t value, const PartPair& out,
-                   const py::object& adjacency, const py::object& bias, std::int64_t groups,
-                   float slope, const std::optional<PartPair>& add,
-                   const std::optional<PartPair>& refined_by, const py::dict& refined,
+void add_aggregate(BoundNetwork& self, const PartPair& x, const PartPair& out,
+                   const py::object& weight, const py::object& weight_bias,
+                   const py::object& adjacency, const py::object& bias, float slope,
+                   const std::optional<PartPair>& add, const std::optional<py::dict>& refined,
                    std::int64_t refined_window, std::int64_t refined_period) {
   bhar::AggregateLayer layer;
-  layer.value = value;
+  layer.x = part(x);
   layer.out = part(out);
   layer.add = part(add);
+  layer.weight = constants(weight, "weight");
+  layer.weight_bias = constants(weight_bias, "weight_bias");
   layer.adjacency = constants(adjacency, "adjacency");
   layer.bias = constants(bias, "bias");
-  layer.groups = groups;
   layer.slope = slope;
-  if (refined_by) {
-    layer.refinement = refinement(*refined_by, refined, refined_window, refined_period);
-  }
+  if (refined) layer.refinement = refinement(*refined, refined_window, refined_period);
   self.network.add(std::move(layer));
 }
 
@@ -455,21 +453,19 @@ void register_network(py::module_& m) {
       .def(
           "add_features",
           [](BoundNetwork& self, std::int64_t frames, std::int64_t persons, std::int64_t joints,
-             std::int64_t channels, bool blocked) {
-            return self.network.add(bhar::Features{frames, persons, joints, channels, blocked});
+             std::int64_t channels) {
+            return self.network.add(bhar::Features{frames, persons, joints, channels});
           },
-          py::arg("frames"), py::arg("persons"), py::arg("joints"), py::arg("channels"),
-          py::arg("blocked") = false)
+          py::arg("frames"), py::arg("persons"), py::arg("joints"), py::arg("channels"))
       .def("add_input", &add_input, py::arg("out"), py::arg("rows"), py::arg("scale"),
            py::arg("shift"))
       .def("add_conv", &add_conv, py::arg("x"), py::arg("out"), py::arg("weight"), py::arg("bias"),
            py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
            py::arg("add") = py::none(), py::arg("zero_edges") = false)
-      .def("add_aggregate", &add_aggregate, py::arg("value"), py::arg("out"), py::arg("adjacency"),
-           py::arg("bias"), py::arg("groups") = 1, py::arg("slope") = 1.0f,
-           py::arg("add") = py::none(), py::arg("refined_by") = py::none(),
-           py::arg("refined") = py::dict(), py::arg("refined_window") = 0,
-           py::arg("refined_period") = 0)
+      .def("add_aggregate", &add_aggregate, py::arg("x"), py::arg("out"), py::arg("weight"),
+           py::arg("weight_bias"), py::arg("adjacency"), py::arg("bias"), py::arg("slope") = 1.0f,
+           py::arg("add") = py::none(), py::arg("refined") = py::none(),
+           py::arg("refined_window") = 0, py::arg("refined_period") = 0)
       .def("add_pool", &add_pool, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("shift"),
            py::arg("first") = 0, py::arg("last") = 0, py::arg("stride") = 1,
            py::arg("mean") = false, py::arg("slope") = 1.0f, py::arg("add") = py::none())

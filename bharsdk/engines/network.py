@@ -72,13 +72,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Features:
-    """What flows between layers. blocked: laid out for an aggregation, in blocks of 16 channels."""
+    """What flows between layers."""
 
     frames: int
     persons: int
     joints: int
     channels: int
-    blocked: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,6 @@ class Conv:
 class Refinement:
     """How adjacencies are refined for a clip: query, key [G, I / G, K * R], weight [K, R, C]."""
 
-    x: Part
     query: Constant
     query_bias: Constant
     key: Constant
@@ -131,13 +129,17 @@ class Refinement:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """An aggregation of the blocked features ``value`` over the graph; adjacency [K, to, from]."""
+    """A graph convolution: 1x1 in groups to K partitions, then adjacency [K, to, from].
 
-    value: int
+    weight: [G, I / G, K * C / G], weight_bias: [K * C], both in the order of groups; bias: [C].
+    """
+
+    x: Part
     out: Part
+    weight: Constant
+    weight_bias: Constant
     adjacency: Constant
     bias: Constant
-    groups: int = 1
     slope: float = 1.0
     add: Part | None = None
     refinement: Refinement | None = None
@@ -302,7 +304,6 @@ def _arguments(layer: object, weights: _Weights) -> dict[str, object]:
         elif isinstance(value, Refinement):
             inner = _arguments(value, weights)
             arguments |= {
-                "refined_by": inner.pop("x"),
                 "refined_window": inner.pop("window"),
                 "refined_period": inner.pop("period"),
                 "refined": inner,

@@ -307,32 +307,31 @@ def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -
     if not isinstance(graph, DeployedRefinedGraphConv):
         raise _no_native_form(graph)
     values = [_pointwise(conv) for conv in graph.value]
-    groups, channels = values[0][0].shape[0], graph.shift.shift.numel()
-    # [G, 1, I / G, K * C / G]: the partitions of a group side by side.
-    weight = torch.stack([value for value, _ in values], 2).flatten(2)[:, None]
-    bias = torch.stack([shift.view(groups, -1) for _, shift in values], 1).flatten()
-    value = w.new(replace(x.of, channels=len(values) * channels, blocked=True))
-    constants = w.constant(weight), w.constant(bias)
-    w.add(Layer(conv=Conv(x.part, value.part, *constants, (0,))))
-    query, key = _write_side(w, graph.query), _write_side(w, graph.key)
+    groups = len(values[0][0])
+    # [G, I / G, K * C / G]: the partitions of a group side by side.
+    weight = torch.stack([value for value, _ in values], 2).flatten(2)
+    weight_bias = torch.stack([shift.view(groups, -1) for _, shift in values], 1).flatten()
     refine = [conv for conv in graph.refine if isinstance(conv, nn.Conv2d)]
-    weights = w.constant(torch.stack([conv.weight.flatten(1).t() for conv in refine]))
-    shifts = w.constant(torch.stack([conv.bias for conv in refine if conv.bias is not None]))
-    out = w.features(x.of, channels)
-    w.add(
-        Layer(
-            aggregate=Aggregate(
-                value.part.features,
-                out.part,
-                w.constant(graph.adjacency.transpose(1, 2)),
-                w.constant(graph.shift.shift.flatten()),
-                groups,
-                SLOPE,
-                residual.part,
-                Refinement(x.part, *query, *key, weights, shifts, *_running(graph.running)),
-            )
-        )
+    refinement = Refinement(
+        *_write_side(w, graph.query),
+        *_write_side(w, graph.key),
+        w.constant(torch.stack([conv.weight.flatten(1).t() for conv in refine])),
+        w.constant(torch.stack([_bias(conv) for conv in refine])),
+        *_running(graph.running),
     )
+    out = w.features(x.of, graph.shift.shift.numel())
+    layer = Aggregate(
+        x.part,
+        out.part,
+        w.constant(weight),
+        w.constant(weight_bias),
+        w.constant(graph.adjacency.transpose(1, 2)),
+        w.constant(graph.shift.shift.flatten()),
+        SLOPE,
+        residual.part,
+        refinement,
+    )
+    w.add(Layer(aggregate=layer))
     return out
 
 
@@ -375,13 +374,19 @@ def _write_static(
 ) -> _Flow:
     """A 1x1 convolution to all partitions, adjacencies [K, from, to], shift, residual."""
     channels = conv.out_channels // len(adjacency)
-    value = w.new(replace(x.of, channels=conv.out_channels, blocked=True))
-    w.conv(x, conv, value)
+    weight, weight_bias = _pointwise(conv)
     bias = shift.shift.flatten() if isinstance(shift, Shift) else torch.zeros(channels)
     out = out or w.features(x.of, channels)
-    edges, constant = w.constant(adjacency.transpose(1, 2)), w.constant(bias)
-    number = value.part.features
-    layer = Aggregate(number, out.part, edges, constant, slope=slope, add=add.part)
+    layer = Aggregate(
+        x.part,
+        out.part,
+        w.constant(weight),
+        w.constant(weight_bias),
+        w.constant(adjacency.transpose(1, 2)),
+        w.constant(bias),
+        slope,
+        add.part,
+    )
     w.add(Layer(aggregate=layer))
     return out
 

@@ -55,9 +55,6 @@ struct Array {
 
 struct Features {
   std::int64_t frames, persons, joints, channels;
-  // Blocks of 16 channels apart, [channels / 16, frames, persons, joints, 16]: what an aggregation
-  // reads, and nothing else.
-  bool blocked = false;
 
   std::int64_t rows() const { return persons * joints; }
   std::int64_t size() const { return frames * rows() * channels; }
@@ -102,7 +99,6 @@ struct ConvLayer {
 //   to, from = query(mean of x over time), key(the same), 1x1 convolutions in G groups to R each
 //   adjacency += shift[k, c] + sum_r weight[k, r, c] * tanh(to[w, r] - from[v, r])
 struct Refinement {
-  Part x;
   Array query, query_bias;  // [G, I / G, K * R], [G, K * R]
   Array key, key_bias;
   Array weight;  // [K, R, C]
@@ -111,15 +107,16 @@ struct Refinement {
   std::int64_t window = 0, period = 0;
 };
 
-// An aggregation over the graph, every person alone:
+// A graph convolution, every person alone: a 1x1 convolution in G groups to K partitions,
+// aggregated over the graph while it is in the cache.
+//   value = x @ weight + weight_bias, its channels (g, k, c in g)
 //   out[t, w, c] = act(sum_k sum_v value[t, v, (g, k, c in g)] * adjacency[k, w, v] + bias + add)
 struct AggregateLayer {
-  Part out;
-  std::int64_t value;  // features, blocked: [G, K, C / G] channels
+  Part x, out;
   std::optional<Part> add;
-  Array adjacency;  // [K, W, V]
-  Array bias;       // [C]
-  std::int64_t groups = 1;
+  Array weight, weight_bias;  // [G, I / G, K * C / G], [K * C]
+  Array adjacency;            // [K, W, V]
+  Array bias;                 // [C]
   float slope = 1.0f;
   std::optional<Refinement> refinement = std::nullopt;
 };

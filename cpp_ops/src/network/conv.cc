@@ -21,7 +21,6 @@ class Conv : public Layer {
         x_(layer_.x, x),
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
-        blocked_(out.blocked),
         history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], looks_back()),
         kernel_(temporal_conv_kernel(isa)) {}
 
@@ -89,17 +88,14 @@ class Conv : public Layer {
     frame.outputs = outputs;
     frame.x_stride = x_stride;
     frame.add_stride = add_.row_stride();
-    frame.out_stride = blocked_ ? kChannelBlock : out_.row_stride();
-    frame.out_block = blocked_ ? out_.frames * out_.rows * kChannelBlock : kChannelBlock;
+    frame.out_stride = out_.row_stride();
+    frame.out_block = kChannelBlock;
     frame.slope = layer_.slope;
     for (std::int64_t g = 0; g < groups; ++g) {
       frame.weight = layer_.weight.values.data() + g * frame.k * inputs * outputs;
       frame.bias = layer_.bias.values.data() + g * outputs;
       frame.add = layer_.add ? add_.of(run) + t * add_.frame_stride() + g * outputs : nullptr;
-      const std::int64_t channel = out_.channel + g * outputs;
-      frame.out = run.at(out_.features) + (blocked_ ? channel / kChannelBlock * frame.out_block +
-                                                          t * out_.rows * kChannelBlock
-                                                    : t * out_.frame_stride() + channel);
+      frame.out = out_.of(run) + t * out_.frame_stride() + g * outputs;
       kernel_(frame);
       for (std::int64_t k = 0; k < frame.k; ++k) taps[static_cast<std::size_t>(k)] += inputs;
     }
@@ -107,7 +103,6 @@ class Conv : public Layer {
 
   ConvLayer layer_;
   PartShape x_, out_, add_;
-  bool blocked_;
   History history_;
   TemporalConvFn kernel_;
 };

@@ -57,9 +57,8 @@ std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& s
                                   const Features& out);
 std::unique_ptr<Layer> make_conv(ConvLayer layer, const Features& x, const Features& out,
                                  const Features* add, Isa isa);
-std::unique_ptr<Layer> make_aggregate(AggregateLayer layer, const Features& value,
-                                      const Features& out, const Features* add, const Features* x,
-                                      Isa isa);
+std::unique_ptr<Layer> make_aggregate(AggregateLayer layer, const Features& x, const Features& out,
+                                      const Features* add, Isa isa);
 std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Features& out,
                                  const Features* add);
 std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Features& x,

@@ -53,8 +53,7 @@ Shape shape_of(const Features& f) { return {f.frames, f.persons, f.joints, f.cha
 
 void expect_frames(const Features& x, const Features& out, std::int64_t stride) {
   expect_within("stride", stride, 1, kMaxStride);
-  const Features wanted{(x.frames + stride - 1) / stride, x.persons, x.joints, out.channels,
-                        out.blocked};
+  const Features wanted{(x.frames + stride - 1) / stride, x.persons, x.joints, out.channels};
   if (shape_of(out) != shape_of(wanted)) {
     refuse("features to write " + to_string(shape_of(out)), to_string(shape_of(wanted)));
   }
@@ -110,10 +109,6 @@ std::int64_t Network::add(const Features& features) {
   expect_within("channels", features.channels, 1, kMaxChannels);
   if (memories_.size() >= kMaxLayers)
     refuse("more features", "at most " + std::to_string(kMaxLayers));
-  if (features.blocked && features.channels % kChannelBlock != 0) {
-    refuse("blocked features of " + std::to_string(features.channels) + " channels",
-           "a multiple of " + std::to_string(kChannelBlock));
-  }
   Memory memory;
   memory.features = features;
   memory.written.assign(static_cast<std::size_t>(features.channels), false);
@@ -156,7 +151,6 @@ const Features& Network::writes(const Part& part, std::int64_t channels) {
 void Network::adds(const std::optional<Part>& part, const Features& out, std::int64_t channels) {
   if (!part) return;
   const Features& features = reads(*part, channels, "what is added,");
-  if (features.blocked) refuse("blocked features to add", "dense ones");
   expect_frames(features, Features{out.frames, out.persons, out.joints, features.channels}, 1);
 }
 
@@ -211,7 +205,7 @@ void Network::add(InputLayer layer) {
   const Features& out = writes(layer.out, channels);
   expect_shape("scale", layer.scale, {out.rows(), channels});
   expect_shape("shift", layer.shift, layer.scale.shape);
-  if (static_cast<std::int64_t>(layer.rows.size()) != out.rows() || out.blocked) {
+  if (static_cast<std::int64_t>(layer.rows.size()) != out.rows()) {
     refuse(std::to_string(layer.rows.size()) + " rows",
            "one for each of " + to_string(shape_of(out)));
   }
@@ -251,11 +245,6 @@ void Network::add(ConvLayer layer) {
   if (layer.add) expect_other(*layer.add, layer.out);
   const Features& x = reads(layer.x, inputs, "the input,");
   const Features& out = writes(layer.out, outputs);
-  if (x.blocked) refuse("a convolution of blocked features", "dense ones");
-  if (out.blocked && (in_group % kChannelBlock != 0 || layer.out.channel % kChannelBlock != 0)) {
-    refuse("a group of " + std::to_string(in_group) + " channels for blocked features",
-           "a multiple of " + std::to_string(kChannelBlock));
-  }
   expect_frames(x, out, layer.stride);
   adds(layer.add, out, outputs);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
@@ -265,49 +254,39 @@ void Network::add(ConvLayer layer) {
 
 void Network::add(AggregateLayer layer) {
   const std::int64_t partitions = dimension("adjacency", layer.adjacency, 0, 3);
-  const std::int64_t channels = dimension("bias", layer.bias, 0, 1), groups = layer.groups;
-  expect_within("groups", groups, 1, channels);
+  const std::int64_t channels = dimension("bias", layer.bias, 0, 1);
+  const std::int64_t groups = dimension("weight", layer.weight, 0, 3);
+  const std::int64_t in_group = dimension("weight", layer.weight, 1, 3);
   if (channels % (groups * kChannelBlock) != 0) {
     refuse(std::to_string(channels) + " channels in " + std::to_string(groups) + " groups",
            "groups of a multiple of " + std::to_string(kChannelBlock));
   }
+  expect_shape("weight", layer.weight, {groups, in_group, partitions * channels / groups});
+  expect_shape("weight_bias", layer.weight_bias, {partitions * channels});
   expect_slope(layer.slope);
-  expect_other({layer.value}, layer.out);
+  expect_other(layer.x, layer.out);
   if (layer.add) expect_other(*layer.add, layer.out);
-  const Features& value = reads({layer.value}, partitions * channels, "the input,");
-  if (!value.blocked || value.channels != partitions * channels) {
-    refuse("an input " + to_string(shape_of(value)),
-           "blocked features of " + std::to_string(partitions * channels) + " channels");
-  }
-  expect_shape("adjacency", layer.adjacency, {partitions, value.joints, value.joints});
-  const Features* x = nullptr;
+  const Features& x = reads(layer.x, groups * in_group, "the input,");
+  expect_shape("adjacency", layer.adjacency, {partitions, x.joints, x.joints});
   if (layer.refinement) {
     Refinement& r = *layer.refinement;
-    const std::int64_t relations = dimension("weight", r.weight, 1, 3);
+    const std::int64_t relations = dimension("refining weight", r.weight, 1, 3);
     expect_within("relations", relations, 1, kMaxRelations);
-    const std::int64_t inputs = dimension("query", r.query, 1, 3);
-    expect_shape("query", r.query, {groups, inputs, partitions * relations});
+    expect_shape("query", r.query, {groups, in_group, partitions * relations});
     expect_shape("query_bias", r.query_bias, {groups, partitions * relations});
     expect_shape("key", r.key, r.query.shape);
     expect_shape("key_bias", r.key_bias, r.query_bias.shape);
-    expect_shape("weight", r.weight, {partitions, relations, channels});
+    expect_shape("refining weight", r.weight, {partitions, relations, channels});
     expect_shape("shift", r.shift, {partitions, channels});
     expect_window("window", r.window);
     expect_window("period", r.period);
-    x = &reads(r.x, groups * inputs, "the input of the refinement,");
-    if (x->blocked || x->joints != value.joints || x->persons != value.persons) {
-      refuse("a refinement by " + to_string(shape_of(*x)),
-             "dense features with the rows of " + to_string(shape_of(value)));
-    }
-    expect_other(r.x, layer.out);
   }
   const Features& out = writes(layer.out, channels);
-  if (out.blocked) refuse("blocked features to write", "dense ones");
-  expect_frames(value, out, 1);
+  expect_frames(x, out, 1);
   adds(layer.add, out, channels);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
-  const std::int64_t read = layer.value, written = layer.out.features;
-  append(make_aggregate(std::move(layer), value, out, add, x, isa_), read, written, 1);
+  const std::int64_t read = layer.x.features, written = layer.out.features;
+  append(make_aggregate(std::move(layer), x, out, add, isa_), read, written, 1);
 }
 
 void Network::add(PoolLayer layer) {
@@ -322,7 +301,6 @@ void Network::add(PoolLayer layer) {
   if (layer.add) expect_other(*layer.add, layer.out);
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& out = writes(layer.out, channels);
-  if (x.blocked || out.blocked) refuse("pooling of blocked features", "dense ones");
   expect_frames(x, out, layer.stride);
   adds(layer.add, out, channels);
   const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
@@ -335,7 +313,6 @@ void Network::add(DifferenceLayer layer) {
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, layer.channels, "the input,");
   const Features& out = writes(layer.out, layer.channels);
-  if (x.blocked || out.blocked) refuse("differences of blocked features", "dense ones");
   expect_frames(x, out, 1);
   append(make_difference(layer, x, out), layer.x.features, layer.out.features, 1);
 }
@@ -350,7 +327,6 @@ void Network::add(ExciteLayer layer) {
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& out = writes(layer.out, channels);
-  if (x.blocked || out.blocked) refuse("excitation of blocked features", "dense ones");
   expect_frames(x, out, 1);
   const std::int64_t read = layer.x.features, written = layer.out.features;
   append(make_excite(std::move(layer), x, out), read, written, 1);
@@ -362,7 +338,6 @@ void Network::add(ClassifyLayer layer) {
   expect_shape("bias", layer.bias, {classes_});
   expect_window("window", layer.window);
   const Features& x = reads(layer.x, channels, "the input,");
-  if (x.blocked) refuse("a head on blocked features", "dense ones");
   const std::int64_t read = layer.x.features;
   append(make_classify(std::move(layer), x, heads_), read, -1, 1);
   ++heads_;

@@ -33,12 +33,14 @@ JOINTS, FRAMES, CHANNELS, WIDTH, CLASSES = 4, 6, 3, 16, 2
 
 
 def _small() -> tuple[NetworkSpec, bytes]:
-    """Input, 1x1 convolution, aggregation, head: the least that is a graph network."""
+    """Input, 1x1 convolution, graph convolution, head: the least that is a graph network."""
     sizes = {
         "scale": (JOINTS, CHANNELS),
         "shift": (JOINTS, CHANNELS),
-        "weight": (1, 1, CHANNELS, 2 * WIDTH),
-        "bias": (2 * WIDTH,),
+        "weight": (1, 1, CHANNELS, 4),
+        "bias": (4,),
+        "spread": (1, 4, 2 * WIDTH),
+        "spread_bias": (2 * WIDTH,),
         "edges": (2, JOINTS, JOINTS),
         "after": (WIDTH,),
         "head": (WIDTH, CLASSES),
@@ -53,12 +55,17 @@ def _small() -> tuple[NetworkSpec, bytes]:
     layers = (
         Layer(input=Input(Part(0), rows, c["scale"], c["shift"])),
         Layer(conv=Conv(Part(0), Part(1), c["weight"], c["bias"], (0,), slope=0.1)),
-        Layer(aggregate=Aggregate(1, Part(2), c["edges"], c["after"], slope=0.0)),
+        Layer(
+            aggregate=Aggregate(
+                *(Part(1), Part(2), c["spread"], c["spread_bias"], c["edges"], c["after"]),
+                slope=0.0,
+            )
+        ),
         Layer(classify=Classify(Part(2), c["head"], c["last"])),
     )
     features = (
         Features(FRAMES, 1, JOINTS, CHANNELS),
-        Features(FRAMES, 1, JOINTS, 2 * WIDTH, blocked=True),
+        Features(FRAMES, 1, JOINTS, 4),
         Features(FRAMES, 1, JOINTS, WIDTH),
     )
     sources = (Source(CHANNELS, FRAMES, JOINTS, 1),)
@@ -93,7 +100,8 @@ def test_the_network_computes_its_definition() -> None:
     )
     y = x[..., 0].transpose(0, 2, 3, 1) * of(enter.scale) + of(enter.shift)
     y = y @ of(conv.weight)[0, 0] + of(conv.bias)
-    y = np.where(y < 0, 0.1 * y, y).reshape(2, FRAMES, JOINTS, 2, WIDTH)
+    y = np.where(y < 0, 0.1 * y, y) @ of(edges.weight)[0] + of(edges.weight_bias)
+    y = y.reshape(2, FRAMES, JOINTS, 2, WIDTH)
     y = np.einsum("ntvkc,kwv->ntwc", y, of(edges.adjacency)) + of(edges.bias)
     expected = np.maximum(y, 0).mean((1, 2)) @ of(head.weight) + of(head.bias)
     got = build_network(TEXT, WEIGHTS, "test").run([x])
@@ -116,20 +124,20 @@ def test_the_network_computes_its_definition() -> None:
         (("layers", 1, "conv", "stride"), 2, "features to write"),
         (("layers", 1, "conv", "stride"), 0, "expected 1 to"),
         (("layers", 1, "conv", "slope"), 1.5, "expected 0 to 1"),
-        (("layers", 2, "aggregate", "groups"), 2, "multiple of 16"),
+        (("layers", 2, "aggregate", "bias", "shape"), [15], "multiple of 16"),
         (
-            ("layers", 2, "aggregate", "value"),
+            ("layers", 2, "aggregate", "x", "features"),
             0,
-            "32 channels from 0 on of .*, expected a part",
+            "4 channels from 0 on of .*, expected a part",
         ),
         (("layers", 2, "aggregate", "out", "features"), 1, "writes what it reads"),
-        (("features", 1, "blocked"), False, "expected blocked features of 32 channels"),
+        (("layers", 2, "aggregate", "adjacency", "shape"), [2, 4, 3], "expected .2, 4, 4."),
         (("layers", 0, "input", "rows", 0), [0, 9, 0], "expected 0 to 3"),
         (("layers", 0, "input", "rows", 0), [1, 0, 0], "expected 0 to 0"),
         (("layers", 0), {}, "exactly one kind"),
         (("layers",), [], "without a head"),
         (("features", 1, "frames"), 1 << 40, "expected 1 to 4096"),
-        (("features", 1, "channels"), 40, "multiple of 16"),
+        (("features", 1, "channels"), 3, "4 channels from 0 on"),
         (("sources", 0, "persons"), 0, "expected 1 to"),
         (("classes",), 3, "expected \\[16, 3\\]"),
         (("fusion",), "vote", "expected one of"),

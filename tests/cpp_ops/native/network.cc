@@ -24,8 +24,7 @@ bhar::Array constants(bhar::Shape shape, std::mt19937& generator) {
 
 bhar::Refinement refinement(std::mt19937& g) {
   constexpr std::int64_t kRelations = 3;
-  return {{1},
-          constants({kGroups, kWidth / kGroups, kPartitions * kRelations}, g),
+  return {constants({kGroups, kWidth / kGroups, kPartitions * kRelations}, g),
           constants({kGroups, kPartitions * kRelations}, g),
           constants({kGroups, kWidth / kGroups, kPartitions * kRelations}, g),
           constants({kGroups, kPartitions * kRelations}, g),
@@ -39,10 +38,7 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, std::mt19937 g)
   const bhar::Features input{kFrames, kPersons, kJoints, kChannels};
   const bhar::Features wide{kFrames, kPersons, kJoints, kWidth};
   const bhar::Features half{(kFrames + 1) / 2, kPersons, kJoints, kWidth};
-  const bhar::Features blocked{kFrames, kPersons, kJoints, kPartitions * kWidth, true};
-  for (const bhar::Features& f : {input, wide, blocked, wide, half, half, wide, input}) {
-    network.add(f);
-  }
+  for (const bhar::Features& f : {input, wide, input, wide, half, half, wide}) network.add(f);
   bhar::InputLayer enter;
   enter.out = {0};
   for (std::int64_t row = 0; row < kRows; ++row) {
@@ -51,25 +47,20 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, std::mt19937 g)
   enter.scale = constants({kRows, kChannels}, g);
   enter.shift = constants({kRows, kChannels}, g);
   network.add(std::move(enter));
-  network.add(bhar::DifferenceLayer{{0}, {7}, kChannels});
+  network.add(bhar::DifferenceLayer{{0}, {2}, kChannels});
 
   bhar::ConvLayer conv{
-      {7}, {1},  {},  constants({1, 3, kChannels, kWidth}, g), constants({kWidth}, g), {-1, 0, 1},
+      {2}, {1},  {},  constants({1, 3, kChannels, kWidth}, g), constants({kWidth}, g), {-1, 0, 1},
       1,   0.0f, true};
   network.add(std::move(conv));
   const std::int64_t in_group = kPartitions * kWidth / kGroups;
-  network.add(bhar::ConvLayer{{1},
-                              {2},
-                              {},
-                              constants({kGroups, 1, kWidth / kGroups, in_group}, g),
-                              constants({kPartitions * kWidth}, g),
-                              {0}});
-  bhar::AggregateLayer aggregate{{3},
-                                 2,
+  bhar::AggregateLayer aggregate{{1},
+                                 {3},
                                  bhar::Part{1},
+                                 constants({kGroups, kWidth / kGroups, in_group}, g),
+                                 constants({kPartitions * kWidth}, g),
                                  constants({kPartitions, kJoints, kJoints}, g),
                                  constants({kWidth}, g),
-                                 kGroups,
                                  0.1f,
                                  refinement(g)};
   network.add(std::move(aggregate));
@@ -95,8 +86,13 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, std::mt19937 g)
                                 constants({kWidth}, g)});
   network.add(
       bhar::ClassifyLayer{{5}, constants({kWidth, kClasses}, g), constants({kClasses}, g), true});
-  bhar::AggregateLayer plain{
-      {6}, 2, {}, constants({kPartitions, kJoints, kJoints}, g), constants({kWidth}, g)};
+  bhar::AggregateLayer plain{{0, 1},
+                             {6},
+                             {},
+                             constants({1, 2, kPartitions * kWidth}, g),
+                             constants({kPartitions * kWidth}, g),
+                             constants({kPartitions, kJoints, kJoints}, g),
+                             constants({kWidth}, g)};
   network.add(std::move(plain));
   network.add(bhar::ClassifyLayer{{6}, constants({kWidth, kClasses}, g), constants({kClasses}, g)});
   network.finish();
