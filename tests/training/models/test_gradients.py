@@ -146,15 +146,18 @@ def test_of_pr_gcn(make: Callable[[Tensor], nn.Module], channels: int) -> None:
     _check(make(torch.rand(3, 5, 5)), _random(2, channels, 7, 5), atol=1e-5)
 
 
-def test_of_motion_that_guides_position() -> None:
-    """PR-GCN's fusion (GFM), through strides and pooling of uneven lengths."""
+@pytest.mark.parametrize("window", [None, 6])
+def test_of_motion_that_guides_position(window: int | None) -> None:
+    """PR-GCN's fusion (GFM), through strides and pooling of uneven lengths; its causal form too."""
+    causal = window is not None
 
     class Fusing(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.window = window
             graphs = [torch.rand(3, 4, 4) for _ in range(4)]
-            kinds = (TemporalConv(2, 2, 2), GraphConv(2, 2, graphs[0]), TemporalConv(2, 2, 3))
-            self.motion = nn.ModuleList(kinds)
+            strided = (TemporalConv(2, 2, stride, causal=causal) for stride in (2, 3))
+            self.motion = nn.ModuleList([next(strided), GraphConv(2, 2, graphs[0]), next(strided)])
             self.position = nn.ModuleList(GraphConv(4, 2, graph) for graph in graphs[1:])
 
         def forward(self, position: Tensor, motion: Tensor) -> Tensor:
