@@ -17,7 +17,7 @@ namespace {
 // Far above any model, and small enough that no product of them overflows.
 constexpr std::int64_t kMaxFrames = 1 << 12, kMaxPersons = 1 << 4, kMaxJoints = 1 << 9;
 constexpr std::int64_t kMaxChannels = 1 << 13, kMaxStride = 1 << 12;
-constexpr std::int64_t kMaxWorkspace = std::int64_t{1} << 28;  // floats: 1 GiB
+constexpr std::int64_t kMaxFloats = std::int64_t{1} << 26;  // of one run, and of one stream
 constexpr std::size_t kMaxLayers = 1 << 10;
 
 [[noreturn]] void refuse(const std::string& got, const std::string& expected) {
@@ -365,15 +365,15 @@ void Network::finish() {
     }
     memory.offset = offset;
     end = std::max(end, offset + size);
-    if (end > kMaxWorkspace) {
-      refuse("features of more than " + std::to_string(kMaxWorkspace) + " floats", "fewer");
-    }
     placed.push_back(&memory);
   }
   workspace_size_ = end + align(scratch_size_) + heads_ * classes_;
   if (causal_) state_size_ += heads_ * classes_;
-  if (state_size_ > kMaxWorkspace) {
-    refuse("a state of more than " + std::to_string(kMaxWorkspace) + " floats", "fewer");
+  for (const std::int64_t floats : {workspace_size_, state_size_}) {
+    if (floats > kMaxFloats) {
+      refuse("a network that needs " + std::to_string(floats) + " floats of memory",
+             "at most " + std::to_string(kMaxFloats));
+    }
   }
   finished_ = true;
 }

@@ -150,6 +150,14 @@ def test_what_contradicts_is_refused_with_its_reason(
         build_network(_changed(path, value), WEIGHTS, "test")
 
 
+def test_a_network_that_would_take_all_memory_is_refused() -> None:
+    """Before anything is allocated: a few bytes of JSON can ask for a terabyte."""
+    features = [*json.loads(TEXT)["features"], dict.fromkeys(("frames", "channels"), 4096)]
+    features[-1] |= {"persons": 16, "joints": 512}
+    with pytest.raises(BundleError, match="floats of memory, expected at most"):
+        build_network(_changed(("features",), features), WEIGHTS, "test")
+
+
 def test_another_version_is_refused_as_such() -> None:
     with pytest.raises(IncompatibleError, match="got format version 2, expected 1"):
         build_network(_changed(("format_version",), 2), WEIGHTS, "test")
