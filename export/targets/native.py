@@ -8,7 +8,7 @@ activation applied where the sums are made, and branches write side by side what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bhar_export.artefacts import NATIVE, Artefact
+from bhar_export.network_writer import RELU, Flow, NetworkWriter
 from bhar_training.models import ActionModel
 from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
 from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
@@ -40,18 +41,13 @@ from bhar_training.models.prgcn import (
 from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS
 from bharsdk.engines.network import (
     Aggregate,
-    Classify,
     Constant,
-    Conv,
     Difference,
     Excite,
     Features,
     FusionRule,
     Input,
     Layer,
-    NetworkSpec,
-    Part,
-    Pool,
     Refinement,
     Source,
     build_network,
@@ -60,9 +56,6 @@ from bharsdk.engines.network import (
 from bharsdk.errors import UsageError
 
 __all__ = ["build"]
-
-RELU = 0.0
-NONE = 1.0
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> Artefact:
@@ -75,10 +68,10 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     sources = {name: Source(*shape) for name, shape in shapes.items()}
     if causal:
         sources = {name: replace(source, frames=1) for name, source in sources.items()}
-    writer = _Writer(tuple(sources.values()))
+    writer = NetworkWriter(tuple(sources.values()))
     with torch.no_grad():
         _write_model(writer, model, sources)
-    spec = encode_network(replace(writer.spec(classes), fusion=_fusion(model), causal=causal))
+    spec = encode_network(writer.spec(classes, _fusion(model), causal=causal))
     weights = writer.weights()
     network = build_network(spec, weights, NATIVE_NETWORK)
 
@@ -86,124 +79,6 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
         return network.run([np.ascontiguousarray(inputs[name]) for name in shapes])
 
     return Artefact(NATIVE, {NATIVE_NETWORK: spec, NATIVE_WEIGHTS: weights}, tuple(shapes), run)
-
-
-@dataclass(frozen=True)
-class _Flow:
-    """Channels of some features: ``part`` and as many as ``channels`` from there."""
-
-    part: Part
-    of: Features
-    channels: int
-
-    def slice(self, first: int, channels: int) -> _Flow:
-        """``channels`` of these, from the ``first`` on."""
-        return _Flow(Part(self.part.features, self.part.channel + first), self.of, channels)
-
-
-class _Writer:
-    """Collects features, layers and constants in the order in which they come."""
-
-    def __init__(self, sources: tuple[Source, ...]) -> None:
-        self._sources = sources
-        self._features: list[Features] = []
-        self._layers: list[Layer] = []
-        self._constants: list[npt.NDArray[np.float32]] = []
-        self._size = 0
-
-    def spec(self, classes: int) -> NetworkSpec:
-        """What was written."""
-        features, layers = tuple(self._features), tuple(self._layers)
-        return NetworkSpec(self._sources, classes, FusionRule.MEAN, features, layers)
-
-    def weights(self) -> bytes:
-        """All constants, one after the other."""
-        return b"".join(c.astype("<f4").tobytes() for c in self._constants)
-
-    def constant(self, values: Tensor) -> Constant:
-        """Keep ``values``."""
-        array = np.ascontiguousarray(values.detach().numpy(), np.float32)
-        self._constants.append(array)
-        self._size += array.size
-        return Constant(self._size - array.size, array.shape)
-
-    def features(self, like: Features, channels: int, *, stride: int = 1) -> _Flow:
-        """New features with the rows of ``like`` and every ``stride``-th frame."""
-        frames = -(-like.frames // stride)
-        return self.new(Features(frames, like.persons, like.joints, channels))
-
-    def new(self, features: Features) -> _Flow:
-        """New features."""
-        self._features.append(features)
-        return _Flow(Part(len(self._features) - 1), features, features.channels)
-
-    def add(self, layer: Layer) -> None:
-        """The next layer."""
-        self._layers.append(layer)
-
-    def conv(
-        self,
-        x: _Flow,
-        conv: nn.Conv2d,
-        out: _Flow | None = None,
-        *,
-        slope: float = NONE,
-        add: _Flow | None = None,
-        first: int = 0,
-        zero_edges: bool = False,
-    ) -> _Flow:
-        """``conv`` over time, its first tap ``first`` frames from where it writes."""
-        weight, bias, groups, stride = conv.weight, conv.bias, conv.groups, conv.stride[0]
-        assert bias is not None
-        outputs, inputs, taps, _ = weight.shape
-        out = out or self.features(x.of, outputs, stride=stride)
-        grouped = weight.view(groups, outputs // groups, inputs, taps).permute(0, 3, 2, 1)
-        self.add(
-            Layer(
-                conv=Conv(
-                    x.part,
-                    out.part,
-                    self.constant(grouped),
-                    self.constant(bias),
-                    tuple(range(first, first + taps)),
-                    stride,
-                    slope,
-                    add.part if add else None,
-                    zero_edges,
-                )
-            )
-        )
-        return out
-
-    def pool(
-        self,
-        x: _Flow,
-        out: _Flow,
-        affine: tuple[Tensor, Tensor] | None = None,
-        *,
-        first: int = 0,
-        last: int = 0,
-        stride: int = 1,
-        mean: bool = False,
-        slope: float = NONE,
-        add: _Flow | None = None,
-    ) -> _Flow:
-        """Pool ``x`` over frames, then ``affine`` (scale, shift)."""
-        scale, shift = affine or (torch.ones(x.channels), torch.zeros(x.channels))
-        constants = self.constant(scale.flatten()), self.constant(shift.flatten())
-        plus = add.part if add else None
-        layer = Pool(x.part, out.part, *constants, first, last, stride, mean, slope, plus)
-        self.add(Layer(pool=layer))
-        return out
-
-    def classify(
-        self, x: _Flow, head: nn.Linear | nn.Conv2d, window: int | None, *, greatest: bool
-    ) -> None:
-        """The logits of ``x``."""
-        assert head.bias is not None
-        weight = self.constant(head.weight.flatten(1).t())
-        layer = Classify(x.part, weight, self.constant(head.bias), greatest, window or 0)
-        self.add(Layer(classify=layer))
 
 
 def _window_of(model: nn.Module) -> int | None:
@@ -218,7 +93,7 @@ def _fusion(model: nn.Module) -> FusionRule:
     return FusionRule(model.fusion.value)
 
 
-def _write_model(w: _Writer, model: nn.Module, sources: dict[str, Source]) -> None:
+def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source]) -> None:
     index = {name: i for i, name in enumerate(sources)}
     if type(model) is BHaRNetExpertOnly:
         _write_expert(w, model.body, index["body"], sources["body"])
@@ -240,7 +115,7 @@ def _no_native_form(module: nn.Module) -> UsageError:
     )
 
 
-def _write_expert(w: _Writer, net: nn.Module, source: int, of: Source) -> None:
+def _write_expert(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> None:
     if not isinstance(net, DeGCN):
         raise _no_native_form(net)
     rows = tuple((source, v, m) for m in range(of.persons) for v in range(of.joints))
@@ -255,8 +130,8 @@ def _write_expert(w: _Writer, net: nn.Module, source: int, of: Source) -> None:
 
 
 def _write_input(
-    w: _Writer,
-    out: _Flow,
+    w: NetworkWriter,
+    out: Flow,
     rows: tuple[tuple[int, int, int], ...],
     norm: nn.Module,
     of_rows: Callable[[Tensor], Tensor],
@@ -267,7 +142,7 @@ def _write_input(
     w.add(Layer(input=Input(out.part, rows, scale, shift)))
 
 
-def _write_block(w: _Writer, x: _Flow, block: Block) -> _Flow:
+def _write_block(w: NetworkWriter, x: Flow, block: Block) -> Flow:
     """DeGCN's block: the graph's convolution, then four branches over time."""
     residual = x
     if isinstance(block.residual_graph, nn.Conv2d):
@@ -277,7 +152,7 @@ def _write_block(w: _Writer, x: _Flow, block: Block) -> _Flow:
     assert isinstance(temporal, DeployedTemporalConv) and isinstance(temporal.plain, nn.Conv2d)
     stride = temporal.plain.stride[0]
     out = w.features(x.of, y.channels, stride=stride)
-    add: _Flow | None = None
+    add: Flow | None = None
     if isinstance(block.residual, nn.Conv2d):
         add = w.conv(x, block.residual)
     elif block.residual is not None:
@@ -298,7 +173,7 @@ def _write_block(w: _Writer, x: _Flow, block: Block) -> _Flow:
     return out
 
 
-def _write_graph_conv(w: _Writer, x: _Flow, graph: nn.Module, residual: _Flow) -> _Flow:
+def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flow) -> Flow:
     if isinstance(graph, DeployedStaticGraphConv):
         # The first block: no residual of a graph convolution but that of the block.
         return _write_static(
@@ -339,7 +214,7 @@ def _running(running: RunningTopology | None) -> tuple[int, int]:
     return (0, 0) if running is None else (running.window, running.period)
 
 
-def _write_side(w: _Writer, convs: nn.ModuleList) -> tuple[Constant, Constant]:
+def _write_side(w: NetworkWriter, convs: nn.ModuleList) -> tuple[Constant, Constant]:
     """Queries or keys of all partitions: weight [G, I / G, K * R], bias [G, K * R]."""
     each = [_pointwise(conv) for conv in convs]
     groups = len(each[0][0])
@@ -362,16 +237,16 @@ def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def _write_static(
-    w: _Writer,
-    x: _Flow,
+    w: NetworkWriter,
+    x: Flow,
     conv: nn.Conv2d,
     adjacency: Tensor,
     shift: nn.Module,
-    out: _Flow | None = None,
+    out: Flow | None = None,
     *,
     slope: float,
-    add: _Flow,
-) -> _Flow:
+    add: Flow,
+) -> Flow:
     """A 1x1 convolution to all partitions, adjacencies [K, from, to], shift, residual."""
     channels = conv.out_channels // len(adjacency)
     weight, weight_bias = _pointwise(conv)
@@ -392,7 +267,7 @@ def _write_static(
 
 
 def _write_prgcn(
-    w: _Writer, model: JoinedPRGCN, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter, model: JoinedPRGCN, sources: dict[str, Source], index: dict[str, int]
 ) -> None:
     net, body = model.net, sources["body"]
     rows = tuple((index["body"], v, m) for m in range(body.persons) for v in range(body.joints))
@@ -413,7 +288,9 @@ def _write_prgcn(
     w.classify(x, net.head, net.window, greatest=True)
 
 
-def _write_temporal(w: _Writer, x: _Flow, layer: TemporalConv, out: _Flow | None = None) -> _Flow:
+def _write_temporal(
+    w: NetworkWriter, x: Flow, layer: TemporalConv, out: Flow | None = None
+) -> Flow:
     assert isinstance(layer.norm, Affine)
     affine = layer.norm.scale, layer.norm.shift
     normalised = w.pool(x, w.features(x.of, x.channels), affine)
@@ -421,7 +298,7 @@ def _write_temporal(w: _Writer, x: _Flow, layer: TemporalConv, out: _Flow | None
     return w.conv(normalised, layer.conv, out, slope=RELU, first=first, zero_edges=True)
 
 
-def _write_graph(w: _Writer, x: _Flow, layer: GraphConv, out: _Flow | None = None) -> _Flow:
+def _write_graph(w: NetworkWriter, x: Flow, layer: GraphConv, out: Flow | None = None) -> Flow:
     residual = x
     if isinstance(layer.residual, nn.Conv2d):
         residual = w.conv(x, layer.residual)
@@ -429,7 +306,7 @@ def _write_graph(w: _Writer, x: _Flow, layer: GraphConv, out: _Flow | None = Non
     return _write_static(w, x, layer.conv, adjacency, layer.bn, out, slope=RELU, add=residual)
 
 
-def _write_refinement(w: _Writer, x: _Flow, layer: PoseRefinement) -> _Flow:
+def _write_refinement(w: NetworkWriter, x: Flow, layer: PoseRefinement) -> Flow:
     y = _write_graph(w, w.conv(x, layer.enter), layer.graph1)
     y = _write_graph(w, _write_temporal(w, y, layer.temporal), layer.graph2)
     leave = nn.Conv2d(layer.leave.in_channels, layer.leave.out_channels, 1)
@@ -439,7 +316,7 @@ def _write_refinement(w: _Writer, x: _Flow, layer: PoseRefinement) -> _Flow:
     return w.conv(y, leave, add=x)
 
 
-def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
+def _write_fusion(w: NetworkWriter, x: Flow, motion: Flow, net: PRGCN) -> Flow:
     """GFM: position and motion side by side, for one graph convolution after the other."""
     position, motion = (
         _write_temporal(w, x, net.enter_position),
@@ -465,7 +342,7 @@ def _write_fusion(w: _Writer, x: _Flow, motion: _Flow, net: PRGCN) -> _Flow:
     return position
 
 
-def _write_aggregation(w: _Writer, x: _Flow, layer: TemporalAggregation) -> _Flow:
+def _write_aggregation(w: NetworkWriter, x: Flow, layer: TemporalAggregation) -> Flow:
     if layer.window is not None:
         pooled = w.pool(x, w.features(x.of, x.channels), first=1 - TAM_POOL, mean=True)
     else:

@@ -238,7 +238,8 @@ class Network {
   const Features& features_of(std::int64_t number) const;
   const Features& reads(const Part& part, std::int64_t channels, const char* name);
   const Features& writes(const Part& part, std::int64_t channels);
-  void adds(const std::optional<Part>& part, const Features& out, std::int64_t channels);
+  const Features* adds(const std::optional<Part>& part, const Part& to, const Features& out,
+                       std::int64_t channels);
   // A layer that reads features x and writes `out`, or no features (-1), at every stride-th frame.
   void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
   void expect_looks_back(std::int64_t first, std::int64_t last) const;

@@ -148,10 +148,13 @@ const Features& Network::writes(const Part& part, std::int64_t channels) {
   return features;
 }
 
-void Network::adds(const std::optional<Part>& part, const Features& out, std::int64_t channels) {
-  if (!part) return;
+const Features* Network::adds(const std::optional<Part>& part, const Part& to, const Features& out,
+                              std::int64_t channels) {
+  if (!part) return nullptr;
+  expect_other(*part, to);
   const Features& features = reads(*part, channels, "what is added,");
   expect_frames(features, Features{out.frames, out.persons, out.joints, features.channels}, 1);
+  return &features;
 }
 
 void Network::append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out,
@@ -242,12 +245,10 @@ void Network::add(ConvLayer layer) {
     expect_looks_back(offset, offset);
   }
   expect_other(layer.x, layer.out);
-  if (layer.add) expect_other(*layer.add, layer.out);
   const Features& x = reads(layer.x, inputs, "the input,");
   const Features& out = writes(layer.out, outputs);
   expect_frames(x, out, layer.stride);
-  adds(layer.add, out, outputs);
-  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  const Features* add = adds(layer.add, layer.out, out, outputs);
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
   append(make_conv(std::move(layer), x, out, add, isa_), read, written, stride);
 }
@@ -265,7 +266,6 @@ void Network::add(AggregateLayer layer) {
   expect_shape("weight_bias", layer.weight_bias, {partitions * channels});
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
-  if (layer.add) expect_other(*layer.add, layer.out);
   const Features& x = reads(layer.x, groups * in_group, "the input,");
   expect_shape("adjacency", layer.adjacency, {partitions, x.joints, x.joints});
   if (layer.refinement) {
@@ -283,8 +283,7 @@ void Network::add(AggregateLayer layer) {
   }
   const Features& out = writes(layer.out, channels);
   expect_frames(x, out, 1);
-  adds(layer.add, out, channels);
-  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  const Features* add = adds(layer.add, layer.out, out, channels);
   const std::int64_t read = layer.x.features, written = layer.out.features;
   append(make_aggregate(std::move(layer), x, out, add, isa_), read, written, 1);
 }
@@ -298,12 +297,10 @@ void Network::add(PoolLayer layer) {
   expect_looks_back(layer.first, layer.last);
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
-  if (layer.add) expect_other(*layer.add, layer.out);
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& out = writes(layer.out, channels);
   expect_frames(x, out, layer.stride);
-  adds(layer.add, out, channels);
-  const Features* add = layer.add ? &features_of(layer.add->features) : nullptr;
+  const Features* add = adds(layer.add, layer.out, out, channels);
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
   append(make_pool(std::move(layer), x, out, add), read, written, stride);
 }

@@ -1,0 +1,151 @@
+"""Writes a native network layer by layer: features, layers and constants in their order.
+
+What the layers compute, and which parts of features they read and write, is in
+:mod:`bharsdk.engines.network`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bharsdk.engines.network import (
+    Classify,
+    Constant,
+    Conv,
+    Features,
+    FusionRule,
+    Layer,
+    NetworkSpec,
+    Part,
+    Pool,
+    Source,
+)
+
+__all__ = ["NONE", "RELU", "Flow", "NetworkWriter"]
+
+RELU = 0.0
+NONE = 1.0
+"""Slopes below zero of what is no leaky ReLU."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Channels of some features: ``part`` and as many as ``channels`` from there."""
+
+    part: Part
+    of: Features
+    channels: int
+
+    def slice(self, first: int, channels: int) -> Flow:
+        """``channels`` of these, from the ``first`` on."""
+        return Flow(Part(self.part.features, self.part.channel + first), self.of, channels)
+
+
+class NetworkWriter:
+    """Collects features, layers and constants in the order in which they come."""
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
+        self._features: list[Features] = []
+        self._layers: list[Layer] = []
+        self._constants: list[npt.NDArray[np.float32]] = []
+        self._size = 0
+
+    def spec(self, classes: int, fusion: FusionRule, *, causal: bool) -> NetworkSpec:
+        """What was written."""
+        features, layers = tuple(self._features), tuple(self._layers)
+        return NetworkSpec(self._sources, classes, fusion, features, layers, causal)
+
+    def weights(self) -> bytes:
+        """All constants, one after the other."""
+        return b"".join(c.astype("<f4").tobytes() for c in self._constants)
+
+    def constant(self, values: Tensor) -> Constant:
+        """Keep ``values``."""
+        array = np.ascontiguousarray(values.detach().numpy(), np.float32)
+        self._constants.append(array)
+        self._size += array.size
+        return Constant(self._size - array.size, array.shape)
+
+    def features(self, like: Features, channels: int, *, stride: int = 1) -> Flow:
+        """New features with the rows of ``like`` and every ``stride``-th frame."""
+        frames = -(-like.frames // stride)
+        return self.new(Features(frames, like.persons, like.joints, channels))
+
+    def new(self, features: Features) -> Flow:
+        """New features."""
+        self._features.append(features)
+        return Flow(Part(len(self._features) - 1), features, features.channels)
+
+    def add(self, layer: Layer) -> None:
+        """The next layer."""
+        self._layers.append(layer)
+
+    def conv(
+        self,
+        x: Flow,
+        conv: nn.Conv2d,
+        out: Flow | None = None,
+        *,
+        slope: float = NONE,
+        add: Flow | None = None,
+        first: int = 0,
+        zero_edges: bool = False,
+    ) -> Flow:
+        """``conv`` over time, its first tap ``first`` frames from where it writes."""
+        weight, bias, groups, stride = conv.weight, conv.bias, conv.groups, conv.stride[0]
+        assert bias is not None
+        outputs, inputs, taps, _ = weight.shape
+        out = out or self.features(x.of, outputs, stride=stride)
+        grouped = weight.view(groups, outputs // groups, inputs, taps).permute(0, 3, 2, 1)
+        self.add(
+            Layer(
+                conv=Conv(
+                    x.part,
+                    out.part,
+                    self.constant(grouped),
+                    self.constant(bias),
+                    tuple(range(first, first + taps)),
+                    stride,
+                    slope,
+                    add.part if add else None,
+                    zero_edges,
+                )
+            )
+        )
+        return out
+
+    def pool(
+        self,
+        x: Flow,
+        out: Flow,
+        affine: tuple[Tensor, Tensor] | None = None,
+        *,
+        first: int = 0,
+        last: int = 0,
+        stride: int = 1,
+        mean: bool = False,
+        slope: float = NONE,
+        add: Flow | None = None,
+    ) -> Flow:
+        """Pool ``x`` over frames, then ``affine`` (scale, shift)."""
+        scale, shift = affine or (torch.ones(x.channels), torch.zeros(x.channels))
+        constants = self.constant(scale.flatten()), self.constant(shift.flatten())
+        plus = add.part if add else None
+        layer = Pool(x.part, out.part, *constants, first, last, stride, mean, slope, plus)
+        self.add(Layer(pool=layer))
+        return out
+
+    def classify(
+        self, x: Flow, head: nn.Linear | nn.Conv2d, window: int | None, *, greatest: bool
+    ) -> None:
+        """The logits of ``x``."""
+        assert head.bias is not None
+        weight = self.constant(head.weight.flatten(1).t())
+        layer = Classify(x.part, weight, self.constant(head.bias), greatest, window or 0)
+        self.add(Layer(classify=layer))
