@@ -52,6 +52,8 @@ def temporal_conv_step(
 
 Part = tuple[int, int]
 Array = npt.NDArray[np.float32]
+Weight = Array | npt.NDArray[np.int8]
+Integers = tuple[Array, float, int]
 
 class NetworkState:
     def __init__(self) -> None: ...
@@ -76,19 +78,20 @@ class Network:
         self,
         x: Part,
         out: Part,
-        weight: Array,
+        weight: Weight,
         bias: Array,
         offsets: Sequence[int],
         stride: int = 1,
         slope: float = 1.0,
         add: Part | None = None,
         zero_edges: bool = False,
+        integers: Integers | None = None,
     ) -> None: ...
     def add_aggregate(
         self,
         x: Part,
         out: Part,
-        weight: Array,
+        weight: Weight,
         weight_bias: Array,
         adjacency: Array,
         bias: Array,
@@ -97,6 +100,7 @@ class Network:
         refined: dict[str, Array] | None = None,
         refined_window: int = 0,
         refined_period: int = 0,
+        integers: Integers | None = None,
     ) -> None: ...
     def add_pool(
         self,
@@ -127,6 +131,7 @@ class Network:
     ) -> None: ...
     def finish(self) -> None: ...
     def run(self, inputs: Sequence[Array]) -> Array: ...
+    def observe(self, inputs: Sequence[Array]) -> Array: ...
     def profile(self, rounds: int) -> list[tuple[str, float]]: ...
     def step(self, inputs: Sequence[Array], state: NetworkState) -> Array: ...
     @property
@@ -141,6 +146,8 @@ class Network:
     def classes(self) -> int: ...
     @property
     def isa(self) -> str: ...
+    @property
+    def integers(self) -> str | None: ...
     @property
     def multiply_adds(self) -> float: ...
     @property

@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -212,6 +213,24 @@ bhar::Array constants(const py::object& object, const std::string& name) {
   return {shape_of(array), {data, data + array.size()}};
 }
 
+// The scale of each output; the step and the zero of the bytes that a weight meets.
+using IntegersTuple = std::tuple<py::object, float, std::int64_t>;
+
+// A weight: float32, or int8 if there are scales. Its values go to `integers` then.
+bhar::Array weight_of(const py::object& object, const std::optional<IntegersTuple>& tuple,
+                      std::optional<bhar::Integers>& integers) {
+  if (!tuple) return constants(object, "weight");
+  if (!py::isinstance<py::array_t<std::int8_t, py::array::c_style>>(object)) {
+    throw py::type_error("got another weight with scales, expected a contiguous int8 array");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  const auto* values = static_cast<const std::int8_t*>(array.data());
+  const auto& [scale, step, zero] = *tuple;
+  integers.emplace(bhar::Integers{
+      {values, values + array.size()}, constants(scale, "scale").values, step, zero});
+  return {shape_of(array), {}};
+}
+
 using PartPair = std::pair<std::int64_t, std::int64_t>;  // features, first channel
 
 bhar::Part part(const PartPair& pair) { return {pair.first, pair.second}; }
@@ -231,26 +250,37 @@ class BoundNetwork {
 
   // Clips [N, C, T, V, M]; those of a causal network are streams of T frames, any number.
   py::array_t<float> run(const std::vector<py::object>& objects) {
-    const std::vector<py::array> arrays = float32_arrays(objects);
-    const bhar::Shape first = shape_of(arrays[0]);
-    const std::int64_t clips = first.empty() ? 0 : first[0];
-    std::int64_t frames = network.sources()[0].frames;
-    if (network.causal() && first.size() == 5) frames = std::max<std::int64_t>(first[2], 1);
-    std::vector<const float*> inputs;
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-      const bhar::Source& s = network.sources()[i];
-      expect_shape(arrays[i], i, {clips, s.channels, frames, s.joints, s.persons});
-      inputs.push_back(data_of(arrays[i]));
-    }
-    py::array_t<float> out(std::vector<py::ssize_t>{clips, network.classes()});
+    Clips clips = clips_of(objects);
+    py::array_t<float> out(std::vector<py::ssize_t>{clips.count, network.classes()});
     float* logits = out.mutable_data();
     {
       py::gil_scoped_release no_gil;
       with_workspace([&](bhar::Workspace& workspace) {
-        for (std::int64_t clip = 0; clip < clips; ++clip, logits += network.classes()) {
-          run_clip(inputs, frames, logits, workspace);
+        for (std::int64_t clip = 0; clip < clips.count; ++clip, logits += network.classes()) {
+          run_clip(clips, logits, workspace);
         }
       });
+    }
+    return out;
+  }
+
+  // The range of what each layer's weight meets in clips, as run() takes them: [layers, 2].
+  py::array_t<float> observe(const std::vector<py::object>& objects) {
+    Clips clips = clips_of(objects);
+    std::vector<bhar::Range> ranges(static_cast<std::size_t>(network.layers()));
+    {
+      py::gil_scoped_release no_gil;
+      with_workspace([&](bhar::Workspace& workspace) {
+        for (std::int64_t clip = 0; clip < clips.count; ++clip) {
+          observe_clip(clips, ranges.data(), workspace);
+        }
+      });
+    }
+    py::array_t<float> out(std::vector<py::ssize_t>{network.layers(), 2});
+    float* to = out.mutable_data();
+    for (const bhar::Range& range : ranges) {
+      *to++ = range.least;
+      *to++ = range.most;
     }
     return out;
   }
@@ -320,21 +350,62 @@ class BoundNetwork {
                                 bhar::to_string(wanted));
   }
 
-  // Moves `inputs` to the next clip.
-  void run_clip(std::vector<const float*>& inputs, std::int64_t frames, float* logits,
-                bhar::Workspace& workspace) const {
-    if (!network.causal()) network.run(inputs.data(), logits, workspace);
+  // Where the next of `count` clips of so many frames begins, in each input.
+  struct Clips {
+    std::vector<py::array> arrays;
+    std::vector<const float*> inputs;
+    std::int64_t count = 0, frames = 0;
+  };
+
+  Clips clips_of(const std::vector<py::object>& objects) const {
+    Clips clips{float32_arrays(objects), {}};
+    const bhar::Shape first = shape_of(clips.arrays[0]);
+    clips.count = first.empty() ? 0 : first[0];
+    clips.frames = network.sources()[0].frames;
+    if (network.causal() && first.size() == 5) clips.frames = std::max<std::int64_t>(first[2], 1);
+    for (std::size_t i = 0; i < clips.arrays.size(); ++i) {
+      const bhar::Source& s = network.sources()[i];
+      expect_shape(clips.arrays[i], i,
+                   {clips.count, s.channels, clips.frames, s.joints, s.persons});
+      clips.inputs.push_back(data_of(clips.arrays[i]));
+    }
+    return clips;
+  }
+
+  void run_clip(Clips& clips, float* logits, bhar::Workspace& workspace) const {
+    if (!network.causal()) network.run(clips.inputs.data(), logits, workspace);
     bhar::State state;
-    std::vector<const float*> at = inputs;
-    for (std::int64_t t = 0; network.causal() && t < frames; ++t) {
-      network.step(at.data(), frames, logits, workspace, state);
+    for_frames(clips, [&](const float* const* frame) {
+      network.step(frame, clips.frames, logits, workspace, state);
+    });
+    next(clips);
+  }
+
+  void observe_clip(Clips& clips, bhar::Range* ranges, bhar::Workspace& workspace) const {
+    if (!network.causal()) network.observe_run(clips.inputs.data(), workspace, ranges);
+    bhar::State state;
+    for_frames(clips, [&](const float* const* frame) {
+      network.observe_step(frame, clips.frames, workspace, state, ranges);
+    });
+    next(clips);
+  }
+
+  // Of a causal network's clip, where each frame begins in each input.
+  template <class Work>
+  void for_frames(const Clips& clips, const Work& work) const {
+    std::vector<const float*> at = clips.inputs;
+    for (std::int64_t t = 0; network.causal() && t < clips.frames; ++t) {
+      work(at.data());
       for (std::size_t i = 0; i < at.size(); ++i) {
         at[i] += network.sources()[i].joints * network.sources()[i].persons;
       }
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
+  }
+
+  void next(Clips& clips) const {
+    for (std::size_t i = 0; i < clips.inputs.size(); ++i) {
       const bhar::Source& s = network.sources()[i];
-      inputs[i] += s.channels * frames * s.joints * s.persons;
+      clips.inputs[i] += s.channels * clips.frames * s.joints * s.persons;
     }
   }
 
@@ -371,12 +442,13 @@ void add_input(BoundNetwork& self, const PartPair& out,
 
 void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const py::object& weight,
               const py::object& bias, const std::vector<std::int64_t>& offsets, std::int64_t stride,
-              float slope, const std::optional<PartPair>& add, bool zero_edges) {
+              float slope, const std::optional<PartPair>& add, bool zero_edges,
+              const std::optional<IntegersTuple>& integers) {
   bhar::ConvLayer layer;
   layer.x = part(x);
   layer.out = part(out);
   layer.add = part(add);
-  layer.weight = constants(weight, "weight");
+  layer.weight = weight_of(weight, integers, layer.integers);
   layer.bias = constants(bias, "bias");
   layer.offsets = offsets;
   layer.stride = stride;
@@ -395,12 +467,13 @@ void add_aggregate(BoundNetwork& self, const PartPair& x, const PartPair& out,
                    const py::object& weight, const py::object& weight_bias,
                    const py::object& adjacency, const py::object& bias, float slope,
                    const std::optional<PartPair>& add, const std::optional<py::dict>& refined,
-                   std::int64_t refined_window, std::int64_t refined_period) {
+                   std::int64_t refined_window, std::int64_t refined_period,
+                   const std::optional<IntegersTuple>& integers) {
   bhar::AggregateLayer layer;
   layer.x = part(x);
   layer.out = part(out);
   layer.add = part(add);
-  layer.weight = constants(weight, "weight");
+  layer.weight = weight_of(weight, integers, layer.integers);
   layer.weight_bias = constants(weight_bias, "weight_bias");
   layer.adjacency = constants(adjacency, "adjacency");
   layer.bias = constants(bias, "bias");
@@ -461,11 +534,13 @@ void register_network(py::module_& m) {
            py::arg("shift"))
       .def("add_conv", &add_conv, py::arg("x"), py::arg("out"), py::arg("weight"), py::arg("bias"),
            py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
-           py::arg("add") = py::none(), py::arg("zero_edges") = false)
+           py::arg("add") = py::none(), py::arg("zero_edges") = false,
+           py::arg("integers") = py::none())
       .def("add_aggregate", &add_aggregate, py::arg("x"), py::arg("out"), py::arg("weight"),
            py::arg("weight_bias"), py::arg("adjacency"), py::arg("bias"), py::arg("slope") = 1.0f,
            py::arg("add") = py::none(), py::arg("refined") = py::none(),
-           py::arg("refined_window") = 0, py::arg("refined_period") = 0)
+           py::arg("refined_window") = 0, py::arg("refined_period") = 0,
+           py::arg("integers") = py::none())
       .def("add_pool", &add_pool, py::arg("x"), py::arg("out"), py::arg("scale"), py::arg("shift"),
            py::arg("first") = 0, py::arg("last") = 0, py::arg("stride") = 1,
            py::arg("mean") = false, py::arg("slope") = 1.0f, py::arg("add") = py::none())
@@ -481,6 +556,7 @@ void register_network(py::module_& m) {
            py::arg("greatest_person") = false, py::arg("window") = 0)
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
+      .def("observe", &BoundNetwork::observe, py::arg("inputs"))
       .def("profile", &BoundNetwork::profile, py::arg("rounds"))
       .def("step", &BoundNetwork::step, py::arg("inputs"), py::arg("state"))
       .def_property_readonly("causal",
@@ -505,6 +581,8 @@ void register_network(py::module_& m) {
                              [](const BoundNetwork& self) { return self.network.classes(); })
       .def_property_readonly("isa",
                              [](const BoundNetwork& self) { return isa_name(self.network.isa()); })
+      .def_property_readonly("integers",
+                             [](const BoundNetwork& self) { return self.network.integers(); })
       .def_property_readonly("multiply_adds",
                              [](const BoundNetwork& self) { return self.network.multiply_adds(); })
       .def_property_readonly("workspace_bytes", [](const BoundNetwork& self) {

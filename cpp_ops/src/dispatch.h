@@ -31,4 +31,7 @@ PairwiseTanhFn pairwise_tanh_kernel(Isa isa);
 RefinedAggregateFn refined_aggregate_kernel(Isa isa);
 TemporalConvFn temporal_conv_kernel(Isa isa);
 
+// Every instruction set has integer kernels; with AVX-512 but no VNNI, those of AVX2.
+const IntegerKernels& integer_kernels(Isa isa);
+
 }  // namespace bhar

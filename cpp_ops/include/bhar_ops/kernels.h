@@ -66,6 +66,56 @@ extern const TemporalConvFn temporal_conv_f32_avx2;
 extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
+// The same convolution of bytes, exact in integers:
+//   sum[r, o] = sum_k sum_i taps[k][r, i] * weight[k, i, o]
+//   out[r, o] = leaky(fma(sum[r, o], scale[o], bias[o]) + add[r, o])
+// Inputs come four at a time: weights are packed to [K, I / 4, O, 4], O padded with zeros to a
+// multiple of kChannelBlock, as are scale, bias and totals. They lie within -kMostInteger and
+// kMostInteger, so that two products fit 16 bits on every CPU.
+struct IntegerConvFrame {
+  const std::uint8_t* const* taps;  // K frames [rows, inputs]
+  const std::int8_t* weight;
+  const std::int32_t* totals;  // [O] sum_k sum_i weight[k, i, o]
+  const float* scale;          // [O]
+  const float* bias;           // [O]
+  const float* add;            // [rows, outputs], or null: nothing; may be out itself
+  float* out;                  // [rows, outputs]
+  std::int64_t k, rows, inputs, outputs;
+  std::int64_t x_stride;  // in bytes; the others in floats, as above
+  std::int64_t add_stride, out_stride, out_block;
+  float slope;  // 0 <= slope <= 1
+};
+
+constexpr std::int64_t kMostInteger = 63, kInputsAtOnce = 4;
+
+// The same on every instruction set, to the last bit, while |sum| < 2^31: K * I <= 2^17.
+using IntegerConvFn = void (*)(const IntegerConvFrame&);
+
+// What floats are in bytes: round(x / step) + zero, halves to even, limited to 0 and 255, NaN 0.
+struct QuantiseRow {
+  const float* x;
+  std::uint8_t* out;
+  std::int64_t count;
+  float per_step;     // 1 / step
+  std::int32_t zero;  // 0 to 255
+};
+
+// The same on every instruction set, to the last bit.
+using QuantiseFn = void (*)(const QuantiseRow&);
+
+// Of each: null where it cannot be compiled. name: of the instructions, as people know them.
+struct IntegerKernels {
+  const char* name;
+  IntegerConvFn conv;
+  QuantiseFn quantise;
+};
+
+extern const IntegerKernels integer_scalar;
+extern const IntegerKernels integer_avx2;
+extern const IntegerKernels integer_avx512vnni;
+extern const IntegerKernels integer_neon;
+extern const IntegerKernels integer_neon_dotprod;
+
 // One sample of an aggregation over adjacencies that differ from channel to channel, channels
 // innermost. They are never stored for all channels: those of a vector are made where it is used.
 //   adjacency[k, w, v, c] = a[k, w, v] + shift[k, c]

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -51,6 +52,21 @@ using Floats = std::vector<float, CacheLineAllocator<float>>;
 struct Array {
   Shape shape;
   Floats values;
+};
+
+// The values of a weight in integers, [-kMostInteger, kMostInteger], and what they meet in bytes:
+//   weight = values * scale[o],  x = (byte - zero) * step
+struct Integers {
+  std::vector<std::int8_t> values;
+  Floats scale;  // of each output
+  float step;
+  std::int64_t zero;
+};
+
+// From the least to the greatest value; of nothing at first.
+struct Range {
+  float least = std::numeric_limits<float>::infinity();
+  float most = -std::numeric_limits<float>::infinity();
 };
 
 struct Features {
@@ -87,8 +103,9 @@ struct InputLayer {
 struct ConvLayer {
   Part x, out;
   std::optional<Part> add;
-  Array weight;  // [G, K, I / G, O / G]
-  Array bias;    // [O]
+  Array weight;                                     // [G, K, I / G, O / G]
+  Array bias;                                       // [O]
+  std::optional<Integers> integers = std::nullopt;  // instead of the weight's values
   std::vector<std::int64_t> offsets;
   std::int64_t stride = 1;
   float slope = 1.0f;       // of the leaky ReLU: 1 is none, 0 is ReLU
@@ -119,6 +136,7 @@ struct AggregateLayer {
   Array bias;                 // [C]
   float slope = 1.0f;
   std::optional<Refinement> refinement = std::nullopt;
+  std::optional<Integers> integers = std::nullopt;  // instead of the weight's values
 };
 
 // The greatest or the mean of frames first to last, seen from every `stride`-th, those within the
@@ -208,6 +226,9 @@ class Network {
   bool causal() const { return causal_; }
   // Multiply-adds of one run, or in the mean of one frame of a causal network.
   double multiply_adds() const { return multiply_adds_; }
+  std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
+  // What computes weights in integers, as people know it; null where none is.
+  const char* integers() const;
   // Floats that a workspace takes.
   std::int64_t workspace_size() const { return workspace_size_; }
 
@@ -224,6 +245,12 @@ class Network {
   // joints, persons] the frame begins. Allocates at a workspace's and a state's first step only.
   void step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
             State& state) const;
+
+  // As run() or step(); widens, for each layer whose weight may be in integers, the range of what
+  // that meets.
+  void observe_run(const float* const* inputs, Workspace& workspace, Range* ranges) const;
+  void observe_step(const float* const* inputs, std::int64_t of, Workspace& workspace, State& state,
+                    Range* ranges) const;
 
   // Seconds that each layer took in `rounds` runs, or steps of a new stream, on the same inputs.
   struct LayerTime {
@@ -244,6 +271,8 @@ class Network {
   void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
   void expect_looks_back(std::int64_t first, std::int64_t last) const;
   void expect_window(const char* name, std::int64_t window) const;
+  void run_all(const Run& run, Range* ranges) const;
+  void step_all(Run run, State& state, Range* ranges) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
   void fuse(const float* heads, float* logits) const;
 
@@ -258,7 +287,7 @@ class Network {
   std::vector<std::int64_t> rates_, states_;
   std::int64_t heads_ = 0, scratch_size_ = 0, workspace_size_ = 0, state_size_ = 0;
   double multiply_adds_ = 0;
-  bool finished_ = false;
+  bool finished_ = false, integer_ = false;
 };
 
 }  // namespace bhar

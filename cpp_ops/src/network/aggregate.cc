@@ -5,6 +5,7 @@
 
 #include "../dispatch.h"
 #include "bhar_ops/kernels.h"
+#include "integers.h"
 #include "layer.h"
 
 namespace bhar {
@@ -31,6 +32,11 @@ class Aggregate : public Layer {
         kernel_(refined_aggregate_kernel(isa)),
         conv_(temporal_conv_kernel(isa)),
         tanh_(pairwise_tanh_kernel(isa)) {
+    if (layer_.integers) {
+      const Shape shape{groups_, 1, layer_.weight.shape[1], layer_.weight.shape[2]};
+      integers_.emplace(*layer_.integers, shape, layer_.weight_bias, isa);
+      layer_.integers.reset();  // packed
+    }
     const std::int64_t most = std::max(kMostValues / value_size(), std::int64_t{1});
     const std::int64_t parts = (x_.frames + most - 1) / most;
     at_once_ = (x_.frames + parts - 1) / parts;
@@ -69,8 +75,8 @@ class Aggregate : public Layer {
 
   std::int64_t multiply_adds() const override {
     const std::int64_t edges = partitions_ * joints_ * joints_;
-    const auto weights = static_cast<std::int64_t>(layer_.weight.values.size());
-    std::int64_t count = (weights * joints_ + edges * channels_) * x_.frames;
+    std::int64_t count =
+        (element_count(layer_.weight.shape) * joints_ + edges * channels_) * x_.frames;
     if (layer_.refinement) {
       const Refinement& r = *layer_.refinement;
       count += static_cast<std::int64_t>(r.query.values.size() + r.key.values.size()) * joints_;
@@ -79,10 +85,12 @@ class Aggregate : public Layer {
     return count * persons_;
   }
 
+  void observe(const Run& run, Range& range) const override { widen(x_, inputs_, run, range); }
+
   std::int64_t scratch_size() const override {
     const std::int64_t pairs = joints_ * maps() * joints_ * relations_;
     return kRefinedAggregateScratch + sides_size() + std::max(mean_size(), pairs) +
-           at_once_ * value_size();
+           at_once_ * value_size() + bytes_size();
   }
 
  private:
@@ -91,6 +99,8 @@ class Aggregate : public Layer {
   // Queries, then keys: [V, G, K, R] each.
   std::int64_t sides_size() const { return 2 * joints_ * maps() * relations_; }
   std::int64_t value_size() const { return joints_ * partitions_ * channels_; }
+  // Floats that the bytes of one person's frame take.
+  std::int64_t bytes_size() const { return integers_ ? joints_ * inputs_ / 4 : 0; }
 
   // Of x over time: [V, I].
   void mean_of(const Run& run, std::int64_t person, float* mean) const {
@@ -129,6 +139,24 @@ class Aggregate : public Layer {
           out + g * frame.outputs / kChannelBlock * out_block + g * frame.outputs % kChannelBlock;
       conv_(frame);
     }
+  }
+
+  // One frame: x [V, I] -> the values of all partitions, every block of channels alone.
+  void project_value(const float* x, float* value, std::int64_t block, float* scratch) const {
+    if (!integers_) {
+      project(x, x_.row_stride(), layer_.weight, layer_.weight_bias, value, kChannelBlock, block);
+      return;
+    }
+    auto* bytes = reinterpret_cast<std::uint8_t*>(scratch);
+    integers_->quantise(x, joints_, x_.row_stride(), bytes);
+    const std::uint8_t* tap = bytes;
+    IntegerConvFrame frame{};
+    frame.rows = joints_;
+    frame.out = value;
+    frame.out_stride = kChannelBlock;
+    frame.out_block = block;
+    frame.slope = 1.0f;
+    integers_->compute(frame, &tap, layer_.weight.shape[2] / kChannelBlock * block);
   }
 
   // scratch: for the relations of all pairs of joints, then the values of some frames.
@@ -170,8 +198,8 @@ class Aggregate : public Layer {
       sample.value_group = partitions_ * sample.value_k;
       for (std::int64_t i = 0; i < sample.t; ++i) {
         const float* x = x_.of(run) + (t + i) * x_.frame_stride() + row * x_.row_stride();
-        project(x, x_.row_stride(), layer_.weight, layer_.weight_bias, value + i * sample.value_t,
-                kChannelBlock, sample.value_block);
+        project_value(x, value + i * sample.value_t, sample.value_block,
+                      value + at_once_ * value_size());
       }
       sample.out = out_.of(run) + t * sample.out_t + row * sample.out_w;
       sample.add = layer_.add ? add_.of(run) + t * sample.add_t + row * sample.add_w : nullptr;
@@ -183,6 +211,7 @@ class Aggregate : public Layer {
   PartShape x_, out_, add_;
   std::int64_t persons_, joints_, groups_, inputs_, partitions_, channels_, relations_;
   std::int64_t at_once_;  // frames
+  std::optional<IntegerWeight> integers_;
   RefinedAggregateFn kernel_;
   TemporalConvFn conv_;
   PairwiseTanhFn tanh_;

@@ -61,7 +61,11 @@ class Conv : public Layer {
   }
 
   std::int64_t multiply_adds() const override {
-    return static_cast<std::int64_t>(layer_.weight.values.size()) * out_.frames * out_.rows;
+    return element_count(layer_.weight.shape) * out_.frames * out_.rows;
+  }
+
+  void observe(const Run& run, Range& range) const override {
+    widen(x_, layer_.weight.shape[0] * layer_.weight.shape[2], run, range);
   }
 
   std::int64_t scratch_size() const override {
@@ -111,6 +115,7 @@ class Conv : public Layer {
 
 std::unique_ptr<Layer> make_conv(ConvLayer layer, const Features& x, const Features& out,
                                  const Features* add, Isa isa) {
+  if (layer.integers) return make_integer_conv(std::move(layer), x, out, add, isa);
   return std::make_unique<Conv>(std::move(layer), x, out, add, isa);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "../dispatch.h"
 #include "bhar_ops/kernels.h"
 #include "bhar_ops/temporal_conv.h"
 #include "layer.h"
@@ -47,6 +48,29 @@ std::int64_t dimension(const char* name, const Array& array, std::size_t axis, s
 
 void expect_slope(float slope) {
   if (!(slope >= 0.0f && slope <= 1.0f)) refuse("slope " + std::to_string(slope), "0 to 1");
+}
+
+// `terms`: products of one sum.
+void expect_integers(const std::optional<Integers>& integers, std::int64_t inputs,
+                     std::int64_t outputs, std::int64_t terms) {
+  if (!integers) return;
+  constexpr std::int64_t kMostTerms = 1 << 17;
+  if (inputs % kInputsAtOnce != 0) {
+    refuse(std::to_string(inputs) + " inputs of a weight in integers",
+           "a multiple of " + std::to_string(kInputsAtOnce));
+  }
+  expect_within("products of one sum in integers,", terms, 1, kMostTerms);
+  if (static_cast<std::int64_t>(integers->scale.size()) != outputs) {
+    refuse(std::to_string(integers->scale.size()) + " scales of a weight in integers",
+           std::to_string(outputs));
+  }
+  for (const std::int8_t value : integers->values) {
+    expect_within("a weight in integers", value, -kMostInteger, kMostInteger);
+  }
+  expect_within("the byte of zero", integers->zero, 0, 255);
+  if (!(integers->step >= 1e-30f && integers->step <= 1e30f)) {
+    refuse("a step of bytes of " + std::to_string(integers->step), "1e-30 to 1e30");
+  }
 }
 
 Shape shape_of(const Features& f) { return {f.frames, f.persons, f.joints, f.channels}; }
@@ -197,6 +221,8 @@ void Network::expect_window(const char* name, std::int64_t window) const {
   expect_within(name, window, causal_ ? 1 : 0, causal_ ? std::int64_t{1} << 30 : 0);
 }
 
+const char* Network::integers() const { return integer_ ? integer_kernels(isa_).name : nullptr; }
+
 std::int64_t Network::receptive_field() const {
   std::int64_t most = 0;
   for (const Memory& memory : memories_) most = std::max(most, memory.sees);
@@ -234,6 +260,7 @@ void Network::add(ConvLayer layer) {
   const std::int64_t in_group = dimension("weight", layer.weight, 3, 4),
                      outputs = groups * in_group;
   expect_shape("bias", layer.bias, {outputs});
+  expect_integers(layer.integers, layer.weight.shape[2], outputs, taps * layer.weight.shape[2]);
   expect_slope(layer.slope);
   if (static_cast<std::int64_t>(layer.offsets.size()) != taps || taps > kMaxTaps) {
     refuse(std::to_string(layer.offsets.size()) + " offsets",
@@ -249,6 +276,7 @@ void Network::add(ConvLayer layer) {
   const Features& out = writes(layer.out, outputs);
   expect_frames(x, out, layer.stride);
   const Features* add = adds(layer.add, layer.out, out, outputs);
+  integer_ |= layer.integers.has_value();
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
   append(make_conv(std::move(layer), x, out, add, isa_), read, written, stride);
 }
@@ -264,6 +292,7 @@ void Network::add(AggregateLayer layer) {
   }
   expect_shape("weight", layer.weight, {groups, in_group, partitions * channels / groups});
   expect_shape("weight_bias", layer.weight_bias, {partitions * channels});
+  expect_integers(layer.integers, in_group, partitions * channels, in_group);
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, groups * in_group, "the input,");
@@ -284,6 +313,7 @@ void Network::add(AggregateLayer layer) {
   const Features& out = writes(layer.out, channels);
   expect_frames(x, out, 1);
   const Features* add = adds(layer.add, layer.out, out, channels);
+  integer_ |= layer.integers.has_value();
   const std::int64_t read = layer.x.features, written = layer.out.features;
   append(make_aggregate(std::move(layer), x, out, add, isa_), read, written, 1);
 }
@@ -389,26 +419,47 @@ Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& wor
 
 void Network::run(const float* const* inputs, float* logits, Workspace& workspace) const {
   if (!finished_ || causal_) throw std::logic_error("run() is of a finished network of clips");
-  const Run run = prepare(inputs, sources_.empty() ? 1 : sources_[0].frames, workspace);
-  for (const auto& layer : layers_) layer->run(run);
+  const Run run = prepare(inputs, sources_[0].frames, workspace);
+  run_all(run, nullptr);
   fuse(run.logits, logits);
 }
 
 void Network::step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
                    State& state) const {
   if (!finished_ || !causal_) throw std::logic_error("step() is of a finished causal network");
-  Run run = prepare(inputs, of, workspace);
+  step_all(prepare(inputs, of, workspace), state, nullptr);
+  fuse(state.floats_.data() + state_size_ - heads_ * classes_, logits);
+}
+
+void Network::observe_run(const float* const* inputs, Workspace& workspace, Range* ranges) const {
+  if (!finished_ || causal_) throw std::logic_error("observe_run() is of a network of clips");
+  run_all(prepare(inputs, sources_[0].frames, workspace), ranges);
+}
+
+void Network::observe_step(const float* const* inputs, std::int64_t of, Workspace& workspace,
+                           State& state, Range* ranges) const {
+  if (!finished_ || !causal_) throw std::logic_error("observe_step() is of a causal network");
+  step_all(prepare(inputs, of, workspace), state, ranges);
+}
+
+void Network::run_all(const Run& run, Range* ranges) const {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (ranges != nullptr) layers_[i]->observe(run, ranges[i]);
+    layers_[i]->run(run);
+  }
+}
+
+void Network::step_all(Run run, State& state, Range* ranges) const {
   state.floats_.resize(static_cast<std::size_t>(state_size_));
   float* remembered = state.floats_.data();
   // The logits of a head that does not run at this frame are those of its last one.
   run.logits = remembered + state_size_ - heads_ * classes_;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    if (state.frames_ % rates_[i] == 0) {
-      layers_[i]->step(run, remembered + states_[i], state.frames_ / rates_[i]);
-    }
+    if (state.frames_ % rates_[i] != 0) continue;
+    if (ranges != nullptr) layers_[i]->observe(run, ranges[i]);
+    layers_[i]->step(run, remembered + states_[i], state.frames_ / rates_[i]);
   }
   ++state.frames_;
-  fuse(run.logits, logits);
 }
 
 std::vector<Network::LayerTime> Network::profile(const float* const* inputs,

@@ -356,6 +356,15 @@ void run_along(const float* x, std::int64_t count, std::int64_t index, std::int6
   for (std::int64_t i = 0; i < count; ++i) mean[i] += (x[i] - mean[i]) / frames;
 }
 
+void widen(const PartShape& part, std::int64_t channels, const Run& run, Range& range) {
+  for (std::int64_t row = 0; row < part.frames * part.rows; ++row) {
+    const float* x = part.of(run) + row * part.row_stride();
+    const auto [least, most] = std::minmax_element(x, x + channels);
+    range.least = std::min(range.least, *least);
+    range.most = std::max(range.most, *most);
+  }
+}
+
 void History::pack(const float* x, float* packed) const {
   for (std::int64_t row = 0; row < part_.rows; ++row) {
     std::copy_n(x + row * part_.row_stride(), channels_, packed + row * channels_);

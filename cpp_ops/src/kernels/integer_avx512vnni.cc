@@ -1,0 +1,67 @@
+// Integers for AVX-512 with VNNI: four products and their sum in one instruction.
+
+#include "bhar_ops/kernels.h"
+
+#if defined(__x86_64__)
+
+#include <cstring>
+
+#include "lanes_avx512.h"
+
+#define BHAR_INTEGER_KERNEL __attribute__((target("avx512f,avx512vnni")))
+#define BHAR_INTEGER_INLINE BHAR_INTEGER_KERNEL __attribute__((always_inline)) inline
+
+namespace bhar {
+namespace {
+
+constexpr int kBlockRows = 9, kBlockVectors = 2;  // 18 sums
+
+using Sums = __m512i;
+using Inputs = __m512i;
+using Weights = __m512i;
+
+BHAR_INTEGER_INLINE Sums initial(const std::int32_t*) { return _mm512_setzero_si512(); }
+BHAR_INTEGER_INLINE Inputs inputs(const std::uint8_t* from) {
+  std::int32_t four;
+  std::memcpy(&four, from, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+BHAR_INTEGER_INLINE Weights weights(const std::int8_t* from) { return _mm512_loadu_si512(from); }
+BHAR_INTEGER_INLINE Sums dot(Sums sums, Inputs inputs, Weights weights) {
+  return _mm512_dpbusd_epi32(sums, inputs, weights);
+}
+BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return _mm512_maskz_cvtepi32_ps(kAll, sums); }
+
+BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
+  const auto zero = static_cast<float>(p.zero);
+  // The limit comes second: it is what a NaN becomes.
+  const Vector above = _mm512_maskz_max_ps(kAll, mul(x, all(p.per_step)), all(-zero));
+  const Vector within = _mm512_maskz_min_ps(kAll, above, all(255.0f - zero));
+  const __m512i whole = _mm512_maskz_cvtps_epi32(kAll, within);
+  return _mm512_maskz_cvtepi32_epi8(kAll, _mm512_add_epi32(whole, _mm512_set1_epi32(p.zero)));
+}
+
+BHAR_INTEGER_KERNEL void quantise(const QuantiseRow& p) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= p.count; i += kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p.out + i), bytes(load(p.x + i, Whole{}), p));
+  }
+  if (i == p.count) return;
+  alignas(16) std::uint8_t rest[kLanes];
+  const __m128i last = bytes(load(p.x + i, first(p.count - i)), p);
+  _mm_store_si128(reinterpret_cast<__m128i*>(rest), last);
+  std::memcpy(p.out + i, rest, static_cast<std::size_t>(p.count - i));
+}
+
+}  // namespace
+}  // namespace bhar
+
+#include "integer_conv_lanes.h"
+
+const bhar::IntegerKernels bhar::integer_avx512vnni = {"avx512 vnni", run, quantise};
+
+#else
+
+const bhar::IntegerKernels bhar::integer_avx512vnni = {"avx512 vnni", nullptr, nullptr};
+
+#endif

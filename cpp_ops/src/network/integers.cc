@@ -1,0 +1,78 @@
+#include "integers.h"
+
+#include <cmath>
+
+namespace bhar {
+
+IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const Array& bias,
+                             Isa isa)
+    : groups_(shape[0]),
+      taps_(shape[1]),
+      inputs_(shape[2]),
+      outputs_(shape[3]),
+      padded_((outputs_ + kChannelBlock - 1) / kChannelBlock * kChannelBlock),
+      per_step_(1.0f / integers.step),
+      integers_zero_(static_cast<std::int32_t>(integers.zero)),
+      weight_(static_cast<std::size_t>(groups_ * taps_ * inputs_ * padded_)),
+      totals_(static_cast<std::size_t>(groups_ * padded_)),
+      scale_(totals_.size()),
+      bias_(totals_.size()),
+      kernels_(&integer_kernels(isa)) {
+  const std::int8_t* value = integers.values.data();
+  for (std::int64_t g = 0; g < groups_; ++g) {
+    std::int32_t* totals = totals_.data() + g * padded_;
+    for (std::int64_t i = 0; i < taps_ * inputs_; ++i) {
+      // Of four inputs those of one channel lie side by side.
+      std::int8_t* four =
+          weight_.data() + (g * taps_ * inputs_ + i / kInputsAtOnce * kInputsAtOnce) * padded_;
+      for (std::int64_t o = 0; o < outputs_; ++o, ++value) {
+        four[o * kInputsAtOnce + i % kInputsAtOnce] = *value;
+        totals[o] += *value;
+      }
+    }
+    for (std::int64_t o = 0; o < outputs_; ++o) {
+      const std::int64_t from = g * outputs_ + o, to = g * padded_ + o;
+      const double scale =
+          static_cast<double>(integers.step) * integers.scale[static_cast<std::size_t>(from)];
+      scale_[static_cast<std::size_t>(to)] = static_cast<float>(scale);
+      // (q - zero) * w: what the zero adds is the same in every frame.
+      bias_[static_cast<std::size_t>(to)] =
+          static_cast<float>(bias.values[static_cast<std::size_t>(from)] -
+                             scale * static_cast<double>(integers.zero) * totals[o]);
+    }
+  }
+}
+
+void IntegerWeight::quantise(const float* x, std::int64_t rows, std::int64_t stride,
+                             std::uint8_t* out) const {
+  if (stride == inputs()) {
+    kernels_->quantise({x, out, rows * stride, per_step_, integers_zero_});
+    return;
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const QuantiseRow of{x + row * stride, out + row * inputs(), inputs(), per_step_,
+                         integers_zero_};
+    kernels_->quantise(of);
+  }
+}
+
+void IntegerWeight::compute(IntegerConvFrame frame, const std::uint8_t** taps,
+                            std::int64_t out_group) const {
+  frame.taps = taps;
+  frame.k = taps_;
+  frame.inputs = inputs_;
+  frame.outputs = outputs_;
+  frame.x_stride = inputs();
+  for (std::int64_t g = 0; g < groups_; ++g) {
+    frame.weight = weight_.data() + g * taps_ * inputs_ * padded_;
+    frame.totals = totals_.data() + g * padded_;
+    frame.scale = scale_.data() + g * padded_;
+    frame.bias = bias_.data() + g * padded_;
+    kernels_->conv(frame);
+    for (std::int64_t k = 0; k < taps_; ++k) taps[k] += inputs_;
+    frame.out += out_group;
+    if (frame.add != nullptr) frame.add += outputs_;
+  }
+}
+
+}  // namespace bhar
