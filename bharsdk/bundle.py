@@ -5,8 +5,9 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these two)
     model.int8.onnx   quantised graph, QDQ
-    native/*          network for bharsdk's own kernels, float32
-    golden/*.npy      what the graph reads of body and hands, and the logits that must come out
+    native/*          network for bharsdk's own kernels
+    golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
+                      of the native network too, if it is quantised
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 
@@ -40,6 +41,8 @@ from bharsdk.manifest import (
 __all__ = [
     "FORMAT_VERSION",
     "GOLDEN",
+    "NATIVE_INTEGERS",
+    "NATIVE_LOGITS",
     "NATIVE_NETWORK",
     "NATIVE_WEIGHTS",
     "Bundle",
@@ -56,6 +59,8 @@ GOLDEN = {name: f"golden/{name}.npy" for name in ("body", "hands", "logits")}
 """Golden arrays: name -> file."""
 
 NATIVE_NETWORK, NATIVE_WEIGHTS = "native/network.json", "native/weights.bin"
+NATIVE_INTEGERS, NATIVE_LOGITS = "native/integers.bin", "golden/native-logits.npy"
+"""Of a quantised native network: rounding makes its logits others than those of the graph."""
 
 MAX_BUNDLE_BYTES = 64 << 20
 
@@ -63,7 +68,7 @@ MAX_BUNDLE_BYTES = 64 << 20
 ALLOWED_FILES = frozenset(
     {
         *(p.model_file for p in Precision),
-        *(NATIVE_NETWORK, NATIVE_WEIGHTS),
+        *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

@@ -11,12 +11,15 @@ import numpy.typing as npt
 from bharsdk.bundle import Precision
 from bharsdk.engines.onnx import single_thread_session
 
-__all__ = ["NATIVE", "Artefact", "onnx_artefact"]
+__all__ = ["INTEGER_FORMS", "NATIVE", "NATIVE_INT8", "Artefact", "onnx_artefact"]
 
 FloatArray = npt.NDArray[np.float32]
 
-NATIVE = "native"
-"""The name of the artefact that bharsdk's own kernels run; others are named by their precision."""
+NATIVE, NATIVE_INT8 = "native", "native-int8"
+"""The artefacts that bharsdk's own kernels run; others are named by their precision."""
+
+INTEGER_FORMS = (Precision.INT8.value, NATIVE_INT8)
+"""Those that lose accuracy, and have to show how much."""
 
 
 @dataclass(frozen=True, eq=False)

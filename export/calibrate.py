@@ -16,7 +16,7 @@ from bhar_training.data.clips import load_clips
 from bhar_training.evaluate import class_indices
 from bharsdk.errors import InputError
 
-__all__ = ["CalibrationReader", "LabelledFeatures", "load_features"]
+__all__ = ["MAX_CALIBRATION_CLIPS", "CalibrationReader", "LabelledFeatures", "load_features"]
 
 FloatArray = npt.NDArray[np.float32]
 

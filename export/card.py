@@ -87,6 +87,8 @@ def _cost(proof: Proof) -> str:
             f"native: bharsdk's own kernels in float32, on {active_isa()}; largest difference"
             f" {proof.parity_native:.1g}."
         )
+    if proof.logit_error_native_int8 is not None:
+        lines.append("native-int8: the same with weights and what they meet in bytes.")
     if proof.nodes is not None:
         lines.append(
             f"{proof.nodes.integer} nodes multiply in integers,"

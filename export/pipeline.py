@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from onnx import ModelProto
 
-from bhar_export.artefacts import Artefact
-from bhar_export.calibrate import LabelledFeatures, load_features
+from bhar_export.artefacts import INTEGER_FORMS, NATIVE_INT8, Artefact
+from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures, load_features
 from bhar_export.card import write_card
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
@@ -21,10 +21,19 @@ from bhar_export.spec import ExportSpec, Target
 from bhar_export.targets import native, onnx
 from bhar_export.verify import run_artefact, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
-from bharsdk.bundle import MODEL_CARD, REPORT, Bundle, Manifest, Precision, make_bundle, save_bundle
+from bharsdk.bundle import (
+    MODEL_CARD,
+    NATIVE_LOGITS,
+    REPORT,
+    Bundle,
+    Manifest,
+    Precision,
+    make_bundle,
+    save_bundle,
+)
 from bharsdk.codec import to_json_dict
 from bharsdk.engines import Backend
-from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
+from bharsdk.engines.golden import Golden, encode_array, encode_golden, verify_bundle
 from bharsdk.errors import InputError, UsageError, assert_never
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
@@ -103,7 +112,12 @@ def _build(
         case Target.NATIVE:
             meta = checkpoint.meta
             shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs_of(graph)).input_shapes
-            return [*made, native.build(deploy(checkpoint.model), shapes, len(meta.labels))]
+            model = deploy(checkpoint.model), shapes, len(meta.labels)
+            made.append(native.build(*model))
+            if spec.precision is Precision.INT8 and calibration is not None:
+                clips = calibration.evenly(MAX_CALIBRATION_CLIPS).batches(tuple(shapes))
+                made.append(native.build_quantised(*model, clips))
+            return made
         case _:
             assert_never(spec.target)
 
@@ -124,13 +138,14 @@ def _write(
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
     manifest = replace(_manifest(spec, checkpoint.meta, tolerance), inputs=inputs)
     report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
-    # A bundle for INT8 leaves the float copy out.
-    kept = [
-        a for a in artefacts if a.name != Precision.FP32.value or spec.keep_fp32 or a is shipped
-    ]
     files = {
-        **{name: data for artefact in kept for name, data in artefact.files.items()},
+        **{n: data for artefact in _kept(spec, artefacts) for n, data in artefact.files.items()},
         **encode_golden(golden),
+        **{
+            NATIVE_LOGITS: encode_array(run_artefact(artefact, clips))
+            for artefact in artefacts
+            if artefact.name == NATIVE_INT8
+        },
         REPORT: report.encode(),
         MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),
     }
@@ -139,6 +154,14 @@ def _write(
     verify_bundle(made, Backend.ONNX)
     verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
+
+
+def _kept(spec: ExportSpec, artefacts: Sequence[Artefact]) -> list[Artefact]:
+    """What goes into the bundle: one for INT8 leaves the float copies out."""
+    if spec.precision is Precision.FP32:
+        return list(artefacts)
+    float_graph = (Precision.FP32.value,) if spec.keep_fp32 else ()
+    return [a for a in artefacts if a.name in (*INTEGER_FORMS, *float_graph)]
 
 
 def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -> Manifest:

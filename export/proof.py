@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bhar_export.artefacts import NATIVE, Artefact
+from bhar_export.artefacts import INTEGER_FORMS, NATIVE, NATIVE_INT8, Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.quantize import IntegerNodes, integer_nodes
 from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
@@ -30,13 +30,16 @@ __all__ = ["Proof", "check_gates", "prove"]
 
 @dataclass(frozen=True)
 class Proof:
-    """``report.json``. Dictionaries are keyed by artefact: ``fp32``, ``int8`` and ``native``.
+    """``report.json``. Dictionaries are keyed by artefact: ``fp32``, ``int8`` and ``native``, and
+    ``native-int8``.
 
     evaluated_on: the clips behind ``accuracy``; empty when there were none. held_out: whether they
     are other clips than the calibration's. parity_max_abs: largest difference of a logit, torch
-    against the float32 graph, on ``parity_clips`` clips; parity_native: against the native network,
-    which is float32 too. drop_points: top-1 that INT8 loses, in
-    points. forced: written though a gate failed.
+    against the float32 graph, on ``parity_clips`` clips; parity_native: against the native network
+    in float32. drop_points: top-1 that INT8 loses, in points, in the form that loses most.
+    logit_error_int8: largest difference of a logit, the float32 graph against the INT8 one;
+    logit_error_native_int8: against the native network in INT8. forced: written though a gate
+    failed.
     """
 
     model: str
@@ -59,6 +62,7 @@ class Proof:
     warnings: tuple[str, ...]
     tools: dict[str, str]
     parity_native: float | None = None
+    logit_error_native_int8: float | None = None
 
 
 def prove(
@@ -77,8 +81,9 @@ def prove(
     labelled = bool(clips.source)
     meta = checkpoint.meta
     scores = {n: accuracy(x, clips, meta) for n, x in logits.items()} if labelled else {}
-    drop = 100 * (scores["fp32"].top1 - scores["int8"].top1) if "int8" in scores else None
-    error = max_difference(logits["fp32"], logits["int8"]) if "int8" in logits else None
+    drops = [100 * (scores["fp32"].top1 - scores[n].top1) for n in INTEGER_FORMS if n in scores]
+    drop = max(drops, default=None)
+    errors = {n: max_difference(logits["fp32"], logits[n]) for n in INTEGER_FORMS if n in logits}
     failed = not max(parity, native or 0.0) <= PARITY_LIMIT or (
         drop is not None and drop > spec.max_drop_points
     )
@@ -94,7 +99,8 @@ def prove(
         accuracy=scores,
         drop_points=drop,
         max_drop_points=spec.max_drop_points,
-        logit_error_int8=error,
+        logit_error_int8=errors.get(Precision.INT8.value),
+        logit_error_native_int8=errors.get(NATIVE_INT8),
         forced=failed and spec.force,
         latency_ms={n: round(ms, 3) for n, ms in latency_ms(artefacts, clips).items()},
         machine=machine(),
@@ -111,7 +117,10 @@ def check_gates(spec: ExportSpec, proof: Proof) -> None:
 
     Values that are not finite are refused even when forced: such a model says nothing.
     """
-    found = proof.parity_max_abs, proof.parity_native, proof.logit_error_int8
+    found = (
+        *(proof.parity_max_abs, proof.parity_native),
+        *(proof.logit_error_int8, proof.logit_error_native_int8),
+    )
     if not all(math.isfinite(value or 0.0) for value in found):
         raise ParityError("export: a graph gives logits that are not finite; nothing was written")
     if spec.force:
@@ -123,9 +132,11 @@ def check_gates(spec: ExportSpec, proof: Proof) -> None:
                 f" {proof.parity_limit:g}; nothing was written (--force writes it, marked)"
             )
     if proof.drop_points is not None and proof.drop_points > spec.max_drop_points:
-        before, after = (100 * proof.accuracy[p].top1 for p in ("fp32", "int8"))
+        scores = {name: 100 * score.top1 for name, score in proof.accuracy.items()}
+        worst = min((n for n in INTEGER_FORMS if n in scores), key=lambda name: scores[name])
+        before, after = scores["fp32"], scores[worst]
         raise AccuracyGateError(
-            f"export: int8 loses {proof.drop_points:.2f} points of top-1 ({before:.2f} ->"
+            f"export: {worst} loses {proof.drop_points:.2f} points of top-1 ({before:.2f} ->"
             f" {after:.2f} %), expected at most {spec.max_drop_points:g}; nothing was written:"
             " calibrate on more real clips, or --force writes it, marked"
         )

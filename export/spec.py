@@ -73,11 +73,6 @@ class ExportSpec:
             raise UsageError(
                 "int8 needs real recordings to calibrate on: add --calib DATA, the training data"
             )
-        if self.target is Target.NATIVE and self.precision is not Precision.FP32:
-            raise UsageError(
-                f"--target native: got {self.precision.value}, expected fp32: its kernels compute"
-                " in float32 as yet; leave --int8 out"
-            )
         if self.output.suffix != ".bhar":
             raise UsageError(f"--output: got {self.output.name!r}, expected a name ending in .bhar")
         if not 0 <= self.max_drop_points <= 100:

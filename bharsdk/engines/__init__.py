@@ -29,6 +29,11 @@ class Engine(Protocol):
         """What runs, for people: ``onnxruntime int8``."""
         ...
 
+    @property
+    def golden_logits(self) -> str:
+        """The file of the bundle whose logits it must give for the golden inputs."""
+        ...
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes].
 

@@ -18,6 +18,7 @@ from bharsdk.errors import BundleError, ParityError
 __all__ = [
     "Golden",
     "GoldenResult",
+    "encode_array",
     "encode_golden",
     "open_proven_engine",
     "read_golden",
@@ -80,7 +81,7 @@ def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engin
 
 
 def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
-    golden = read_golden(bundle)
+    golden = read_golden(bundle, engine.golden_logits)
     difference = float(np.abs(engine.run(golden.inputs) - golden.logits).max())
     tolerance = bundle.manifest.golden_tolerance
     # Negated, so that NaN fails too.
@@ -94,31 +95,35 @@ def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
 
 def encode_golden(golden: Golden) -> dict[str, bytes]:
     """The bundle files that hold ``golden``, by name."""
-    files = {}
-    for name, array in {**golden.inputs, "logits": golden.logits}.items():
-        buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-        files[GOLDEN[name]] = buffer.getvalue()
-    return files
+    arrays = {**golden.inputs, "logits": golden.logits}
+    return {GOLDEN[name]: encode_array(array) for name, array in arrays.items()}
 
 
-def read_golden(bundle: Bundle) -> Golden:
+def encode_array(array: FloatArray) -> bytes:
+    """``array`` as a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_golden(bundle: Bundle, logits_file: str = GOLDEN["logits"]) -> Golden:
     """The golden arrays of ``bundle``; BundleError when they are missing or do not fit."""
     manifest = bundle.manifest
-    expected = {**manifest.input_shapes, "logits": (len(manifest.labels),)}
-    arrays = {name: _read_array(bundle, GOLDEN[name]) for name in expected}
-    for name, array in arrays.items():
-        if array.shape[1:] != expected[name] or not 0 < len(array) == len(arrays["logits"]):
+    inputs = {
+        name: _read_array(bundle, GOLDEN[name], shape)
+        for name, shape in manifest.input_shapes.items()
+    }
+    logits = _read_array(bundle, logits_file, (len(manifest.labels),))
+    for name, array in inputs.items():
+        if not 0 < len(array) == len(logits):
             raise BundleError(
-                f"{bundle.source}: got golden {name} {list(array.shape)}, expected"
-                f" [{len(arrays['logits'])}, {', '.join(map(str, expected[name]))}]"
+                f"{bundle.source}: got {len(array)} golden clips of {name}, expected {len(logits)}"
             )
-    logits = arrays.pop("logits")
-    return Golden(arrays, logits)
+    return Golden(inputs, logits)
 
 
-def _read_array(bundle: Bundle, file: str) -> FloatArray:
-    """A float32 array in .npy format 1.0 whose header says exactly as much as there is."""
+def _read_array(bundle: Bundle, file: str, clip: tuple[int, ...]) -> FloatArray:
+    """Clips of shape ``clip`` in .npy format 1.0, float32, whose header says what there is."""
     where = f"{bundle.source}: {file}"
     if file not in bundle.files:
         raise BundleError(f"{where} is missing, the bundle cannot be verified; export it again")
@@ -130,4 +135,6 @@ def _read_array(bundle: Bundle, file: str) -> FloatArray:
     shape = tuple(int(n) for n in found[1].split(b",") if n.strip()) if found else ()
     if not data.startswith(_NPY_MAGIC) or not shape or math.prod(shape) * 4 != len(values):
         raise BundleError(f"{where} is no float32 .npy file, the bundle is damaged")
+    if shape[1:] != clip:
+        raise BundleError(f"{where}: got shape {list(shape)}, expected [N, {str([*clip])[1:]}")
     return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32, copy=False)

@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk import _ops
-from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS, Bundle
+from bharsdk.bundle import (
+    GOLDEN,
+    NATIVE_INTEGERS,
+    NATIVE_LOGITS,
+    NATIVE_NETWORK,
+    NATIVE_WEIGHTS,
+    Bundle,
+)
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
@@ -32,13 +39,17 @@ class NativeEngine:
     def __init__(self, bundle: Bundle) -> None:
         self._shapes = bundle.manifest.input_shapes
         self._window = bundle.manifest.features.frames
+        self._golden = NATIVE_LOGITS if NATIVE_LOGITS in bundle.files else GOLDEN["logits"]
         where = f"{bundle.source}: {NATIVE_NETWORK}"
         if NATIVE_NETWORK not in bundle.files or NATIVE_WEIGHTS not in bundle.files:
             raise BackendMissingError(
                 f"{bundle.source} has no native network: export it with  --target native"
             )
         self._network = build_network(
-            bundle.files[NATIVE_NETWORK], bundle.files[NATIVE_WEIGHTS], where
+            bundle.files[NATIVE_NETWORK],
+            bundle.files[NATIVE_WEIGHTS],
+            where,
+            integers=bundle.files.get(NATIVE_INTEGERS, b""),
         )
         shapes = [
             (channels, 1 if self._network.causal else frames, *rows)
@@ -51,8 +62,16 @@ class NativeEngine:
 
     @property
     def name(self) -> str:
-        """``native fp32``, how it runs, and the instruction set that runs."""
-        return f"native fp32{', causal' if self._network.causal else ''}, {self._network.isa}"
+        """``native fp32`` or ``native int8``, how it runs, and the instruction set that runs."""
+        network = self._network
+        number = "fp32" if network.integers is None else "int8"
+        causal = ", causal" if network.causal else ""
+        return f"native {number}{causal}, {network.integers or network.isa}"
+
+    @property
+    def golden_logits(self) -> str:
+        """Those of the graph, or its own if it is quantised."""
+        return self._golden
 
     @property
     def causal(self) -> bool:

@@ -1,9 +1,14 @@
-"""The native network of a bundle: layers over features, and one array of float32 constants.
+"""The native network of a bundle: layers over features, and the constants that they name.
 
 ::
 
     native/network.json   NetworkSpec: what flows from layer to layer; data, no code
-    native/weights.bin    float32, little-endian: the constants that the layers name
+    native/weights.bin    float32, little-endian: constants, and the scales of integers
+    native/integers.bin   int8: constants in integers, of a quantised network
+
+A constant in integers is its values times scales: one for each of its last dimension, and of its
+first, the groups, if it has more than two. Where a layer says how its input becomes bytes, it
+computes with the integers; elsewhere they are turned into floats as the network is loaded.
 
 Features are [frames, persons, joints, channels]. A layer reads and writes parts of their channels;
 shapes are checked layer by layer as the network is built, before anything is computed.
@@ -17,6 +22,7 @@ import enum
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +35,7 @@ from bharsdk.manifest import parse_object
 __all__ = [
     "NETWORK_FORMAT_VERSION",
     "Aggregate",
+    "Bytes",
     "Classify",
     "Constant",
     "Conv",
@@ -45,19 +52,33 @@ __all__ = [
     "Source",
     "build_network",
     "encode_network",
+    "scales_shape",
 ]
 
 FloatArray = npt.NDArray[np.float32]
+IntegerArray = npt.NDArray[np.int8]
 
-NETWORK_FORMAT_VERSION = 1
+NETWORK_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A dense array of the weights: where it begins, in floats, and its shape."""
+    """A dense array: where it begins, in values, and its shape.
+
+    scales: where its scales begin in the float32 array if it is in integers, else None.
+    """
 
     offset: int
     shape: tuple[int, ...]
+    scales: int | None = None
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """How floats become bytes: round(x / step) + zero, 0 to 255. step: above 0."""
+
+    step: float
+    zero: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O]."""
+    """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O].
+
+    x_bytes: of x, if it is computed in integers; the weight is in integers then, with O scales.
+    """
 
     x: Part
     out: Part
@@ -111,6 +135,7 @@ class Conv:
     slope: float = 1.0
     add: Part | None = None
     zero_edges: bool = False
+    x_bytes: Bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +157,7 @@ class Aggregate:
     """A graph convolution: 1x1 in groups to K partitions, then adjacency [K, to, from].
 
     weight: [G, I / G, K * C / G], weight_bias: [K * C], both in the order of groups; bias: [C].
+    x_bytes: as for :class:`Conv`, with K * C scales.
     """
 
     x: Part
@@ -143,6 +169,7 @@ class Aggregate:
     slope: float = 1.0
     add: Part | None = None
     refinement: Refinement | None = None
+    x_bytes: Bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -240,17 +267,20 @@ def encode_network(spec: NetworkSpec) -> bytes:
     return (json.dumps(to_json_dict(spec), allow_nan=False) + "\n").encode()
 
 
-def build_network(spec: bytes, weights: bytes, where: str, isa: str | None = None) -> _ops.Network:
-    """The network of ``network.json`` and ``weights.bin``; ``where`` names them in messages.
+def build_network(
+    spec: bytes, weights: bytes, where: str, isa: str | None = None, *, integers: bytes = b""
+) -> _ops.Network:
+    """The network of ``network.json``, ``weights.bin`` and ``integers.bin``.
 
-    isa: the instruction set to force. Raises IncompatibleError on another format version,
-    BundleError when anything in them contradicts, UsageError and IncompatibleError as
-    :func:`bharsdk.ops.active_isa` does.
+    where: names them in messages. isa: the instruction set to force. Raises IncompatibleError on
+    another format version, BundleError when anything in them contradicts, UsageError and
+    IncompatibleError as :func:`bharsdk.ops.active_isa` does.
     """
     fields = parse_object(spec, where)
     check_version(fields, NETWORK_FORMAT_VERSION, where, "export the model again, or upgrade")
     try:
-        return _build(from_json_dict(NetworkSpec, fields, where), _Weights(weights), isa)
+        constants = _Constants(weights, integers)
+        return _build(from_json_dict(NetworkSpec, fields, where), constants, isa)
     except (InputError, ValueError, TypeError) as error:
         if isinstance(error, _ops.UnknownIsaError):
             raise
@@ -258,25 +288,50 @@ def build_network(spec: bytes, weights: bytes, where: str, isa: str | None = Non
         raise BundleError(f"{where}: {reason}; the bundle is damaged") from error
 
 
-class _Weights:
+class _Constants:
     """The constants of a network, each checked to lie within what there is."""
 
-    def __init__(self, data: bytes) -> None:
-        if len(data) % 4:
-            raise InputError(f"got {len(data)} bytes of weights, expected a multiple of 4")
-        self._values = np.frombuffer(data, "<f4")
+    def __init__(self, weights: bytes, integers: bytes) -> None:
+        if len(weights) % 4:
+            raise InputError(f"got {len(weights)} bytes of weights, expected a multiple of 4")
+        self._floats = np.frombuffer(weights, "<f4")
+        self._integers = np.frombuffer(integers, np.int8)
 
-    def __getitem__(self, constant: Constant) -> FloatArray:
-        size = math.prod(constant.shape)
-        if min(constant.shape, default=0) < 1 or not (
-            0 <= constant.offset <= constant.offset + size <= len(self._values)
-        ):
-            raise InputError(f"got {constant}, expected it within {len(self._values)} weights")
-        values = self._values[constant.offset : constant.offset + size]
-        return np.ascontiguousarray(values.reshape(constant.shape), np.float32)
+    def floats(self, constant: Constant) -> FloatArray:
+        """Its values, float32; those of integers times their scales."""
+        if constant.scales is None:
+            values = _slice(self._floats, constant.offset, constant.shape)
+            return np.ascontiguousarray(values, np.float32)
+        integers, scales = self.integers(constant)
+        middle = (1,) * (len(constant.shape) - scales.ndim)
+        return integers * scales.reshape(*scales.shape[:-1], *middle, scales.shape[-1])
+
+    def integers(self, constant: Constant) -> tuple[IntegerArray, FloatArray]:
+        """Its values in integers, and their scales."""
+        if constant.scales is None:
+            raise InputError(f"got {constant}, expected a constant in integers")
+        values = _slice(self._integers, constant.offset, constant.shape)
+        scales = _slice(self._floats, constant.scales, scales_shape(constant.shape))
+        return np.ascontiguousarray(values), np.ascontiguousarray(scales, np.float32)
 
 
-def _build(spec: NetworkSpec, weights: _Weights, isa: str | None) -> _ops.Network:
+def scales_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the scales of a constant in integers."""
+    return (shape[0], shape[-1]) if len(shape) > 2 else shape[-1:]
+
+
+def _slice(
+    values: npt.NDArray[np.generic], offset: int, shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    size = math.prod(shape)
+    if min(shape, default=0) < 1 or not 0 <= offset <= offset + size <= len(values):
+        raise InputError(
+            f"got a constant {list(shape)} at {offset}, expected it within {len(values)} values"
+        )
+    return values[offset : offset + size].reshape(shape)
+
+
+def _build(spec: NetworkSpec, constants: _Constants, isa: str | None) -> _ops.Network:
     network = _ops.Network(
         [dataclasses.astuple(source) for source in spec.sources],
         spec.classes,
@@ -288,26 +343,29 @@ def _build(spec: NetworkSpec, weights: _Weights, isa: str | None) -> _ops.Networ
         network.add_features(*dataclasses.astuple(features))
     for layer in spec.layers:
         (name, value), *_ = ((n, v) for n, v in vars(layer).items() if v is not None)
-        getattr(network, f"add_{name}")(**_arguments(value, weights))
+        getattr(network, f"add_{name}")(**_arguments(value, constants))
     network.finish()
     return network
 
 
-def _arguments(layer: object, weights: _Weights) -> dict[str, object]:
+def _arguments(layer: object, constants: _Constants) -> dict[str, object]:
     """The fields of ``layer`` as the extension takes them: constants as arrays, parts as pairs."""
     arguments: dict[str, object] = {}
     for name, value in vars(layer).items():
         if isinstance(value, Constant):
-            arguments[name] = weights[value]
+            arguments[name] = constants.floats(value)
         elif isinstance(value, Part):
             arguments[name] = (value.features, value.channel)
         elif isinstance(value, Refinement):
-            inner = _arguments(value, weights)
+            inner = _arguments(value, constants)
             arguments |= {
                 "refined_window": inner.pop("window"),
                 "refined_period": inner.pop("period"),
                 "refined": inner,
             }
-        elif name != "refinement":
+        elif name not in ("refinement", "x_bytes"):
             arguments[name] = value
+    if isinstance(layer, Conv | Aggregate) and layer.x_bytes is not None:
+        arguments["weight"], scales = constants.integers(layer.weight)
+        arguments["integers"] = scales.flatten(), layer.x_bytes.step, layer.x_bytes.zero
     return arguments

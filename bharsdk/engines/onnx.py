@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import Bundle
+from bharsdk.bundle import GOLDEN, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.errors import BackendMissingError, BundleError
 
@@ -75,6 +75,11 @@ class OnnxEngine:
     def name(self) -> str:
         """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
         return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
+
+    @property
+    def golden_logits(self) -> str:
+        """Those of the graph."""
+        return GOLDEN["logits"]
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""

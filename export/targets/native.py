@@ -7,7 +7,7 @@ activation applied where the sums are made, and branches write side by side what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bhar_export.artefacts import NATIVE, Artefact
+from bhar_export.artefacts import NATIVE, NATIVE_INT8, Artefact
+from bhar_export.network_quantize import quantise_network
 from bhar_export.network_writer import RELU, Flow, NetworkWriter
 from bhar_training.models import ActionModel
 from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
@@ -38,7 +39,8 @@ from bhar_training.models.prgcn import (
     TemporalAggregation,
     TemporalConv,
 )
-from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk import _ops
+from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_NETWORK, NATIVE_WEIGHTS
 from bharsdk.engines.network import (
     Aggregate,
     Constant,
@@ -48,6 +50,7 @@ from bharsdk.engines.network import (
     FusionRule,
     Input,
     Layer,
+    NetworkSpec,
     Refinement,
     Source,
     build_network,
@@ -55,15 +58,40 @@ from bharsdk.engines.network import (
 )
 from bharsdk.errors import UsageError
 
-__all__ = ["build"]
+__all__ = ["build", "build_quantised"]
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> Artefact:
-    """The native network of ``model``, which is deployed.
+    """The native network of ``model``, which is deployed, in float32.
 
     shapes: of what it reads, [C, T, V, M] by name. Raises UsageError for a model whose layers have
     no native form.
     """
+    spec, weights = _written(model, shapes, classes)
+    network = build_network(encode_network(spec), weights, NATIVE_NETWORK)
+    files = {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights}
+    return _artefact(NATIVE, files, tuple(shapes), network)
+
+
+def build_quantised(
+    model: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    classes: int,
+    clips: Iterable[Mapping[str, npt.NDArray[np.float32]]],
+) -> Artefact:
+    """The same in integers; ``clips``, batches of what it reads, set the ranges of its bytes."""
+    spec, weights = _written(model, shapes, classes)
+    network = build_network(encode_network(spec), weights, NATIVE_NETWORK)
+    made = quantise_network(spec, weights, network, clips)
+    encoded = encode_network(made.spec)
+    network = build_network(encoded, made.weights, NATIVE_NETWORK, integers=made.integers)
+    files = {NATIVE_NETWORK: encoded, NATIVE_WEIGHTS: made.weights, NATIVE_INTEGERS: made.integers}
+    return _artefact(NATIVE_INT8, files, tuple(shapes), network)
+
+
+def _written(
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int
+) -> tuple[NetworkSpec, bytes]:
     causal = _window_of(model) is not None
     sources = {name: Source(*shape) for name, shape in shapes.items()}
     if causal:
@@ -71,14 +99,16 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     writer = NetworkWriter(tuple(sources.values()))
     with torch.no_grad():
         _write_model(writer, model, sources)
-    spec = encode_network(writer.spec(classes, _fusion(model), causal=causal))
-    weights = writer.weights()
-    network = build_network(spec, weights, NATIVE_NETWORK)
+    return writer.spec(classes, _fusion(model), causal=causal), writer.weights()
 
+
+def _artefact(
+    name: str, files: Mapping[str, bytes], reads: tuple[str, ...], network: _ops.Network
+) -> Artefact:
     def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        return network.run([np.ascontiguousarray(inputs[name]) for name in shapes])
+        return network.run([np.ascontiguousarray(inputs[name]) for name in reads])
 
-    return Artefact(NATIVE, {NATIVE_NETWORK: spec, NATIVE_WEIGHTS: weights}, tuple(shapes), run)
+    return Artefact(name, files, reads, run)
 
 
 def _window_of(model: nn.Module) -> int | None:

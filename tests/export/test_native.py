@@ -325,8 +325,3 @@ def test_a_model_of_whole_clips_has_no_streams(checkpoint: Path, tmp_path: Path)
     assert main([str(checkpoint), "--target", "native", "--output", str(output)]) == 0
     with pytest.raises(UsageError, match="--causal"):
         NativeEngine(load_bundle(output)).stream()
-
-
-def test_native_int8_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
-    arguments = ["nowhere", "--target", "native", "--int8", "--calib", str(WORDS)]
-    assert main([*arguments, "--output", str(tmp_path / "m.bhar")]) == 2

@@ -91,13 +91,13 @@ constexpr std::int64_t kMostInteger = 63, kInputsAtOnce = 4;
 // The same on every instruction set, to the last bit, while |sum| < 2^31: K * I <= 2^17.
 using IntegerConvFn = void (*)(const IntegerConvFrame&);
 
-// What floats are in bytes: round(x / step) + zero, halves to even, limited to 0 and 255, NaN 0.
+// What floats are in bytes: round(fma(x, per_step, zero)), halves to even, 0 to 255, and 0 for NaN.
 struct QuantiseRow {
   const float* x;
   std::uint8_t* out;
   std::int64_t count;
-  float per_step;     // 1 / step
-  std::int32_t zero;  // 0 to 255
+  float per_step;  // 1 / step
+  float zero;      // a whole number, 0 to 255
 };
 
 // The same on every instruction set, to the last bit.

@@ -37,11 +37,10 @@ BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return _mm256_cvtepi32_ps(sums
 
 // Eight bytes in the low half.
 BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
-  const auto zero = static_cast<float>(p.zero);
-  // The limit comes second: it is what a NaN becomes.
-  const Vector above = _mm256_max_ps(mul(x, all(p.per_step)), all(-zero));
-  const Vector within = _mm256_min_ps(above, all(255.0f - zero));
-  const __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(within), _mm256_set1_epi32(p.zero));
+  const Vector at = fma(x, all(p.per_step), all(p.zero));
+  // Zero comes second: it is what a NaN becomes.
+  const Vector within = _mm256_min_ps(_mm256_max_ps(at, all(0.0f)), all(255.0f));
+  const __m256i whole = _mm256_cvtps_epi32(within);
   const __m128i low = _mm256_castsi256_si128(whole), high = _mm256_extracti128_si256(whole, 1);
   const __m128i words = _mm_packus_epi32(low, high);
   return _mm_packus_epi16(words, words);

@@ -33,12 +33,11 @@ BHAR_INTEGER_INLINE Sums dot(Sums sums, Inputs inputs, Weights weights) {
 BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return _mm512_maskz_cvtepi32_ps(kAll, sums); }
 
 BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
-  const auto zero = static_cast<float>(p.zero);
-  // The limit comes second: it is what a NaN becomes.
-  const Vector above = _mm512_maskz_max_ps(kAll, mul(x, all(p.per_step)), all(-zero));
-  const Vector within = _mm512_maskz_min_ps(kAll, above, all(255.0f - zero));
-  const __m512i whole = _mm512_maskz_cvtps_epi32(kAll, within);
-  return _mm512_maskz_cvtepi32_epi8(kAll, _mm512_add_epi32(whole, _mm512_set1_epi32(p.zero)));
+  const Vector at = fma(x, all(p.per_step), all(p.zero));
+  // Zero comes second: it is what a NaN becomes. What is too great becomes so as integer: what
+  // does not fit one is 2^31 there, without a sign.
+  const Vector above = _mm512_maskz_max_ps(kAll, at, all(0.0f));
+  return _mm512_maskz_cvtusepi32_epi8(kAll, _mm512_maskz_cvtps_epi32(kAll, above));
 }
 
 BHAR_INTEGER_KERNEL void quantise(const QuantiseRow& p) {

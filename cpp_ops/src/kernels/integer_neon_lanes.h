@@ -9,11 +9,8 @@ namespace bhar {
 namespace {
 
 BHAR_INLINE int32x4_t whole(Vector x, const QuantiseRow& p) {
-  const auto zero = static_cast<float>(p.zero);
-  // Of a number and a NaN, the number.
-  const Vector above = vmaxnmq_f32(mul(x, all(p.per_step)), all(-zero));
-  const Vector within = vminnmq_f32(above, all(255.0f - zero));
-  return vaddq_s32(vcvtnq_s32_f32(within), vdupq_n_s32(p.zero));
+  const Vector at = fma(x, all(p.per_step), all(p.zero));
+  return vcvtnq_s32_f32(vmaxnmq_f32(at, all(0.0f)));  // of a number and a NaN, the number
 }
 
 // Four bytes, in a register of eight.

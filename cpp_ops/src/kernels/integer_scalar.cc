@@ -32,13 +32,10 @@ void conv(const IntegerConvFrame& p) {
 }
 
 void quantise(const QuantiseRow& p) {
-  const auto zero = static_cast<float>(p.zero);
   for (std::int64_t i = 0; i < p.count; ++i) {
-    const float scaled = p.x[i] * p.per_step;
-    const float above = scaled > -zero ? scaled : -zero;  // what a NaN becomes
-    const float within = above < 255.0f - zero ? above : 255.0f - zero;
-    p.out[i] =
-        static_cast<std::uint8_t>(static_cast<std::int32_t>(std::nearbyint(within)) + p.zero);
+    const float at = std::fma(p.x[i], p.per_step, p.zero);
+    const float above = at > 0.0f ? at : 0.0f;  // what a NaN becomes
+    p.out[i] = static_cast<std::uint8_t>(std::nearbyint(above < 255.0f ? above : 255.0f));
   }
 }
 

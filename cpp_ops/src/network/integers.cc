@@ -12,7 +12,7 @@ IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const
       outputs_(shape[3]),
       padded_((outputs_ + kChannelBlock - 1) / kChannelBlock * kChannelBlock),
       per_step_(1.0f / integers.step),
-      integers_zero_(static_cast<std::int32_t>(integers.zero)),
+      zero_(static_cast<float>(integers.zero)),
       weight_(static_cast<std::size_t>(groups_ * taps_ * inputs_ * padded_)),
       totals_(static_cast<std::size_t>(groups_ * padded_)),
       scale_(totals_.size()),
@@ -46,12 +46,11 @@ IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const
 void IntegerWeight::quantise(const float* x, std::int64_t rows, std::int64_t stride,
                              std::uint8_t* out) const {
   if (stride == inputs()) {
-    kernels_->quantise({x, out, rows * stride, per_step_, integers_zero_});
+    kernels_->quantise({x, out, rows * stride, per_step_, zero_});
     return;
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    const QuantiseRow of{x + row * stride, out + row * inputs(), inputs(), per_step_,
-                         integers_zero_};
+    const QuantiseRow of{x + row * stride, out + row * inputs(), inputs(), per_step_, zero_};
     kernels_->quantise(of);
   }
 }

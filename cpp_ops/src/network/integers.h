@@ -18,7 +18,7 @@ class IntegerWeight {
   IntegerWeight(const Integers& integers, const Shape& shape, const Array& bias, Isa isa);
 
   std::int64_t inputs() const { return groups_ * inputs_; }
-  std::uint8_t zero() const { return static_cast<std::uint8_t>(integers_zero_); }
+  std::uint8_t zero() const { return static_cast<std::uint8_t>(zero_); }
 
   // `rows` rows of all inputs, `stride` floats apart -> bytes, dense.
   void quantise(const float* x, std::int64_t rows, std::int64_t stride, std::uint8_t* out) const;
@@ -30,8 +30,7 @@ class IntegerWeight {
 
  private:
   std::int64_t groups_, taps_, inputs_, outputs_, padded_;
-  float per_step_;
-  std::int32_t integers_zero_;
+  float per_step_, zero_;
   std::vector<std::int8_t, CacheLineAllocator<std::int8_t>> weight_;  // [G, K, I / 4, padded, 4]
   std::vector<std::int32_t> totals_;                                  // [G, padded]
   Floats scale_, bias_;                                               // [G, padded]
