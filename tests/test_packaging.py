@@ -45,7 +45,7 @@ def test_a_wheel_holds_exactly_the_three_packages(built: tuple[Path, set[str]]) 
 
 
 def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) -> None:
-    """Both compiled libraries, the type marks, the stub, the recorded results and the bundles that ship."""
+    """Both compiled libraries, the type marks, the stub, the results and the bundles that ship."""
     source, wheel_names = built
     wanted = {f"{package}/py.typed" for package in PACKAGES} | {"bharsdk/_ops.pyi"}
     wanted.add("bhar_training/results.json")
