@@ -1,4 +1,4 @@
-"""Packages that live in folders of other names, and the C++ extension, built by CMake.
+"""Packages that live in folders of other names, and the C++ libraries, built by CMake.
 
 Everything that can be said without code is in pyproject.toml.
 """
@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
 FOLDERS = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
+ONNX_OPS = "_onnx_ops"
 
 
 def all_packages() -> list[str]:
@@ -26,12 +27,18 @@ def all_packages() -> list[str]:
 
 
 class CMakeBuild(build_ext):
-    """Build an extension with the CMakeLists.txt beside this file."""
+    """Build extensions with the CMakeLists.txt beside this file; each is one of its targets."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """Leave Python out of the name of a library that knows none."""
+        if fullname.rsplit(".", 1)[-1] == ONNX_OPS:
+            return str(Path(*fullname.split(".")).with_suffix(".so"))
+        return str(super().get_ext_filename(fullname))
 
     def build_extension(self, ext: Extension) -> None:
         """Configure and build, leaving the library where setuptools looks for it."""
         library = Path(self.get_ext_fullpath(ext.name)).resolve()
-        build_folder = Path(self.build_temp).resolve() / ext.name
+        build_folder = Path(self.build_temp).resolve() / "cmake"
         build_folder.mkdir(parents=True, exist_ok=True)
         configure = [
             *("cmake", "-S", str(ROOT), "-B", str(build_folder), "-G", "Ninja"),
@@ -41,7 +48,8 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
         ]
         subprocess.run(configure, check=True)
-        subprocess.run(["cmake", "--build", str(build_folder)], check=True)
+        target = ext.name.rsplit(".", 1)[-1]
+        subprocess.run(["cmake", "--build", str(build_folder), "--target", target], check=True)
 
 
 setup(
@@ -52,6 +60,6 @@ setup(
         "bhar_training": ["py.typed", "results.json"],
         "bhar_export": ["py.typed"],
     },
-    ext_modules=[Extension("bharsdk._ops", sources=[])],
+    ext_modules=[Extension(f"bharsdk.{name}", sources=[]) for name in ("_ops", ONNX_OPS)],
     cmdclass={"build_ext": CMakeBuild},
 )

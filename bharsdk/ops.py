@@ -3,12 +3,15 @@
 The instruction set is chosen once, at the first call: the best one that the CPU has, or the one
 named by the environment variable ``BHAR_FORCE_ISA`` (``avx512``, ``avx2``, ``neon``, ``scalar``).
 A name that cannot run here is an error; nothing falls back in silence.
+
+The same kernels are nodes of ONNX graphs through :func:`onnxruntime_library`.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "graph_aggregate",
+    "onnxruntime_library",
     "pairwise_tanh",
     "refined_aggregate",
     "temporal_conv",
@@ -229,3 +233,28 @@ def active_isa() -> str:
 def available_isas() -> list[str]:
     """Return the names of the instruction sets that this CPU has, best first."""
     return _ops.available_isas()
+
+
+def onnxruntime_library() -> str:
+    """Return the path of the library that makes ONNX Runtime run these kernels.
+
+    ``SessionOptions.register_custom_ops_library(path)`` adds to the domain ``bharsdk``, version 1:
+
+    - ``GraphAggregate(x, a)``, ``PairwiseTanh(to, from)`` and ``RefinedAggregate(value, relation,
+      weight, shift, a)``, as the functions of the same names;
+    - ``TemporalConv(x, weight, bias)`` with the attributes ``offsets`` (integers), ``stride``
+      (integer) and ``slope`` (float), none of which may be left out.
+
+    Shapes, bounds and ``BHAR_FORCE_ISA`` are those of the functions; they compute on the calling
+    thread. What a node cannot use makes ONNX Runtime raise, saying what was got and expected.
+
+    Raises:
+        BackendMissingError: the library is not beside bharsdk's other one.
+    """
+    path = Path(_ops.__file__).with_name("_onnx_ops.so")
+    if not path.is_file():
+        raise BackendMissingError(
+            f"got no {path}, expected the kernels as custom ops of ONNX Runtime: run"
+            "  pip install .  with a C++ compiler"
+        )
+    return str(path)
