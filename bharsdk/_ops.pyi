@@ -49,6 +49,21 @@ def temporal_conv_step(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+def integer_temporal_conv(
+    x: npt.NDArray[np.uint8],
+    weight: npt.NDArray[np.int8],
+    scale: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    offsets: Sequence[int],
+    step: float,
+    zero: int,
+    stride: int = 1,
+    slope: float = 1.0,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
+def quantise(
+    x: npt.NDArray[np.float32], step: float, zero: int, isa: str | None = None
+) -> npt.NDArray[np.uint8]: ...
 
 Part = tuple[int, int]
 Array = npt.NDArray[np.float32]

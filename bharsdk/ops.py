@@ -30,8 +30,10 @@ __all__ = [
     "active_isa",
     "available_isas",
     "graph_aggregate",
+    "integer_temporal_conv",
     "onnxruntime_library",
     "pairwise_tanh",
+    "quantise",
     "refined_aggregate",
     "temporal_conv",
     "temporal_conv_step",
@@ -217,6 +219,60 @@ def temporal_conv_step(
     """
     with _told("temporal_conv_step"):
         return _ops.temporal_conv_step(ring, newest, weight, bias, offsets, slope, out)
+
+
+def integer_temporal_conv(
+    x: npt.NDArray[np.uint8],
+    weight: npt.NDArray[np.int8],
+    scale: FloatArray,
+    bias: FloatArray,
+    offsets: Sequence[int],
+    *,
+    step: float,
+    zero: int,
+    stride: int = 1,
+    slope: float = 1.0,
+) -> FloatArray:
+    """:func:`temporal_conv` of bytes with a weight in integers, whose sums are exact.
+
+    Stands for x = ``(x - zero) * step`` and weight = ``weight * scale``.
+
+    Args:
+        x: uint8 [N, T, V, I], I a multiple of 4; :func:`quantise` makes it.
+        weight: int8 [K, I, O], -63 to 63: two products with a byte fit 16 bits.
+        scale: float32 [O].
+        bias: float32 [O].
+        offsets: as for :func:`temporal_conv`.
+        step: of the bytes, above 0.
+        zero: the byte that stands for zero.
+        stride: of the frames that are computed, at least 1.
+        slope: of the leaky ReLU that follows, 0 to 1; 1 is none.
+
+    Returns:
+        float32 [N, ceil(T / stride), V, O], the same to the last bit on every instruction set.
+
+    Raises:
+        InputError: an array has another dtype or shape or is not C-contiguous, or a value is out
+            of its range.
+        UsageError, IncompatibleError: as :func:`graph_aggregate`.
+
+    Source: Jacob et al. 2018, section 2.3 (integer arithmetic with zero points).
+    """
+    with _told("integer_temporal_conv"):
+        return _ops.integer_temporal_conv(
+            x, weight, scale, bias, offsets, step, zero, stride, slope
+        )
+
+
+def quantise(x: FloatArray, *, step: float, zero: int) -> npt.NDArray[np.uint8]:
+    """The bytes that stand for ``x``: ``round(x / step + zero)``, halves to even, 0 to 255.
+
+    NaN becomes 0. The same on every instruction set. x: float32, C-contiguous, any shape; step:
+    above 0; zero: 0 to 255. Raises InputError, UsageError and IncompatibleError as
+    :func:`graph_aggregate`.
+    """
+    with _told("quantise"):
+        return _ops.quantise(x, step, zero)
 
 
 def active_isa() -> str:

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bhar_ops/graph_aggregate.h"
+#include "bhar_ops/integer_conv.h"
 #include "bhar_ops/isa.h"
 #include "bhar_ops/network.h"
 #include "bhar_ops/pairwise_tanh.h"
@@ -213,6 +214,15 @@ bhar::Array constants(const py::object& object, const std::string& name) {
   return {shape_of(array), {data, data + array.size()}};
 }
 
+template <class Value>
+py::array dense(const py::object& object, const char* name, const char* dtype) {
+  if (!py::isinstance<py::array_t<Value, py::array::c_style>>(object)) {
+    throw std::invalid_argument(std::string("got another ") + name + ", expected a C-contiguous " +
+                                dtype + " array: convert it");
+  }
+  return py::reinterpret_borrow<py::array>(object);
+}
+
 // The scale of each output; the step and the zero of the bytes that a weight meets.
 using IntegersTuple = std::tuple<py::object, float, std::int64_t>;
 
@@ -220,10 +230,7 @@ using IntegersTuple = std::tuple<py::object, float, std::int64_t>;
 bhar::Array weight_of(const py::object& object, const std::optional<IntegersTuple>& tuple,
                       std::optional<bhar::Integers>& integers) {
   if (!tuple) return constants(object, "weight");
-  if (!py::isinstance<py::array_t<std::int8_t, py::array::c_style>>(object)) {
-    throw py::type_error("got another weight with scales, expected a contiguous int8 array");
-  }
-  const auto array = py::reinterpret_borrow<py::array>(object);
+  const py::array array = dense<std::int8_t>(object, "weight with scales", "int8");
   const auto* values = static_cast<const std::int8_t*>(array.data());
   const auto& [scale, step, zero] = *tuple;
   integers.emplace(bhar::Integers{
@@ -429,6 +436,42 @@ class BoundNetwork {
   std::vector<std::unique_ptr<bhar::Workspace>> free_;
 };
 
+py::array_t<float> integer_temporal_conv(const py::object& x_object, const py::object& weight,
+                                         const py::object& scale, const py::object& bias,
+                                         std::vector<std::int64_t> offsets, float step,
+                                         std::int64_t zero, std::int64_t stride, float slope,
+                                         const std::optional<std::string>& isa_name) {
+  const py::array x = dense<std::uint8_t>(x_object, "x", "uint8");
+  bhar::IntegerTemporalConv conv{{}, {}, constants(bias, "bias"), std::move(offsets), slope};
+  std::optional<bhar::Integers> integers;
+  conv.weight_shape = weight_of(weight, IntegersTuple{scale, step, zero}, integers).shape;
+  conv.integers = std::move(*integers);
+  const bhar::Shape shape = bhar::integer_temporal_conv_shape(shape_of(x), conv, stride);
+  py::array_t<float> out(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::integer_temporal_conv(static_cast<const std::uint8_t*>(x.data()), shape_of(x), conv,
+                                stride, out_data, isa);
+  }
+  return out;
+}
+
+py::array_t<std::uint8_t> quantise(const py::object& x_object, float step, std::int64_t zero,
+                                   const std::optional<std::string>& isa_name) {
+  const py::array x = float32_array(x_object, "x");
+  bhar::expect_bytes(step, zero);
+  py::array_t<std::uint8_t> out(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
+  const bhar::Isa isa = chosen(isa_name);
+  std::uint8_t* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::quantise(data_of(x), x.size(), step, zero, out_data, isa);
+  }
+  return out;
+}
+
 void add_input(BoundNetwork& self, const PartPair& out,
                const std::vector<std::array<std::int64_t, 3>>& rows, const py::object& scale,
                const py::object& shift) {
@@ -626,6 +669,14 @@ void register_temporal_conv(py::module_& m) {
         py::arg("out") = py::none(), py::arg("isa") = py::none());
 }
 
+void register_integers(py::module_& m) {
+  m.def("integer_temporal_conv", &integer_temporal_conv, py::arg("x"), py::arg("weight"),
+        py::arg("scale"), py::arg("bias"), py::arg("offsets"), py::arg("step"), py::arg("zero"),
+        py::arg("stride") = 1, py::arg("slope") = 1.0f, py::arg("isa") = py::none());
+  m.def("quantise", &quantise, py::arg("x"), py::arg("step"), py::arg("zero"),
+        py::arg("isa") = py::none());
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_ops, m) {
@@ -635,5 +686,6 @@ PYBIND11_MODULE(_ops, m) {
   register_pairwise_tanh(m);
   register_refined_aggregate(m);
   register_temporal_conv(m);
+  register_integers(m);
   register_network(m);
 }

@@ -141,11 +141,7 @@ def _write(
     files = {
         **{n: data for artefact in _kept(spec, artefacts) for n, data in artefact.files.items()},
         **encode_golden(golden),
-        **{
-            NATIVE_LOGITS: encode_array(run_artefact(artefact, clips))
-            for artefact in artefacts
-            if artefact.name == NATIVE_INT8
-        },
+        **_native_golden(artefacts, clips),
         REPORT: report.encode(),
         MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),
     }
@@ -154,6 +150,12 @@ def _write(
     verify_bundle(made, Backend.ONNX)
     verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
+
+
+def _native_golden(artefacts: Sequence[Artefact], clips: LabelledFeatures) -> dict[str, bytes]:
+    """Of a quantised native network, by file."""
+    quantised = next((a for a in artefacts if a.name == NATIVE_INT8), None)
+    return {NATIVE_LOGITS: encode_array(run_artefact(quantised, clips))} if quantised else {}
 
 
 def _kept(spec: ExportSpec, artefacts: Sequence[Artefact]) -> list[Artefact]:

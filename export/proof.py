@@ -30,8 +30,7 @@ __all__ = ["Proof", "check_gates", "prove"]
 
 @dataclass(frozen=True)
 class Proof:
-    """``report.json``. Dictionaries are keyed by artefact: ``fp32``, ``int8`` and ``native``, and
-    ``native-int8``.
+    """``report.json``. Dictionaries are keyed by artefact: fp32, int8, native and native-int8.
 
     evaluated_on: the clips behind ``accuracy``; empty when there were none. held_out: whether they
     are other clips than the calibration's. parity_max_abs: largest difference of a logit, torch

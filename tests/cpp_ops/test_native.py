@@ -17,7 +17,10 @@ SOURCES = [
     *sorted((ROOT / "tests/cpp_ops/native").glob("*.cc")),
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
-KERNELS = ("graph_aggregate", "network", "pairwise_tanh", "refined_aggregate", "temporal_conv")
+KERNELS = (
+    *("graph_aggregate", "integer_conv", "network", "pairwise_tanh", "refined_aggregate"),
+    "temporal_conv",
+)
 
 
 def _all_right(isas: list[str]) -> list[str]:
@@ -57,8 +60,8 @@ def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: 
     assert _run(str(program)) == _all_right(ops.available_isas())
 
 
-def test_the_neon_kernels_are_right_on_an_emulated_cortex_a76(tmp_path: Path) -> None:
-    """The NEON sums are within the bound, compiled as for a device."""
+def test_the_neon_kernels_are_right_on_emulated_cores(tmp_path: Path) -> None:
+    """As compiled for a device; integers with dot products (Cortex-A76) and without (A72)."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine runs NEON itself: the tests of the available kernels cover it")
     compiler = shutil.which("aarch64-linux-gnu-g++")
@@ -69,4 +72,5 @@ def test_the_neon_kernels_are_right_on_an_emulated_cortex_a76(tmp_path: Path) ->
         pytest.skip("qemu-aarch64 is not installed (Debian: qemu-user-static)")
     program = tmp_path / "check_aarch64"
     _compile(compiler, program, "-O3", "-static")
-    assert _run(emulator, "-cpu", "cortex-a76", str(program)) == _all_right(["neon", "scalar"])
+    for core in ("cortex-a76", "cortex-a72"):
+        assert _run(emulator, "-cpu", core, str(program)) == _all_right(["neon", "scalar"])

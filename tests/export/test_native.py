@@ -12,9 +12,13 @@ import pytest
 import torch
 
 from bhar_export.artefacts import Artefact
+from bhar_export.calibrate import load_features
 from bhar_export.cli import main
 from bhar_export.graph import deploy
+from bhar_export.spec import DataSpec
 from bhar_export.targets import native
+from bhar_export.verify import accuracy, run_artefact
+from bhar_training.checkpoint import load_checkpoint
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
 from bhar_training.models import (
@@ -27,7 +31,13 @@ from bhar_training.models import (
     build_model,
 )
 from bharsdk import _ops
-from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS, load_bundle
+from bharsdk.bundle import (
+    NATIVE_INTEGERS,
+    NATIVE_LOGITS,
+    NATIVE_NETWORK,
+    NATIVE_WEIGHTS,
+    load_bundle,
+)
 from bharsdk.engines import Backend, open_engine
 from bharsdk.engines.golden import verify_bundle
 from bharsdk.engines.native import NativeEngine
@@ -325,3 +335,80 @@ def test_a_model_of_whole_clips_has_no_streams(checkpoint: Path, tmp_path: Path)
     assert main([str(checkpoint), "--target", "native", "--output", str(output)]) == 0
     with pytest.raises(UsageError, match="--causal"):
         NativeEngine(load_bundle(output)).stream()
+
+
+def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
+    shapes = {name: array.shape[1:] for name, array in inputs.items()}
+    return native.build_quantised(deploy(model), shapes, CLASSES, [inputs])
+
+
+@pytest.mark.parametrize(
+    ("config", "layout"),
+    [
+        (ModelConfig(ModelName.BHARNET_E), MEDIAPIPE),
+        (ModelConfig(ModelName.BODY_EXPERT), KINECT),
+        (ModelConfig(ModelName.PR_GCN), MEDIAPIPE),
+        (ModelConfig(ModelName.PR_GCN), TWO_PERSONS),
+        (ModelConfig(ModelName.BHARNET_E, window=10), MEDIAPIPE),
+        (ModelConfig(ModelName.PR_GCN, window=10), MEDIAPIPE),
+    ],
+    ids=str,
+)
+def test_integers_are_near_the_floats_and_a_third_of_their_size(
+    config: ModelConfig, layout: InputLayout
+) -> None:
+    """Of random weights; what trained ones lose is counted by the gate of every export."""
+    model, inputs = _model(config, layout), _inputs(layout, 24, 8)
+    floats, integers = _native(model, inputs), _quantised(model, inputs)
+    expected, got = floats.run(inputs), integers.run(inputs)
+    assert np.abs(got - expected).max() <= 0.2 * np.abs(expected).max()
+    assert integers.size <= 0.34 * floats.size
+
+
+@pytest.mark.parametrize("isa", _ops.available_isas())
+def test_streams_in_integers_give_the_clip_on_every_instruction_set(isa: str) -> None:
+    """Frame by frame, two streams in turns: the bits of each clip alone."""
+    inputs = _inputs(MEDIAPIPE, 13, 2)
+    files = _quantised(_model(ModelConfig(ModelName.PR_GCN, window=10), MEDIAPIPE), inputs).files
+    arguments = files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa
+    network = build_network(*arguments, integers=files[NATIVE_INTEGERS])
+    expected = network.run(list(inputs.values()))
+    states = _ops.NetworkState(), _ops.NetworkState()
+    for t in range(13):
+        got = [
+            network.step([np.ascontiguousarray(a[i, :, t]) for a in inputs.values()], states[i])
+            for i in range(2)
+        ]
+    np.testing.assert_array_equal(np.stack(got), expected)
+
+
+def test_a_quantised_native_bundle_proves_itself_and_runs_by_default(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each back end gives its own golden logits, and the gate counts what each form loses."""
+    output = tmp_path / "model.bhar"
+    data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS)]
+    arguments = [str(checkpoint), "--target", "native", *data, "--max-drop", "100"]
+    assert main([*arguments, "--output", str(output)]) == 0
+    assert "native-int8  top-1" in capsys.readouterr().out
+    bundle = load_bundle(output)
+    forms = {"fp32", "int8", "native", "native-int8"}
+    assert set(bundle.report["latency_ms"]) == set(bundle.report["accuracy"]) == forms
+    assert {NATIVE_INTEGERS, NATIVE_LOGITS, "model.int8.onnx"} <= set(bundle.files)
+    assert "model.onnx" not in bundle.files
+    assert open_engine(bundle).name.startswith("native int8, ")
+    for backend in (Backend.NATIVE, Backend.ONNX):
+        verify_bundle(bundle, backend)
+
+
+def test_what_noise_calibrates_loses_accuracy_that_the_gate_counts(checkpoint: Path) -> None:
+    """Ranges that fit nobody."""
+    meta = load_checkpoint(checkpoint)
+    words = load_features(DataSpec(WORDS), meta.meta)
+    shapes = {"body": words.body.shape[1:], "hands": words.hands.shape[1:]}
+    random = np.random.default_rng(0)
+    noise = {name: 1e-4 * random.random((4, *shape), np.float32) for name, shape in shapes.items()}
+    artefact = native.build_quantised(deploy(meta.model), shapes, len(meta.meta.labels), [noise])
+    floats = native.build(deploy(meta.model), shapes, len(meta.meta.labels))
+    found = [accuracy(run_artefact(a, words), words, meta.meta).top1 for a in (floats, artefact)]
+    assert found[1] < found[0] - 0.01

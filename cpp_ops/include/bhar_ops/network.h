@@ -103,13 +103,13 @@ struct InputLayer {
 struct ConvLayer {
   Part x, out;
   std::optional<Part> add;
-  Array weight;                                     // [G, K, I / G, O / G]
-  Array bias;                                       // [O]
-  std::optional<Integers> integers = std::nullopt;  // instead of the weight's values
+  Array weight;  // [G, K, I / G, O / G]
+  Array bias;    // [O]
   std::vector<std::int64_t> offsets;
   std::int64_t stride = 1;
   float slope = 1.0f;       // of the leaky ReLU: 1 is none, 0 is ReLU
   bool zero_edges = false;  // frames beyond the clip: zero, or else its first and last one
+  std::optional<Integers> integers = std::nullopt;  // instead of the weight's values
 };
 
 // How a network refines adjacencies for each person and channel. (Chen et al. 2021, eq. 3 to 8)

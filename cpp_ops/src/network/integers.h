@@ -10,6 +10,13 @@
 
 namespace bhar {
 
+constexpr float kLeastStep = 1e-30f, kMostStep = 1e30f;
+
+// Throws std::invalid_argument unless they are of so many inputs and outputs, of each group and in
+// all, and no sum of `terms` products overflows.
+void expect_integers(const Integers& integers, std::int64_t inputs, std::int64_t outputs,
+                     std::int64_t terms);
+
 // The weight of a convolution in groups, [G, K, I, O] each: what its kernel reads, and how the
 // floats that it meets become bytes.
 class IntegerWeight {

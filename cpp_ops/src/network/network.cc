@@ -10,6 +10,7 @@
 #include "../dispatch.h"
 #include "bhar_ops/kernels.h"
 #include "bhar_ops/temporal_conv.h"
+#include "integers.h"
 #include "layer.h"
 
 namespace bhar {
@@ -48,29 +49,6 @@ std::int64_t dimension(const char* name, const Array& array, std::size_t axis, s
 
 void expect_slope(float slope) {
   if (!(slope >= 0.0f && slope <= 1.0f)) refuse("slope " + std::to_string(slope), "0 to 1");
-}
-
-// `terms`: products of one sum.
-void expect_integers(const std::optional<Integers>& integers, std::int64_t inputs,
-                     std::int64_t outputs, std::int64_t terms) {
-  if (!integers) return;
-  constexpr std::int64_t kMostTerms = 1 << 17;
-  if (inputs % kInputsAtOnce != 0) {
-    refuse(std::to_string(inputs) + " inputs of a weight in integers",
-           "a multiple of " + std::to_string(kInputsAtOnce));
-  }
-  expect_within("products of one sum in integers,", terms, 1, kMostTerms);
-  if (static_cast<std::int64_t>(integers->scale.size()) != outputs) {
-    refuse(std::to_string(integers->scale.size()) + " scales of a weight in integers",
-           std::to_string(outputs));
-  }
-  for (const std::int8_t value : integers->values) {
-    expect_within("a weight in integers", value, -kMostInteger, kMostInteger);
-  }
-  expect_within("the byte of zero", integers->zero, 0, 255);
-  if (!(integers->step >= 1e-30f && integers->step <= 1e30f)) {
-    refuse("a step of bytes of " + std::to_string(integers->step), "1e-30 to 1e30");
-  }
 }
 
 Shape shape_of(const Features& f) { return {f.frames, f.persons, f.joints, f.channels}; }
@@ -260,7 +238,10 @@ void Network::add(ConvLayer layer) {
   const std::int64_t in_group = dimension("weight", layer.weight, 3, 4),
                      outputs = groups * in_group;
   expect_shape("bias", layer.bias, {outputs});
-  expect_integers(layer.integers, layer.weight.shape[2], outputs, taps * layer.weight.shape[2]);
+  if (layer.integers) {
+    const std::int64_t in_each = layer.weight.shape[2];
+    expect_integers(*layer.integers, in_each, outputs, taps * in_each);
+  }
   expect_slope(layer.slope);
   if (static_cast<std::int64_t>(layer.offsets.size()) != taps || taps > kMaxTaps) {
     refuse(std::to_string(layer.offsets.size()) + " offsets",
@@ -292,7 +273,7 @@ void Network::add(AggregateLayer layer) {
   }
   expect_shape("weight", layer.weight, {groups, in_group, partitions * channels / groups});
   expect_shape("weight_bias", layer.weight_bias, {partitions * channels});
-  expect_integers(layer.integers, in_group, partitions * channels, in_group);
+  if (layer.integers) expect_integers(*layer.integers, in_group, partitions * channels, in_group);
   expect_slope(layer.slope);
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, groups * in_group, "the input,");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from bharsdk import _ops
 from bharsdk.engines.network import (
     Aggregate,
+    Bytes,
     Classify,
     Constant,
     Conv,
@@ -75,6 +77,66 @@ def _small() -> tuple[NetworkSpec, bytes]:
 
 SPEC, WEIGHTS = _small()
 TEXT = encode_network(SPEC)
+
+
+def _in_integers() -> tuple[NetworkSpec, bytes, bytes]:
+    """The same, its graph convolution computed in integers, and its adjacency kept in them."""
+    floats = np.frombuffer(WEIGHTS, "<f4")
+    ((at, layer),) = ((i, la) for i, la in enumerate(SPEC.layers) if la.aggregate is not None)
+    edges = layer.aggregate
+    assert edges is not None
+    constants, scales, integers = [], floats, np.zeros(0, np.int8)
+    for constant in (edges.weight, edges.adjacency):
+        values = floats[constant.offset :][: int(np.prod(constant.shape))].reshape(constant.shape)
+        scale = np.abs(values).max(1, keepdims=True) / 63
+        constants.append(Constant(len(integers), constant.shape, len(scales)))
+        integers = np.append(integers, np.rint(values / scale).astype(np.int8))
+        scales = np.append(scales, scale.ravel().astype("<f4"))
+    weight, adjacency = constants
+    made = replace(edges, weight=weight, adjacency=adjacency, x_bytes=Bytes(0.05, 100))
+    layers = (*SPEC.layers[:at], Layer(aggregate=made), *SPEC.layers[at + 1 :])
+    return replace(SPEC, layers=layers), scales.astype("<f4").tobytes(), integers.tobytes()
+
+
+SPEC_8, WEIGHTS_8, INTEGERS_8 = _in_integers()
+TEXT_8 = encode_network(SPEC_8)
+
+
+@pytest.mark.parametrize("isa", _ops.available_isas())
+def test_integers_compute_what_their_floats_do(isa: str) -> None:
+    """As exact as the bytes of what they meet: a step of 0.05."""
+    x = np.random.default_rng(1).standard_normal((2, CHANNELS, FRAMES, JOINTS, 1), np.float32)
+    network = build_network(TEXT_8, WEIGHTS_8, "test", isa, integers=INTEGERS_8)
+    assert network.integers is not None and build_network(TEXT, WEIGHTS, "test").integers is None
+    expected = build_network(TEXT, WEIGHTS, "test").run([x])
+    np.testing.assert_allclose(network.run([x]), expected, atol=0.03 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("aggregate", "weight", "scales"), 1 << 40, "expected it within"),
+        (("aggregate", "weight", "scales"), None, "expected a constant in integers"),
+        (("aggregate", "weight", "offset"), 1 << 20, "expected it within"),
+        (("aggregate", "x_bytes", "step"), 0, "a step of bytes of 0"),
+        (("aggregate", "x_bytes", "zero"), 256, "expected 0 to 255"),
+    ],
+)
+def test_integers_that_contradict_are_refused(
+    path: tuple[str, ...], value: object, reason: str
+) -> None:
+    fields = json.loads(TEXT_8)
+    layer, name, key = path
+    fields["layers"][2][layer][name][key] = value
+    with pytest.raises(BundleError, match=reason):
+        build_network(json.dumps(fields).encode(), WEIGHTS_8, "test", integers=INTEGERS_8)
+
+
+def test_integers_that_could_overflow_are_refused() -> None:
+    with pytest.raises(BundleError, match="got a weight in integers of 127, expected -63 to 63"):
+        build_network(TEXT_8, WEIGHTS_8, "test", integers=b"\x7f" * len(INTEGERS_8))
+    with pytest.raises(BundleError, match="expected it within"):
+        build_network(TEXT_8, WEIGHTS_8, "test", integers=INTEGERS_8[:-1])
 
 
 def _changed(path: tuple[Any, ...], value: object) -> bytes:
@@ -159,8 +221,8 @@ def test_a_network_that_would_take_all_memory_is_refused() -> None:
 
 
 def test_another_version_is_refused_as_such() -> None:
-    with pytest.raises(IncompatibleError, match="got format version 2, expected 1"):
-        build_network(_changed(("format_version",), 2), WEIGHTS, "test")
+    with pytest.raises(IncompatibleError, match="got format version 1, expected 2"):
+        build_network(_changed(("format_version",), 1), WEIGHTS, "test")
 
 
 @pytest.mark.parametrize("weights", [b"", WEIGHTS[:-4], WEIGHTS[:-1]])
@@ -182,25 +244,39 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path]
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(_leaves(json.loads(TEXT))),
-            st.one_of(
-                st.integers(-3, 40),
-                st.sampled_from([-(1 << 63), 1 << 31, 1 << 62, 1 << 64, 0.5, None, True, "x", []]),
-            ),
-        ),
-        min_size=1,
-        max_size=3,
-    )
+VALUES = st.one_of(
+    st.integers(-3, 40),
+    st.sampled_from([-(1 << 63), 1 << 31, 1 << 62, 1 << 64, 0.5, None, True, "x", []]),
 )
+
+
+def _changes(text: bytes) -> st.SearchStrategy[list[tuple[tuple[Any, ...], object]]]:
+    paths = st.sampled_from(_leaves(json.loads(text)))
+    return st.lists(st.tuples(paths, VALUES), min_size=1, max_size=3)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_changes(TEXT))
 def test_whatever_is_changed_it_runs_or_is_refused(
     changes: list[tuple[tuple[Any, ...], object]],
 ) -> None:
     """No crash, no other exception, and what is accepted stays within its arrays."""
-    fields = json.loads(TEXT)
+    _run_changed(TEXT, WEIGHTS, b"", changes)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_changes(TEXT_8))
+def test_whatever_is_changed_in_integers_it_runs_or_is_refused(
+    changes: list[tuple[tuple[Any, ...], object]],
+) -> None:
+    """The same for a quantised network."""
+    _run_changed(TEXT_8, WEIGHTS_8, INTEGERS_8, changes)
+
+
+def _run_changed(
+    text: bytes, weights: bytes, integers: bytes, changes: list[tuple[tuple[Any, ...], object]]
+) -> None:
+    fields = json.loads(text)
     for path, value in changes:
         at = fields
         for key in path[:-1]:
@@ -208,7 +284,7 @@ def test_whatever_is_changed_it_runs_or_is_refused(
         if isinstance(at, dict | list) and at:
             at[path[-1]] = value
     try:
-        network = build_network(json.dumps(fields).encode(), WEIGHTS, "test")
+        network = build_network(json.dumps(fields).encode(), weights, "test", integers=integers)
     except BharError:
         return
     shapes = [(1, *shape) for shape in network.sources]

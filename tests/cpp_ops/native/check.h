@@ -16,6 +16,7 @@ bool near(float got, double exact, double bound, bhar::Isa isa, const char* kern
           std::int64_t index);
 
 bool check_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
+bool check_integer_conv(bhar::Isa isa, std::mt19937& generator);
 bool check_network(bhar::Isa isa, std::mt19937& generator);
 bool check_pairwise_tanh(bhar::Isa isa, std::mt19937& generator);
 bool check_refined_aggregate(bhar::Isa isa, std::mt19937& generator);

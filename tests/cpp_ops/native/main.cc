@@ -15,8 +15,11 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"graph_aggregate", check_graph_aggregate}, {"network", check_network},
-    {"pairwise_tanh", check_pairwise_tanh},     {"refined_aggregate", check_refined_aggregate},
+    {"graph_aggregate", check_graph_aggregate},
+    {"integer_conv", check_integer_conv},
+    {"network", check_network},
+    {"pairwise_tanh", check_pairwise_tanh},
+    {"refined_aggregate", check_refined_aggregate},
     {"temporal_conv", check_temporal_conv},
 };
 

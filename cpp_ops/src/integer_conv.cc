@@ -1,0 +1,110 @@
+#include "bhar_ops/integer_conv.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string>
+
+#include "bhar_ops/temporal_conv.h"
+#include "dispatch.h"
+#include "network/integers.h"
+
+namespace bhar {
+namespace {
+
+[[noreturn]] void refuse(const std::string& got, const std::string& expected) {
+  throw std::invalid_argument("got " + got + ", expected " + expected);
+}
+
+void expect_offsets(const IntegerTemporalConv& conv) {
+  const auto taps = static_cast<std::int64_t>(conv.offsets.size());
+  if (taps != conv.weight_shape[0] || taps > kMaxTaps) {
+    refuse(std::to_string(taps) + " offsets", "one for each of the K taps of weight " +
+                                                  to_string(conv.weight_shape) + ", at most " +
+                                                  std::to_string(kMaxTaps));
+  }
+}
+
+}  // namespace
+
+void expect_bytes(float step, std::int64_t zero) {
+  if (!(step >= kLeastStep && step <= kMostStep)) {
+    refuse("a step of bytes of " + std::to_string(step), "1e-30 to 1e30");
+  }
+  if (zero < 0 || zero > 255) refuse("the byte of zero " + std::to_string(zero), "0 to 255");
+}
+
+void expect_integers(const Integers& integers, std::int64_t inputs, std::int64_t outputs,
+                     std::int64_t terms) {
+  constexpr std::int64_t kMostTerms = 1 << 17;
+  if (inputs % kInputsAtOnce != 0) {
+    refuse(std::to_string(inputs) + " inputs of a weight in integers",
+           "a multiple of " + std::to_string(kInputsAtOnce));
+  }
+  if (terms > kMostTerms) {
+    refuse(std::to_string(terms) + " products of one sum in integers",
+           "at most " + std::to_string(kMostTerms));
+  }
+  if (static_cast<std::int64_t>(integers.scale.size()) != outputs) {
+    refuse(std::to_string(integers.scale.size()) + " scales of a weight in integers",
+           std::to_string(outputs));
+  }
+  for (const std::int8_t value : integers.values) {
+    if (value < -kMostInteger || value > kMostInteger) {
+      refuse("a weight in integers of " + std::to_string(value),
+             std::to_string(-kMostInteger) + " to " + std::to_string(kMostInteger));
+    }
+  }
+  expect_bytes(integers.step, integers.zero);
+}
+
+Shape integer_temporal_conv_shape(const Shape& x, const IntegerTemporalConv& conv,
+                                  std::int64_t stride) {
+  const Shape& weight = conv.weight_shape;
+  if (x.size() != 4) refuse("x " + to_string(x), "[N, T, V, I]");
+  if (weight.size() != 3 || weight[1] != x[3]) {
+    refuse("weight " + to_string(weight), "[K, " + std::to_string(x[3]) + ", O] to fit x");
+  }
+  if (conv.bias.shape != Shape{weight[2]}) {
+    refuse("bias " + to_string(conv.bias.shape), to_string({weight[2]}) + " to fit weight");
+  }
+  expect_integers(conv.integers, weight[1], weight[2], weight[0] * weight[1]);
+  expect_offsets(conv);
+  if (!(conv.slope >= 0.0f && conv.slope <= 1.0f)) {
+    refuse("slope " + std::to_string(conv.slope), "0 to 1");
+  }
+  if (stride < 1) refuse("stride " + std::to_string(stride), "at least 1");
+  return {x[0], (x[1] + stride - 1) / stride, x[2], weight[2]};
+}
+
+void integer_temporal_conv(const std::uint8_t* x, const Shape& x_shape,
+                           const IntegerTemporalConv& conv, std::int64_t stride, float* out,
+                           Isa isa) {
+  const Shape& shape = conv.weight_shape;
+  const IntegerWeight weight(conv.integers, {1, shape[0], shape[1], shape[2]}, conv.bias, isa);
+  const std::int64_t frames = x_shape[1], size = x_shape[2] * x_shape[3], last = frames - 1;
+  IntegerConvFrame frame{};
+  frame.rows = x_shape[2];
+  frame.out = out;
+  frame.out_stride = shape[2];
+  frame.out_block = kChannelBlock;
+  frame.slope = conv.slope;
+  for (std::int64_t n = 0; n < x_shape[0]; ++n) {
+    for (std::int64_t t = 0; t < frames; t += stride, frame.out += frame.rows * shape[2]) {
+      std::array<const std::uint8_t*, kMaxTaps> taps{};
+      for (std::size_t k = 0; k < conv.offsets.size(); ++k) {
+        // Clamped before it is added: t + offset must not overflow.
+        const std::int64_t at = t + std::clamp(conv.offsets[k], -last, last);
+        taps[k] = x + (n * frames + std::clamp(at, std::int64_t{0}, last)) * size;
+      }
+      weight.compute(frame, taps.data(), 0);
+    }
+  }
+}
+
+void quantise(const float* x, std::int64_t count, float step, std::int64_t zero, std::uint8_t* out,
+              Isa isa) {
+  integer_kernels(isa).quantise({x, out, count, 1.0f / step, static_cast<float>(zero)});
+}
+
+}  // namespace bhar
