@@ -24,7 +24,7 @@ from bhar_training.models.bharnet import SingleStream
 from bhar_training.models.plain import plain_form
 from bhar_training.quiet import quiet
 from bharsdk import _ops
-from bharsdk.bundle import NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_NETWORK, NATIVE_WEIGHTS
 from bharsdk.engines.network import build_network
 from bharsdk.engines.onnx import single_thread_session
 from bharsdk.skeleton import NTU25
@@ -50,6 +50,7 @@ def model_rows(parts: Sequence[str]) -> Iterator[Row]:
         "degcn-clip-f32-rewritten": degcn.clip,
         "prgcn-clip-f32": prgcn.clip,
         "bharnet-clip-f32": BHARNET.clip,
+        "bharnet-clip-int8": BHARNET.clip_in_integers,
         "bharnet-step-vs-own-clip": BHARNET.step_against_own,
         "bharnet-step-vs-peer-clip": BHARNET.step_against_peers,
         "prgcn-step-vs-own-clip": JOINED.step_against_own,
@@ -188,6 +189,29 @@ class Case:
         peers = _peers(_graph(model.deploy(), inputs), inputs, "")
         return self._row(name, _native(model, inputs), inputs, peers)
 
+    def clip_in_integers(self, name: str) -> Row:
+        """Both in integers: each as its own exporter quantises it, on the same clips."""
+        inputs, model = self._inputs(), self._model()
+        some = self._calibration()
+        shapes = {key: array.shape[1:] for key, array in inputs.items()}
+        clips = some.batches(tuple(shapes))
+        files = native.build_quantised(model.deploy(), shapes, CLASSES, clips).files
+        ours = build_network(
+            files[NATIVE_NETWORK],
+            files[NATIVE_WEIGHTS],
+            NATIVE_NETWORK,
+            integers=files[NATIVE_INTEGERS],
+        )
+        graph = _graph(self._model().deploy(), inputs)
+        with quiet():
+            peers = _peers(quantize(graph, some), inputs, ", INT8")
+        # Of bytes chosen in two ways the logits are near, not equal.
+        return replace(self._row(name, ours, inputs, peers), tolerance=None)
+
+    def _calibration(self) -> LabelledFeatures:
+        some = _inputs(self.layout, self.frames, 8)
+        return LabelledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
+
     def step_against_own(self, name: str) -> Row:
         """One new frame, against our own clip of frames computed anew, in the same precision."""
         return self._step(name, {"native clip": self.own_clip()})
@@ -196,11 +220,9 @@ class Case:
         """One new frame, against the clip computed anew, in float32 and INT8."""
         inputs = self._inputs()
         graph = _graph(self._model().deploy(), inputs)
-        some = _inputs(self.layout, self.frames, 8)
-        clips = LabelledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
         peers = _peers(graph, inputs, ", float32")
         with quiet():
-            integers = quantize(graph, clips)
+            integers = quantize(graph, self._calibration())
         return self._step(name, peers | _peers(integers, inputs, ", INT8"))
 
     def _inputs(self) -> Inputs:
