@@ -17,7 +17,10 @@ SOURCES = [
     *sorted((ROOT / "tests/cpp_ops/native").glob("*.cc")),
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
-KERNELS = ("graph_aggregate", "network", "pairwise_tanh", "refined_aggregate", "temporal_conv")
+KERNELS = (
+    *("gelu", "graph_aggregate", "network", "pairwise_tanh", "pooled_attention"),
+    *("random_features", "refined_aggregate", "temporal_conv"),
+)
 
 
 def _all_right(isas: list[str]) -> list[str]:

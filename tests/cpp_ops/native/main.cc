@@ -15,8 +15,13 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"graph_aggregate", check_graph_aggregate}, {"network", check_network},
-    {"pairwise_tanh", check_pairwise_tanh},     {"refined_aggregate", check_refined_aggregate},
+    {"gelu", check_gelu},
+    {"graph_aggregate", check_graph_aggregate},
+    {"network", check_network},
+    {"pairwise_tanh", check_pairwise_tanh},
+    {"pooled_attention", check_pooled_attention},
+    {"random_features", check_random_features},
+    {"refined_aggregate", check_refined_aggregate},
     {"temporal_conv", check_temporal_conv},
 };
 
