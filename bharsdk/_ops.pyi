@@ -20,6 +20,19 @@ def pairwise_tanh(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+def pooled_attention(
+    x: npt.NDArray[np.float32],
+    context: npt.NDArray[np.float32],
+    query: npt.NDArray[np.float32],
+    query_bias: npt.NDArray[np.float32],
+    key: npt.NDArray[np.float32],
+    key_bias: npt.NDArray[np.float32],
+    directions: npt.NDArray[np.float32],
+    value: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
 def refined_aggregate(
     value: npt.NDArray[np.float32],
     relation: npt.NDArray[np.float32],
@@ -143,6 +156,23 @@ class Network:
     ) -> None: ...
     def add_classify(
         self, x: Part, weight: Array, bias: Array, greatest_person: bool = False, window: int = 0
+    ) -> None: ...
+    def add_normalise(self, x: Part, out: Part, channels: int) -> None: ...
+    def add_gelu(self, x: Part, out: Part, channels: int) -> None: ...
+    def add_attention(
+        self, query: Part, key: Part, value: Part, out: Part, directions: Array, heads: int
+    ) -> None: ...
+    def add_pooled_attention(
+        self,
+        x: Part,
+        context: Part,
+        query: Array,
+        query_bias: Array,
+        key: Array,
+        key_bias: Array,
+        directions: Array,
+        value: Array,
+        bias: Array,
     ) -> None: ...
     def finish(self) -> None: ...
     def run(self, inputs: Sequence[Array]) -> Array: ...

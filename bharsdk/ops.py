@@ -33,6 +33,7 @@ __all__ = [
     "integer_temporal_conv",
     "onnxruntime_library",
     "pairwise_tanh",
+    "pooled_attention",
     "quantise",
     "refined_aggregate",
     "temporal_conv",
@@ -106,6 +107,64 @@ def pairwise_tanh(
     """
     with _told("pairwise_tanh"):
         return _ops.pairwise_tanh(to, from_, out)
+
+
+def pooled_attention(
+    x: FloatArray,
+    context: FloatArray,
+    query: FloatArray,
+    query_bias: FloatArray,
+    key: FloatArray,
+    key_bias: FloatArray,
+    directions: FloatArray,
+    value: FloatArray,
+    bias: FloatArray,
+    *,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Attention from one stream to another along time, joints and instances, pooled to O outputs.
+
+    Along each axis a, the tokens q of x and k of context are means over the two other axes, then
+    normalised over their channels (LayerNorm without weights). With the positive random features
+    ``phi(u) = exp(u @ directions - |u|^2 / 2 - largest) + 1e-6`` of the H heads of
+    ``q @ query + query_bias`` and ``k @ key + key_bias``,
+
+    ``weight[a, h, k] = mean_q (phi(q) . phi(k) / sum_k' phi(q) . phi(k'))`` and
+    ``out[n] = bias + sum_a sum_h (sum_k weight[a, h, k] * k) @ value[a, h]``.
+
+    ``largest`` is the greatest exponent of a query, or of all keys of a head. What depends on no
+    input is folded beforehand: LayerNorm's weights and the factor D^-1/4 into query and key, the
+    values' and output layers and the classifier into value (the mean over queries commutes with
+    them).
+
+    Args:
+        x: float32 [N, T, M, V, C], features of M instances of V joints; no unit. No axis but N
+            may be empty.
+        context: float32 [N, T', M', V', C], those of the stream that is looked at.
+        query: float32 [3, C, H * D], of the axes time, joints, instances; its bias [3, H * D].
+        query_bias: see query.
+        key: float32 [3, C, H * D], its bias [3, H * D].
+        key_bias: see key.
+        directions: float32 [3, D, J], the random directions as columns.
+        value: float32 [3, H, C, O], from normalised tokens to outputs.
+        bias: float32 [O].
+        out: float32 [N, O] to write into, sharing no memory with the inputs.
+
+    Returns:
+        float32 [N, O], ``out`` itself if given. A NaN anywhere in a sample makes all of its outputs
+        NaN. Features have the relative bound that ``kernels.h`` states.
+
+    Raises:
+        InputError: an array has another dtype or shape, or is not C-contiguous (nothing is
+            converted or copied), or ``out`` is read-only or overlaps an input.
+        UsageError, IncompatibleError: as :func:`graph_aggregate`.
+
+    Source: Choromanski et al. 2021, eq. 5-7 (FAVOR+), over the pooled axes of BHaRNet-P.
+    """
+    with _told("pooled_attention"):
+        return _ops.pooled_attention(
+            x, context, query, query_bias, key, key_bias, directions, value, bias, out
+        )
 
 
 def refined_aggregate(

@@ -22,6 +22,7 @@
 #include "bhar_ops/isa.h"
 #include "bhar_ops/network.h"
 #include "bhar_ops/pairwise_tanh.h"
+#include "bhar_ops/pooled_attention.h"
 #include "bhar_ops/refined_aggregate.h"
 #include "bhar_ops/shape.h"
 #include "bhar_ops/temporal_conv.h"
@@ -131,6 +132,50 @@ py::array_t<float> pairwise_tanh(const py::object& to_object, const py::object& 
   {
     py::gil_scoped_release no_gil;
     bhar::pairwise_tanh(data_of(to), to_shape, data_of(from), from_shape, out_data, isa);
+  }
+  return out;
+}
+
+py::array_t<float> pooled_attention(const py::object& x_object, const py::object& context_object,
+                                    const py::object& query_object,
+                                    const py::object& query_bias_object,
+                                    const py::object& key_object, const py::object& key_bias_object,
+                                    const py::object& directions_object,
+                                    const py::object& value_object, const py::object& bias_object,
+                                    const py::object& out_object,
+                                    const std::optional<std::string>& isa_name) {
+  const py::array x = float32_array(x_object, "x");
+  const py::array context = float32_array(context_object, "context");
+  const py::array query = float32_array(query_object, "query");
+  const py::array query_bias = float32_array(query_bias_object, "query_bias");
+  const py::array key = float32_array(key_object, "key");
+  const py::array key_bias = float32_array(key_bias_object, "key_bias");
+  const py::array directions = float32_array(directions_object, "directions");
+  const py::array value = float32_array(value_object, "value");
+  const py::array bias = float32_array(bias_object, "bias");
+  const bhar::PooledAttention attention{
+      data_of(query),       data_of(query_bias), data_of(key),       data_of(key_bias),
+      data_of(directions),  data_of(value),      data_of(bias),      shape_of(query),
+      shape_of(query_bias), shape_of(key),       shape_of(key_bias), shape_of(directions),
+      shape_of(value),      shape_of(bias)};
+  const bhar::Shape x_shape = shape_of(x), context_shape = shape_of(context);
+  const auto wanted = bhar::pooled_attention_shape(x_shape, context_shape, attention);
+  auto out = output_array(out_object, {wanted.begin(), wanted.end()},
+                          {{"x", x},
+                           {"context", context},
+                           {"query", query},
+                           {"query_bias", query_bias},
+                           {"key", key},
+                           {"key_bias", key_bias},
+                           {"directions", directions},
+                           {"value", value},
+                           {"bias", bias}});
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::pooled_attention(data_of(x), x_shape, data_of(context), context_shape, attention,
+                           out_data, isa);
   }
   return out;
 }
@@ -556,6 +601,24 @@ void add_classify(BoundNetwork& self, const PartPair& x, const py::object& weigh
                                        constants(bias, "bias"), greatest_person, window});
 }
 
+void add_attention(BoundNetwork& self, const PartPair& query, const PartPair& key,
+                   const PartPair& value, const PartPair& out, const py::object& directions,
+                   std::int64_t heads) {
+  self.network.add(bhar::AttentionLayer{part(query), part(key), part(value), part(out),
+                                        constants(directions, "directions"), heads});
+}
+
+void add_pooled_attention(BoundNetwork& self, const PartPair& x, const PartPair& context,
+                          const py::object& query, const py::object& query_bias,
+                          const py::object& key, const py::object& key_bias,
+                          const py::object& directions, const py::object& value,
+                          const py::object& bias) {
+  self.network.add(bhar::PooledAttentionLayer{
+      part(x), part(context), constants(query, "query"), constants(query_bias, "query_bias"),
+      constants(key, "key"), constants(key_bias, "key_bias"), constants(directions, "directions"),
+      constants(value, "value"), constants(bias, "bias")});
+}
+
 void register_network(py::module_& m) {
   py::class_<bhar::State>(m, "NetworkState")
       .def(py::init<>())
@@ -597,6 +660,23 @@ void register_network(py::module_& m) {
            py::arg("expand_bias"), py::arg("reduce"), py::arg("reduce_bias"), py::arg("window") = 0)
       .def("add_classify", &add_classify, py::arg("x"), py::arg("weight"), py::arg("bias"),
            py::arg("greatest_person") = false, py::arg("window") = 0)
+      .def(
+          "add_normalise",
+          [](BoundNetwork& self, const PartPair& x, const PartPair& out, std::int64_t channels) {
+            self.network.add(bhar::NormaliseLayer{part(x), part(out), channels});
+          },
+          py::arg("x"), py::arg("out"), py::arg("channels"))
+      .def(
+          "add_gelu",
+          [](BoundNetwork& self, const PartPair& x, const PartPair& out, std::int64_t channels) {
+            self.network.add(bhar::GeluLayer{part(x), part(out), channels});
+          },
+          py::arg("x"), py::arg("out"), py::arg("channels"))
+      .def("add_attention", &add_attention, py::arg("query"), py::arg("key"), py::arg("value"),
+           py::arg("out"), py::arg("directions"), py::arg("heads"))
+      .def("add_pooled_attention", &add_pooled_attention, py::arg("x"), py::arg("context"),
+           py::arg("query"), py::arg("query_bias"), py::arg("key"), py::arg("key_bias"),
+           py::arg("directions"), py::arg("value"), py::arg("bias"))
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
       .def("observe", &BoundNetwork::observe, py::arg("inputs"))
@@ -654,6 +734,13 @@ void register_pairwise_tanh(py::module_& m) {
         py::arg("out") = py::none(), py::arg("isa") = py::none());
 }
 
+void register_pooled_attention(py::module_& m) {
+  m.def("pooled_attention", &pooled_attention, py::arg("x"), py::arg("context"), py::arg("query"),
+        py::arg("query_bias"), py::arg("key"), py::arg("key_bias"), py::arg("directions"),
+        py::arg("value"), py::arg("bias"), py::arg("out") = py::none(),
+        py::arg("isa") = py::none());
+}
+
 void register_refined_aggregate(py::module_& m) {
   m.def("refined_aggregate", &refined_aggregate, py::arg("value"), py::arg("relation"),
         py::arg("weight"), py::arg("shift"), py::arg("a"), py::arg("out") = py::none(),
@@ -684,6 +771,7 @@ PYBIND11_MODULE(_ops, m) {
   register_isa(m);
   register_graph_aggregate(m);
   register_pairwise_tanh(m);
+  register_pooled_attention(m);
   register_refined_aggregate(m);
   register_temporal_conv(m);
   register_integers(m);

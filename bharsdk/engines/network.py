@@ -35,6 +35,7 @@ from bharsdk.manifest import parse_object
 __all__ = [
     "NETWORK_FORMAT_VERSION",
     "Aggregate",
+    "Attention",
     "Bytes",
     "Classify",
     "Constant",
@@ -43,11 +44,14 @@ __all__ = [
     "Excite",
     "Features",
     "FusionRule",
+    "Gelu",
     "Input",
     "Layer",
     "NetworkSpec",
+    "Normalise",
     "Part",
     "Pool",
+    "PooledAttention",
     "Refinement",
     "Source",
     "build_network",
@@ -222,6 +226,51 @@ class Classify:
 
 
 @dataclass(frozen=True)
+class Normalise:
+    """LayerNorm over channels, without weights."""
+
+    x: Part
+    out: Part
+    channels: int
+
+
+@dataclass(frozen=True)
+class Gelu:
+    """GELU with the exact erf."""
+
+    x: Part
+    out: Part
+    channels: int
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Random-feature attention (FAVOR+) of every joint and frame; directions [D, J]."""
+
+    query: Part
+    key: Part
+    value: Part
+    out: Part
+    directions: Constant
+    heads: int
+
+
+@dataclass(frozen=True)
+class PooledAttention:
+    """Logits of attention along three axes: what :func:`bharsdk.ops.pooled_attention` computes."""
+
+    x: Part
+    context: Part
+    query: Constant
+    query_bias: Constant
+    key: Constant
+    key_bias: Constant
+    directions: Constant
+    value: Constant
+    bias: Constant
+
+
+@dataclass(frozen=True)
 class Layer:
     """Exactly one of these."""
 
@@ -232,6 +281,10 @@ class Layer:
     difference: Difference | None = None
     excite: Excite | None = None
     classify: Classify | None = None
+    normalise: Normalise | None = None
+    gelu: Gelu | None = None
+    attention: Attention | None = None
+    pooled_attention: PooledAttention | None = None
 
     def __post_init__(self) -> None:
         given = [name for name, value in vars(self).items() if value is not None]

@@ -51,6 +51,8 @@ def model_rows(parts: Sequence[str]) -> Iterator[Row]:
         "prgcn-clip-f32": prgcn.clip,
         "bharnet-clip-f32": BHARNET.clip,
         "bharnet-clip-int8": BHARNET.clip_in_integers,
+        "bharnet-e-full-clip-f32": ALL_BRANCHES.clip,
+        "bharnet-p-clip-f32": POOLED.clip,
         "bharnet-step-vs-own-clip": BHARNET.step_against_own,
         "bharnet-step-vs-peer-clip": BHARNET.step_against_peers,
         "prgcn-step-vs-own-clip": JOINED.step_against_own,
@@ -278,4 +280,8 @@ class Case:
 
 
 BHARNET = Case("BHaRNet-E", "body and hands", ModelName.BHARNET_E, BODY_AND_HANDS, 64)
+ALL_BRANCHES = Case(
+    "BHaRNet-E, four branches", "body and hands", ModelName.BHARNET_E_FULL, BODY_AND_HANDS, 64
+)
+POOLED = Case("BHaRNet-P", "body and hands", ModelName.BHARNET_P, BODY_AND_HANDS, 64)
 JOINED = Case("PR-GCN", "body and hands", ModelName.PR_GCN, BODY_AND_HANDS, 60)

@@ -30,6 +30,8 @@ Kernel kernel_for(const KernelRow<Kernel> (&rows)[Count], Isa isa, const char* o
 PairwiseTanhFn pairwise_tanh_kernel(Isa isa);
 RefinedAggregateFn refined_aggregate_kernel(Isa isa);
 TemporalConvFn temporal_conv_kernel(Isa isa);
+RandomFeaturesFn random_features_kernel(Isa isa);
+GeluFn gelu_kernel(Isa isa);
 
 // Every instruction set has integer kernels; with AVX-512 but no VNNI, those of AVX2.
 const IntegerKernels& integer_kernels(Isa isa);

@@ -16,11 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from bhar_export.artefacts import NATIVE, NATIVE_INT8, Artefact
+from bhar_export.attention_writer import (
+    write_interaction,
+    write_normalised,
+    write_pooled_attention,
+)
 from bhar_export.network_quantize import quantise_network
 from bhar_export.network_writer import RELU, Flow, NetworkWriter
 from bhar_training.models import ActionModel
 from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
-from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
+from bhar_training.models.bharnet import (
+    BHaRNetE,
+    BHaRNetExpertOnly,
+    BHaRNetP,
+    Fusion,
+    JoinedPRGCN,
+    SingleStream,
+)
 from bhar_training.models.causal import CausalMaxPool, RunningTopology, window_at
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
@@ -30,6 +42,7 @@ from bhar_training.models.deployed import (
     DeployedTemporalConv,
     FoldedTemporalConv,
 )
+from bhar_training.models.deployed_attention import linear
 from bhar_training.models.fold import Affine, Shift
 from bhar_training.models.prgcn import (
     PRGCN,
@@ -128,6 +141,12 @@ def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source])
     if type(model) is BHaRNetExpertOnly:
         _write_expert(w, model.body, index["body"], sources["body"])
         _write_expert(w, model.hand, index["hands"], sources["hands"])
+    elif isinstance(model, BHaRNetE):
+        _write_all_branches(w, model, _write_streams(w, model, sources, index))
+    elif isinstance(model, BHaRNetP):
+        body, hand = _write_streams(w, model, sources, index)
+        write_pooled_attention(w, body, hand, model.body_attention)
+        write_pooled_attention(w, hand, body, model.hand_attention)
     elif isinstance(model, SingleStream):
         name = "hands" if model.of_hands else "body"
         _write_expert(w, model.net, index[name], sources[name])
@@ -140,12 +159,47 @@ def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source])
 def _no_native_form(module: nn.Module) -> UsageError:
     kind = "model" if isinstance(module, ActionModel) else "layer"
     return UsageError(
-        f"target native: got a {kind} {type(module).__name__}, expected pr-gcn, bharnet-e or one"
+        f"target native: got a {kind} {type(module).__name__}, expected pr-gcn, a bharnet or one"
         " expert, of DeGCN: export it with --target onnx"
     )
 
 
+def _write_streams(
+    w: NetworkWriter, model: BHaRNetExpertOnly, sources: dict[str, Source], index: dict[str, int]
+) -> tuple[Flow, Flow]:
+    body = _write_features(w, model.body, index["body"], sources["body"])
+    return body, _write_features(w, model.hand, index["hands"], sources["hands"])
+
+
+def _write_all_branches(w: NetworkWriter, model: BHaRNetE, streams: tuple[Flow, Flow]) -> None:
+    """Two experts, and two branches that look at the other stream."""
+    body, hand = streams
+    of_body, of_hand = write_normalised(w, body), write_normalised(w, hand)
+    # Of four logits the sum is four times the mean: exact in floating point.
+    factor = 4 if model.fusion is Fusion.MEAN else 1
+    for x, net in ((body, model.body), (hand, model.hand)):
+        w.classify(x, _times(factor, net.head), None, greatest=False)
+    branches = (
+        (body, of_body, of_hand, model.body_interaction),
+        (hand, of_hand, of_body, model.hand_interaction),
+    )
+    for x, own, other, branch in branches:
+        write_interaction(w, x, own, other, branch, _times(factor, branch.head))
+
+
+def _times(factor: int, layer: nn.Module | Tensor) -> nn.Linear:
+    assert isinstance(layer, nn.Linear)
+    return linear(layer.weight * factor, layer.bias * factor)
+
+
 def _write_expert(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> None:
+    x = _write_features(w, net, source, of)
+    assert isinstance(net, DeGCN)
+    window = None if net.window is None else window_at(net.window, TOTAL_STRIDE)
+    w.classify(x, net.head, window, greatest=False)
+
+
+def _write_features(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> Flow:
     if not isinstance(net, DeGCN):
         raise _no_native_form(net)
     rows = tuple((source, v, m) for m in range(of.persons) for v in range(of.joints))
@@ -155,8 +209,7 @@ def _write_expert(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> 
     for block in net.blocks:
         assert isinstance(block, Block)
         x = _write_block(w, x, block)
-    window = None if net.window is None else window_at(net.window, TOTAL_STRIDE)
-    w.classify(x, net.head, window, greatest=False)
+    return x
 
 
 def _write_input(

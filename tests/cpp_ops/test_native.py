@@ -19,8 +19,8 @@ SOURCES = [
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
 KERNELS = (
-    *("graph_aggregate", "integer_conv", "network", "pairwise_tanh", "refined_aggregate"),
-    "temporal_conv",
+    *("gelu", "graph_aggregate", "integer_conv", "network", "pairwise_tanh", "pooled_attention"),
+    *("random_features", "refined_aggregate", "streams", "temporal_conv"),
 )
 
 

@@ -53,6 +53,8 @@ CLASSES = 5
 TWO_PERSONS = InputLayout(3, 3, NTU25, persons=2, hand=None)
 KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
 MEDIAPIPE = InputLayout(4, 3)
+BOTH_WITH_HANDS = InputLayout(3, 3, persons=2)
+"""As many bodies as hands."""
 
 
 def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
@@ -64,6 +66,12 @@ def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
             torch.nn.init.constant_(parameter, 0.4)
         elif name.endswith("offsets"):
             parameter.data += 0.3 * torch.randn(parameter.shape)
+        elif name.endswith("head.weight"):
+            torch.nn.init.normal_(parameter, 0, 0.1)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.LayerNorm):
+            torch.nn.init.uniform_(layer.weight, 0.7, 1.3)
+            torch.nn.init.normal_(layer.bias, 0, 0.1)
     norms = [
         module
         for module in model.modules()
@@ -111,6 +119,12 @@ def _native(model: ActionModel, inputs: Inputs) -> Artefact:
     [
         (ModelConfig(ModelName.BHARNET_E), MEDIAPIPE),
         (ModelConfig(ModelName.BHARNET_E, fusion=Fusion.NOISY_OR), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_E_FULL), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_E_FULL), BOTH_WITH_HANDS),
+        (ModelConfig(ModelName.BHARNET_E_FULL, fusion=Fusion.NOISY_OR), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_P), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_P), BOTH_WITH_HANDS),
+        (ModelConfig(ModelName.BHARNET_P, fusion=Fusion.NOISY_OR), MEDIAPIPE),
         (ModelConfig(ModelName.BODY_EXPERT), TWO_PERSONS),
         (ModelConfig(ModelName.BODY_EXPERT), KINECT),
         (ModelConfig(ModelName.PR_GCN), MEDIAPIPE),
@@ -125,7 +139,7 @@ def test_logits_are_those_of_torch(config: ModelConfig, layout: InputLayout, fra
     model, inputs = _model(config, layout), _inputs(layout, frames)
     expected = _exact(model, inputs)
     got = _native(model, inputs).run(inputs)
-    assert np.abs(got - expected).max() <= 1e-5 * max(1.0, np.abs(expected).max())
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_a_model_of_hands_reads_only_hands() -> None:
@@ -138,8 +152,16 @@ def test_a_model_of_hands_reads_only_hands() -> None:
     assert np.abs(artefact.run(hands) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+OF_CLIPS = [
+    ModelName.BHARNET_E,
+    ModelName.BHARNET_E_FULL,
+    ModelName.BHARNET_P,
+    ModelName.PR_GCN,
+]
+
+
 @pytest.mark.parametrize("isa", _ops.available_isas())
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+@pytest.mark.parametrize("name", OF_CLIPS)
 def test_every_instruction_set_runs_whole_models(isa: str, name: ModelName) -> None:
     model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 9, 1)
     files = _native(model, inputs).files
@@ -150,7 +172,7 @@ def test_every_instruction_set_runs_whole_models(isa: str, name: ModelName) -> N
     assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+@pytest.mark.parametrize("name", OF_CLIPS)
 def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(name: ModelName) -> None:
     """One network serves all streams: no run leaves anything behind for another one."""
     model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 6)
@@ -163,7 +185,7 @@ def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(name: Mode
             np.testing.assert_array_equal(np.concatenate(results), together)
 
 
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+@pytest.mark.parametrize("name", OF_CLIPS)
 def test_a_coordinate_that_is_no_number_is_not_hidden(name: ModelName) -> None:
     model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 1)
     inputs["hands"][0, 0, 3, 4, 1] = np.nan
@@ -258,6 +280,22 @@ def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
     assert sum(seconds for _, seconds in times) > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        (ModelName.BHARNET_E_FULL, {"classify", "normalise", "attention", "gelu"}),
+        (ModelName.BHARNET_P, {"pooled attention"}),
+    ],
+)
+def test_streams_that_look_at_each_other_have_layers_for_it(
+    name: ModelName, more: set[str]
+) -> None:
+    network = _network(_model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 1))
+    kinds = {kind for kind, _ in network.profile(2)}
+    assert kinds == {"input", "conv", "aggregate", "pool"} | more
+    assert not network.causal
+
+
 def test_a_stream_refuses_what_is_no_frame() -> None:
     model, inputs = (
         _model(ModelConfig(ModelName.PR_GCN, window=6), MEDIAPIPE),
@@ -273,9 +311,9 @@ def test_a_stream_refuses_what_is_no_frame() -> None:
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        (ModelConfig(ModelName.BHARNET_P), "BHaRNetP"),
-        (ModelConfig(ModelName.BHARNET_E_FULL), "BHaRNetE"),
         (ModelConfig(ModelName.BHARNET_E, backbone=BackboneName.ST_GCN), "STGCN"),
+        (ModelConfig(ModelName.BHARNET_E_FULL, backbone=BackboneName.ST_GCN), "STGCN"),
+        (ModelConfig(ModelName.BHARNET_P, backbone=BackboneName.ST_GCN), "STGCN"),
     ],
 )
 def test_a_model_without_a_native_form_is_refused_by_name(config: ModelConfig, named: str) -> None:

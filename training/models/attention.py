@@ -15,12 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bhar_training.models.backbone import WIDTH
+from bhar_training.models.deployed_attention import (
+    AXES,
+    HEAD_WIDTH,
+    HEADS,
+    STABLE,
+    DeployedAxisAttention,
+    DeployedCrossAttention,
+    DeployedInteractiveBranch,
+    DeployedPooledAttention,
+    linear,
+    tokens_of,
+)
 
 __all__ = ["FastCrossAttention", "InteractiveBranch", "PooledAttention"]
-
-HEADS, HEAD_WIDTH = 8, 64
-STABLE = 1e-6
-"""Added to every feature, so that no query divides by nothing."""
 
 
 def orthogonal_directions(count: int, width: int, generator: torch.Generator) -> Tensor:
@@ -66,6 +74,33 @@ class FastCrossAttention(nn.Module):
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
+    def deploy(self) -> DeployedCrossAttention:
+        """The same of tokens and context that are normalised already."""
+        query, key = self._folded_query_key()
+        value = _behind(self.context_norm, self.value)
+        return DeployedCrossAttention(query, key, value, self.out, self.directions.T.clone())
+
+    def deploy_axis(self, head: nn.Linear) -> DeployedAxisAttention:
+        """The mean of the results over all tokens, behind ``head``."""
+        query, key = self._folded_query_key()
+        value, out = _behind(self.context_norm, self.value), self.out
+        # The product of three matrices, in float64: each head's values have their own columns.
+        after = head.weight.double() @ out.weight.double()
+        of_heads = after.view(-1, HEADS, HEAD_WIDTH).transpose(0, 1)  # [H, O, 64]
+        weight = of_heads @ value.weight.double().view(HEADS, HEAD_WIDTH, WIDTH)
+        bias = after @ value.bias.double() + head.weight.double() @ out.bias.double()
+        joined = weight.transpose(0, 1).flatten(1).to(head.weight)
+        return DeployedAxisAttention(
+            query, key, linear(joined, bias + head.bias.double()), self.directions.T.clone()
+        )
+
+    def _folded_query_key(self) -> tuple[nn.Linear, nn.Linear]:
+        scale = HEAD_WIDTH**-0.25
+        return (
+            _behind(self.query_norm, self.query, scale),
+            _behind(self.context_norm, self.key, scale),
+        )
+
     @staticmethod
     def _heads(x: Tensor) -> Tensor:
         b, tokens, _ = x.shape
@@ -102,7 +137,7 @@ class InteractiveBranch(nn.Module):
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
         n, _, _, m, _ = features.shape
-        tokens, context = _tokens(features), _tokens(other)
+        tokens, context = tokens_of(features), tokens_of(other)
         if other.shape[3] != m:
             context = context.reshape(n, 1, -1, WIDTH).expand(n, m, -1, WIDTH).flatten(0, 1)
         seen = self.norm(tokens + self.attention(tokens, context))
@@ -110,6 +145,14 @@ class InteractiveBranch(nn.Module):
         pooled = told.reshape(n, -1, WIDTH).mean(1)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
+
+    def deploy(self) -> DeployedInteractiveBranch:
+        """The same, folded."""
+        weight = self.head.weight.double() @ self.project.weight.double()
+        bias = self.head.weight.double() @ self.project.bias.double() + self.head.bias.double()
+        head = linear(weight.to(self.head.weight), bias)
+        hidden = _behind(self.norm, self.hidden)
+        return DeployedInteractiveBranch(self.attention.deploy(), hidden, head)
 
 
 class PooledAttention(nn.Module):
@@ -125,14 +168,27 @@ class PooledAttention(nn.Module):
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> [N, 256]: each axis's mean, summed."""
-        axes = ((self.time, (3, 4)), (self.joints, (2, 3)), (self.instances, (2, 4)))
+        axes = zip((self.time, self.joints, self.instances), AXES, strict=True)
         seen = [
             attention(features.mean(pooled).transpose(1, 2), other.mean(pooled).transpose(1, 2))
             for attention, pooled in axes
         ]
         return torch.stack([tokens.mean(1) for tokens in seen]).sum(0)
 
+    def deploy(self, head: nn.Linear) -> DeployedPooledAttention:
+        """The same, folded, with the classifier ``head`` behind it."""
+        unbiased = linear(head.weight, torch.zeros_like(head.bias))
+        return DeployedPooledAttention(
+            self.time.deploy_axis(head),
+            self.joints.deploy_axis(unbiased),
+            self.instances.deploy_axis(unbiased),
+        )
 
-def _tokens(features: Tensor) -> Tensor:
-    """[N, 256, T, M, V] -> [N * M, T * V, 256]."""
-    return features.permute(0, 3, 2, 4, 1).flatten(2, 3).flatten(0, 1)
+
+def _behind(norm: nn.LayerNorm, layer: nn.Linear, scale: float = 1.0) -> nn.Linear:
+    """``scale`` times ``layer``, with the weights of the LayerNorm before it folded in."""
+    weight = layer.weight.double() * scale
+    bias = weight @ norm.bias.double()
+    if layer.bias is not None:
+        bias = bias + layer.bias.double() * scale
+    return linear((weight * norm.weight.double()).to(layer.weight), bias)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bhar_training.losses import exact
 from bhar_training.models.attention import InteractiveBranch, PooledAttention
 from bhar_training.models.backbone import Backbone
+from bhar_training.models.deployed_attention import DeployedPooledAttention
 from bhar_training.models.prgcn import PRGCN
 from bharsdk.errors import assert_never
 
@@ -117,8 +118,8 @@ class BHaRNetE(BHaRNetExpertOnly):
     ) -> None:
         super().__init__(body, hand, fusion)
         classes = body.head.out_features
-        self.body_interaction = InteractiveBranch(classes, dropout)
-        self.hand_interaction = InteractiveBranch(classes, dropout)
+        self.body_interaction: nn.Module = InteractiveBranch(classes, dropout)
+        self.hand_interaction: nn.Module = InteractiveBranch(classes, dropout)
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(fused, body interactive, hand interactive) logits, each [N, classes].
@@ -132,20 +133,42 @@ class BHaRNetE(BHaRNetExpertOnly):
         fused = torch.stack(both).sum(0) if self.fusion is Fusion.MEAN else fuse(both, self.fusion)
         return (fused, *interactive)
 
+    def _fold(self) -> None:
+        super()._fold()
+        for branch in ("body_interaction", "hand_interaction"):
+            setattr(self, branch, getattr(self, branch).deploy())
+
 
 class BHaRNetP(BHaRNetExpertOnly):
     """BHaRNet-P: each stream classifies what pooled attention to the other one has gathered."""
 
     def __init__(self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN) -> None:
         super().__init__(body, hand, fusion)
-        self.body_attention, self.hand_attention = PooledAttention(), PooledAttention()
+        self.body_attention: nn.Module = PooledAttention()
+        self.hand_attention: nn.Module = PooledAttention()
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(fused, body, hand) logits, each [N, classes]."""
         b, h = self.body.features(body), self.hand.features(hands)
-        seen = (self.body, self.body_attention(b, h)), (self.hand, self.hand_attention(h, b))
-        parts = [stream.head(stream.dropout(pooled)) for stream, pooled in seen]
+        parts = [
+            _classified(self.body, self.body_attention, b, h),
+            _classified(self.hand, self.hand_attention, h, b),
+        ]
         return (fuse(parts, self.fusion), *parts)
+
+    def _fold(self) -> None:
+        super()._fold()
+        self.body_attention = self.body_attention.deploy(self.body.head)  # type: ignore[operator]
+        self.hand_attention = self.hand_attention.deploy(self.hand.head)  # type: ignore[operator]
+
+
+def _classified(stream: Backbone, attention: nn.Module, own: Tensor, other: Tensor) -> Tensor:
+    """Logits of what ``stream`` gathers; a deployed attention has its classifier in it."""
+    seen: Tensor = attention(own, other)
+    if isinstance(attention, DeployedPooledAttention):
+        return seen
+    logits: Tensor = stream.head(stream.dropout(seen))
+    return logits
 
 
 class SingleStream(ActionModel):

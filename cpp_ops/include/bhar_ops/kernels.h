@@ -179,4 +179,39 @@ extern const PairwiseTanhFn pairwise_tanh_f32_avx2;
 extern const PairwiseTanhFn pairwise_tanh_f32_avx512;
 extern const PairwiseTanhFn pairwise_tanh_f32_neon;
 
+// Positive random features of the tokens of one head, in the place of their exponents (FAVOR+,
+// Choromanski et al. 2021, eq. 5 and 7; the factor of all features is left out, since it cancels):
+//   feature[r, j] = exp(out[r, j] - |x[r]|^2 / 2 - largest) + kFeatureFloor
+// Of keys, `largest` is the greatest exponent of all rows. Of queries it is that of the row, and
+// their features become the weights of sums over the keys:
+//   out[r, j] = feature[r, j] / sum_i feature[r, i] * normaliser[i]
+struct RandomFeatureRows {
+  const float* x;           // [rows, width], rows x_stride apart
+  const float* normaliser;  // [features], the sum of the keys: of queries; null: of keys
+  float* out;               // [rows, features]: the exponents x . direction, then what they become
+  std::int64_t rows, width, features, x_stride;
+};
+
+// So that no query divides by nothing.
+constexpr float kFeatureFloor = 1e-6f;
+
+// Bound, relative to the feature, D being the width:
+//   (D + 8) * eps * (1 + |exponent| + |x|^2 / 2 + |largest|)
+// and of a query's weight the sum of twice the greatest of its row and (features + 2) * eps.
+using RandomFeaturesFn = void (*)(const RandomFeatureRows&);
+
+extern const RandomFeaturesFn random_features_f32_scalar;
+extern const RandomFeaturesFn random_features_f32_avx2;
+extern const RandomFeaturesFn random_features_f32_avx512;
+extern const RandomFeaturesFn random_features_f32_neon;
+
+// out[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2; out may be x. Infinity gives NaN.
+// Bound: |out - exact| <= 4 * eps * |x|.
+using GeluFn = void (*)(const float* x, float* out, std::int64_t count);
+
+extern const GeluFn gelu_f32_scalar;
+extern const GeluFn gelu_f32_avx2;
+extern const GeluFn gelu_f32_avx512;
+extern const GeluFn gelu_f32_neon;
+
 }  // namespace bhar

@@ -173,6 +173,37 @@ struct ClassifyLayer {
   std::int64_t window = 0;  // causal: of the running mean
 };
 
+// Every row to mean 0 and variance 1 (plus 1e-5) over its channels: LayerNorm without its weights,
+// which the layers behind it take in.
+struct NormaliseLayer {
+  Part x, out;
+  std::int64_t channels;
+};
+
+// out = x * (1 + erf(x / sqrt(2))) / 2
+struct GeluLayer {
+  Part x, out;
+  std::int64_t channels;
+};
+
+// Every row of a query, that is a frame and joint of a person, looks at those of key and value: at
+// all of the person of the same number, or of all persons where their numbers differ. Heads have
+// D channels each, side by side; phi are their random features (kernels.h). (FAVOR+, Choromanski
+// et al. 2021, eq. 5 to 7; the factor D^-1/4 is in queries and keys.) Not in a causal network.
+//   out[q, h] = sum_k phi(query[q, h]) . phi(key[k, h]) * value[k, h] / sum_k (the same products)
+struct AttentionLayer {
+  Part query, key, value, out;
+  Array directions;  // [D, J]
+  std::int64_t heads;
+};
+
+// A head: the logits are what pooled_attention.h computes of x and context. Not in a causal
+// network.
+struct PooledAttentionLayer {
+  Part x, context;
+  Array query, query_bias, key, key_bias, directions, value, bias;  // as there
+};
+
 enum class Fusion { kMean, kNoisyOr };
 
 // What a layer does when it runs; made by Network::add.
@@ -216,6 +247,10 @@ class Network {
   void add(DifferenceLayer layer);
   void add(ExciteLayer layer);
   void add(ClassifyLayer layer);
+  void add(const NormaliseLayer& layer);
+  void add(const GeluLayer& layer);
+  void add(AttentionLayer layer);
+  void add(PooledAttentionLayer layer);
 
   // No layer follows; plans the memory.
   void finish();
@@ -273,6 +308,7 @@ class Network {
   void expect_window(const char* name, std::int64_t window) const;
   void run_all(const Run& run, Range* ranges) const;
   void step_all(Run run, State& state, Range* ranges) const;
+  void expect_clips(const char* layer) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
   void fuse(const float* heads, float* logits) const;
 

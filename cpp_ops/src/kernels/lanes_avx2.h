@@ -47,6 +47,13 @@ BHAR_INLINE Vector div(Vector left, Vector right) { return _mm256_div_ps(left, r
 BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return _mm256_fmadd_ps(left, right, sum);
 }
+// A NaN among the values counts for nothing.
+BHAR_INLINE Vector greater(Vector values, Vector most) { return _mm256_max_ps(values, most); }
+// Of whole numbers from -126 to 127.
+BHAR_INLINE Vector power_of_two(Vector whole) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
 // A NaN among the values comes through: it is the second operand.
 BHAR_INLINE Vector at_most(float limit, Vector values) { return _mm256_min_ps(all(limit), values); }
 BHAR_INLINE Vector at_least(float limit, Vector values) {

@@ -47,6 +47,14 @@ BHAR_INLINE Vector div(Vector left, Vector right) { return _mm512_div_ps(left, r
 BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return _mm512_fmadd_ps(left, right, sum);
 }
+// A NaN among the values counts for nothing.
+BHAR_INLINE Vector greater(Vector values, Vector most) {
+  return _mm512_maskz_max_ps(kAll, values, most);
+}
+// Of whole numbers from -126 to 127.
+BHAR_INLINE Vector power_of_two(Vector whole) {
+  return _mm512_maskz_scalef_ps(kAll, all(1.0f), whole);
+}
 // A NaN among the values comes through.
 BHAR_INLINE Vector at_most(float limit, Vector values) {
   return _mm512_maskz_min_ps(kAll, all(limit), values);

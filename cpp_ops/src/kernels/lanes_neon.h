@@ -47,6 +47,13 @@ BHAR_INLINE Vector div(Vector left, Vector right) { return vdivq_f32(left, right
 BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return vfmaq_f32(sum, left, right);
 }
+// A NaN among the values counts for nothing.
+BHAR_INLINE Vector greater(Vector values, Vector most) { return vmaxnmq_f32(values, most); }
+// Of whole numbers from -126 to 127.
+BHAR_INLINE Vector power_of_two(Vector whole) {
+  const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127));
+  return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+}
 // A NaN among the values comes through.
 BHAR_INLINE Vector at_most(float limit, Vector values) { return vminq_f32(all(limit), values); }
 BHAR_INLINE Vector at_least(float limit, Vector values) { return vmaxq_f32(all(limit), values); }

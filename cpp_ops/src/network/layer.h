@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "bhar_ops/network.h"
+#include "bhar_ops/pooled_attention.h"
 
 namespace bhar {
 
@@ -72,6 +73,17 @@ std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Featu
                                        const Features& out);
 std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out);
 std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head);
+std::unique_ptr<Layer> make_normalise(const NormaliseLayer& layer, const Features& x,
+                                      const Features& out);
+std::unique_ptr<Layer> make_gelu(const GeluLayer& layer, const Features& x, const Features& out,
+                                 Isa isa);
+std::unique_ptr<Layer> make_attention(AttentionLayer layer, const Features& query,
+                                      const Features& key, const Features& value,
+                                      const Features& out, Isa isa);
+std::unique_ptr<Layer> make_pooled_attention(PooledAttentionLayer layer, const Features& x,
+                                             const Features& context, std::int64_t head, Isa isa);
+// The constants of a layer, as the op takes them.
+PooledAttention pooled_attention_of(const PooledAttentionLayer& layer);
 
 // The running mean at frame `index`: mean += (x - mean) / frames, of `window` frames at most.
 void run_along(const float* x, std::int64_t count, std::int64_t index, std::int64_t window,

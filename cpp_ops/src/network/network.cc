@@ -9,6 +9,7 @@
 
 #include "../dispatch.h"
 #include "bhar_ops/kernels.h"
+#include "bhar_ops/pooled_attention.h"
 #include "bhar_ops/temporal_conv.h"
 #include "integers.h"
 #include "layer.h"
@@ -201,6 +202,10 @@ void Network::expect_window(const char* name, std::int64_t window) const {
 
 const char* Network::integers() const { return integer_ ? integer_kernels(isa_).name : nullptr; }
 
+void Network::expect_clips(const char* layer) const {
+  if (causal_) refuse(std::string(layer) + " in a causal network", "it in a network of clips");
+}
+
 std::int64_t Network::receptive_field() const {
   std::int64_t most = 0;
   for (const Memory& memory : memories_) most = std::max(most, memory.sees);
@@ -348,6 +353,55 @@ void Network::add(ClassifyLayer layer) {
   const Features& x = reads(layer.x, channels, "the input,");
   const std::int64_t read = layer.x.features;
   append(make_classify(std::move(layer), x, heads_), read, -1, 1);
+  ++heads_;
+}
+
+void Network::add(const NormaliseLayer& layer) {
+  expect_within("channels", layer.channels, 1, kMaxChannels);
+  expect_other(layer.x, layer.out);
+  const Features& x = reads(layer.x, layer.channels, "the input,");
+  const Features& out = writes(layer.out, layer.channels);
+  expect_frames(x, out, 1);
+  append(make_normalise(layer, x, out), layer.x.features, layer.out.features, 1);
+}
+
+void Network::add(const GeluLayer& layer) {
+  expect_within("channels", layer.channels, 1, kMaxChannels);
+  expect_other(layer.x, layer.out);
+  const Features& x = reads(layer.x, layer.channels, "the input,");
+  const Features& out = writes(layer.out, layer.channels);
+  expect_frames(x, out, 1);
+  append(make_gelu(layer, x, out, isa_), layer.x.features, layer.out.features, 1);
+}
+
+void Network::add(AttentionLayer layer) {
+  expect_clips("attention");
+  const std::int64_t width = dimension("directions", layer.directions, 0, 2);
+  expect_within("random features", dimension("directions", layer.directions, 1, 2), 1,
+                kMaxChannels);
+  expect_within("heads", layer.heads, 1, kMaxChannels);
+  expect_within("width of a head", width, 1, kMaxChannels);
+  const std::int64_t channels = layer.heads * width;
+  for (const Part& part : {layer.query, layer.key, layer.value}) expect_other(part, layer.out);
+  const Features& query = reads(layer.query, channels, "the query,");
+  const Features& key = reads(layer.key, channels, "the key,");
+  const Features& value = reads(layer.value, channels, "the value,");
+  expect_frames(key, Features{value.frames, value.persons, value.joints, key.channels}, 1);
+  const Features& out = writes(layer.out, channels);
+  expect_frames(query, out, 1);
+  const std::int64_t read = layer.query.features, written = layer.out.features;
+  append(make_attention(std::move(layer), query, key, value, out, isa_), read, written, 1);
+}
+
+void Network::add(PooledAttentionLayer layer) {
+  expect_clips("pooled attention");
+  const std::int64_t channels = dimension("query", layer.query, 1, 3);
+  check_pooled_attention(pooled_attention_of(layer), channels);
+  expect_shape("bias", layer.bias, {classes_});
+  const Features& x = reads(layer.x, channels, "the input,");
+  const Features& context = reads(layer.context, channels, "the context,");
+  const std::int64_t read = layer.x.features;
+  append(make_pooled_attention(std::move(layer), x, context, heads_, isa_), read, -1, 1);
   ++heads_;
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,21 +17,27 @@ from hypothesis import strategies as st
 from bharsdk import _ops
 from bharsdk.engines.network import (
     Aggregate,
+    Attention,
     Bytes,
     Classify,
     Constant,
     Conv,
     Features,
     FusionRule,
+    Gelu,
     Input,
     Layer,
     NetworkSpec,
+    Normalise,
     Part,
+    PooledAttention,
     Source,
     build_network,
     encode_network,
 )
 from bharsdk.errors import BharError, BundleError, IncompatibleError, UsageError
+
+Exact = npt.NDArray[np.float64]
 
 JOINTS, FRAMES, CHANNELS, WIDTH, CLASSES = 4, 6, 3, 16, 2
 
@@ -77,6 +85,9 @@ def _small() -> tuple[NetworkSpec, bytes]:
 
 SPEC, WEIGHTS = _small()
 TEXT = encode_network(SPEC)
+
+HEADS, HEAD, RANDOM = 2, 3, 7
+SHOWN = HEADS * HEAD
 
 
 def _in_integers() -> tuple[NetworkSpec, bytes, bytes]:
@@ -139,8 +150,53 @@ def test_integers_that_could_overflow_are_refused() -> None:
         build_network(TEXT_8, WEIGHTS_8, "test", integers=INTEGERS_8[:-1])
 
 
-def _changed(path: tuple[Any, ...], value: object) -> bytes:
-    fields = json.loads(TEXT)
+def _looking() -> tuple[NetworkSpec, bytes]:
+    """One body and two hands that look at each other: every layer of attention."""
+    sizes = {
+        "scale": (2 * JOINTS, SHOWN),
+        "shift": (2 * JOINTS, SHOWN),
+        "directions": (HEAD, RANDOM),
+        "head": (SHOWN, CLASSES),
+        "last": (CLASSES,),
+        "query": (3, SHOWN, SHOWN),
+        "query_bias": (3, SHOWN),
+        "key": (3, SHOWN, SHOWN),
+        "key_bias": (3, SHOWN),
+        "axes": (3, HEAD, RANDOM),
+        "value": (3, HEADS, SHOWN, CLASSES),
+    }
+    constants, offset = {}, 0
+    for name, shape in sizes.items():
+        constants[name] = Constant(offset, shape)
+        offset += int(np.prod(shape))
+    c = constants
+    of_body = Constant(c["scale"].offset, (JOINTS, SHOWN))
+    body = tuple((0, v, 0) for v in range(JOINTS))
+    hands = tuple((1, v, m) for m in range(2) for v in range(JOINTS))
+    pooled = (c[name] for name in ("query", "query_bias", "key", "key_bias", "axes", "value"))
+    layers = (
+        Layer(input=Input(Part(0), body, of_body, of_body)),
+        Layer(input=Input(Part(1), hands, c["scale"], c["shift"])),
+        Layer(normalise=Normalise(Part(0), Part(2), SHOWN)),
+        Layer(normalise=Normalise(Part(1), Part(3), SHOWN)),
+        Layer(attention=Attention(Part(2), Part(3), Part(1), Part(4), c["directions"], HEADS)),
+        Layer(gelu=Gelu(Part(4), Part(5), SHOWN)),
+        Layer(classify=Classify(Part(5), c["head"], c["last"])),
+        Layer(pooled_attention=PooledAttention(Part(1), Part(0), *pooled, c["last"])),
+    )
+    of_one, of_two = (Features(FRAMES, m, JOINTS, SHOWN) for m in (1, 2))
+    features = (of_one, of_two, of_one, of_two, of_one, of_one)
+    sources = (Source(SHOWN, FRAMES, JOINTS, 1), Source(SHOWN, FRAMES, JOINTS, 2))
+    spec = NetworkSpec(sources, CLASSES, FusionRule.MEAN, features, layers)
+    return spec, np.random.default_rng(2).standard_normal(offset).astype("<f4").tobytes()
+
+
+LOOKING, LOOKING_WEIGHTS = _looking()
+LOOKING_TEXT = encode_network(LOOKING)
+
+
+def _changed(path: tuple[Any, ...], value: object, text: bytes = TEXT) -> bytes:
+    fields = json.loads(text)
     at = fields
     for key in path[:-1]:
         at = at[key]
@@ -168,6 +224,115 @@ def test_the_network_computes_its_definition() -> None:
     expected = np.maximum(y, 0).mean((1, 2)) @ of(head.weight) + of(head.bias)
     got = build_network(TEXT, WEIGHTS, "test").run([x])
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def _normalised(x: Exact) -> Exact:
+    y: Exact = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    return y
+
+
+def _attention(query: Exact, key: Exact, value: Exact, directions: Exact) -> Exact:
+    """One head: query [Q, D], key and value [K, D]; every weight written out."""
+
+    def features(x: Exact, axes: int | None) -> Exact:
+        exponent = x @ directions
+        largest = exponent.max(axes, keepdims=True)
+        raised: Exact = np.exp(exponent - (x**2).sum(1, keepdims=True) / 2 - largest) + 1e-6
+        return raised
+
+    weights = features(query, 1) @ features(key, None).T
+    mixed: Exact = weights @ value / weights.sum(1, keepdims=True)
+    return mixed
+
+
+def test_attention_computes_its_definition() -> None:
+    """One body sees both hands; then its mean of GELUs, and the hands' view of it along axes."""
+    random = np.random.default_rng(3)
+    sources = [
+        random.standard_normal((1, SHOWN, FRAMES, JOINTS, m)).astype(np.float32) for m in (1, 2)
+    ]
+    values = np.frombuffer(LOOKING_WEIGHTS, "<f4").astype(np.float64)
+
+    def of(constant: Constant) -> Exact:
+        size = int(np.prod(constant.shape))
+        return values[constant.offset : constant.offset + size].reshape(constant.shape)
+
+    enter_body, enter_hands, _, _, attention, _, classify, pooled = (
+        next(v for v in vars(layer).values() if v is not None) for layer in LOOKING.layers
+    )
+    # [T, M, V, C].
+    x, y = (
+        source[0].transpose(1, 3, 2, 0) * of(enter.scale).reshape(-1, JOINTS, SHOWN)
+        + of(enter.shift).reshape(-1, JOINTS, SHOWN)
+        for source, enter in zip(sources, (enter_body, enter_hands), strict=True)
+    )
+    query, key, value = (rows.reshape(-1, SHOWN) for rows in (_normalised(x), _normalised(y), y))
+    parts = [slice(h * HEAD, (h + 1) * HEAD) for h in range(HEADS)]
+    mixed = np.concatenate(
+        [
+            _attention(query[:, part], key[:, part], value[:, part], of(attention.directions))
+            for part in parts
+        ],
+        1,
+    )
+    gelu = mixed * (1 + np.vectorize(math.erf)(mixed / math.sqrt(2))) / 2
+    of_all = gelu.mean(0) @ of(classify.weight) + of(classify.bias)
+
+    of_axes = of(pooled.bias)
+    for a, axes in enumerate(((1, 2), (0, 1), (0, 2))):
+        tokens, context = _normalised(y.mean(axes)), _normalised(x.mean(axes))
+        query = tokens @ of(pooled.query)[a] + of(pooled.query_bias)[a]
+        key = context @ of(pooled.key)[a] + of(pooled.key_bias)[a]
+        for h, part in enumerate(parts):
+            found = _attention(query[:, part], key[:, part], context, of(pooled.directions)[a])
+            of_axes = of_axes + found.mean(0) @ of(pooled.value)[a, h]
+    got = build_network(LOOKING_TEXT, LOOKING_WEIGHTS, "test").run(sources)[0]
+    np.testing.assert_allclose(got, (of_all + of_axes) / 2, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("layers", 2, "normalise", "channels"), 0, "expected 1 to"),
+        (("layers", 2, "normalise", "channels"), 7, "a part of them"),
+        (("layers", 2, "normalise", "out", "features"), 0, "writes what it reads"),
+        (("layers", 2, "normalise", "out", "features"), 3, "features to write"),
+        (("layers", 5, "gelu", "channels"), 1 << 40, "expected 1 to"),
+        (("layers", 5, "gelu", "x", "features"), 5, "writes what it reads"),
+        (("layers", 4, "attention", "heads"), 3, "9 channels from 0 on"),
+        (("layers", 4, "attention", "heads"), 0, "expected 1 to"),
+        (("layers", 4, "attention", "heads"), 1 << 62, "expected 1 to"),
+        (("layers", 4, "attention", "directions", "shape"), [21], "2 dimensions"),
+        (("layers", 4, "attention", "value", "features"), 0, "features to write"),
+        (("layers", 4, "attention", "key", "features"), 5, "that no layer wrote"),
+        (("layers", 4, "attention", "out", "features"), 3, "writes what it reads"),
+        (("layers", 7, "pooled_attention", "query", "shape"), [3, 5, 6], "expected key|H, 5, O"),
+        (("layers", 7, "pooled_attention", "query", "shape"), [2, 6, 6], "expected .3, 6, H . D."),
+        (("layers", 7, "pooled_attention", "key", "shape"), [3, 6, 5], "expected .3, 6, 6."),
+        (("layers", 7, "pooled_attention", "key_bias", "shape"), [18], "expected .3, 6."),
+        (("layers", 7, "pooled_attention", "directions", "shape"), [3, 4, 5], "heads H of value"),
+        (("layers", 7, "pooled_attention", "value", "shape"), [3, 3, 6, 1], "heads H of value"),
+        (("layers", 7, "pooled_attention", "bias", "shape"), [1], "expected .2."),
+        (("layers", 7, "pooled_attention", "context", "features"), 9, "expected 0 to 5"),
+        (("causal",), True, "expected 1 to 1"),
+    ],
+)
+def test_attention_that_contradicts_is_refused_with_its_reason(
+    path: tuple[Any, ...], value: object, reason: str
+) -> None:
+    with pytest.raises(BundleError, match=reason):
+        build_network(_changed(path, value, LOOKING_TEXT), LOOKING_WEIGHTS, "test")
+
+
+@pytest.mark.parametrize("kind", ["attention", "pooled_attention"])
+def test_a_causal_network_has_no_attention_over_clips(kind: str) -> None:
+    fields = json.loads(LOOKING_TEXT) | {"causal": True}
+    for of in (*fields["sources"], *fields["features"]):
+        of["frames"] = 1
+    wanted = {kind, "input", "normalise"}
+    fields["layers"] = [layer for layer in fields["layers"] if wanted & layer.keys()]
+    with pytest.raises(BundleError, match="in a causal network, expected it in a network of clips"):
+        build_network(json.dumps(fields).encode(), LOOKING_WEIGHTS, "test")
 
 
 @pytest.mark.parametrize(
@@ -271,6 +436,15 @@ def test_whatever_is_changed_in_integers_it_runs_or_is_refused(
 ) -> None:
     """The same for a quantised network."""
     _run_changed(TEXT_8, WEIGHTS_8, INTEGERS_8, changes)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_changes(LOOKING_TEXT))
+def test_whatever_is_changed_in_attention_it_runs_or_is_refused(
+    changes: list[tuple[tuple[Any, ...], object]],
+) -> None:
+    """As above, with the layers of streams that look at each other."""
+    _run_changed(LOOKING_TEXT, LOOKING_WEIGHTS, b"", changes)
 
 
 def _run_changed(

@@ -15,11 +15,15 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
+    {"gelu", check_gelu},
     {"graph_aggregate", check_graph_aggregate},
     {"integer_conv", check_integer_conv},
     {"network", check_network},
     {"pairwise_tanh", check_pairwise_tanh},
+    {"pooled_attention", check_pooled_attention},
+    {"random_features", check_random_features},
     {"refined_aggregate", check_refined_aggregate},
+    {"streams", check_streams},
     {"temporal_conv", check_temporal_conv},
 };
 

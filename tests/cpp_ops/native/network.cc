@@ -45,13 +45,47 @@ bhar::Integers take_integers(bhar::Array& weight) {
   return integers;
 }
 
+// Features 6, and the shorter features 5, look at each other: person by person, all at all along
+// axes, and from one person with the joints of two.
+void add_attention(bhar::Network& network, std::mt19937& g) {
+  constexpr std::int64_t kHeads = 3, kHead = 5, kRandom = 19, kShown = kHeads * kHead;
+  network.add(bhar::NormaliseLayer{{6}, {7}, kWidth});
+  network.add(
+      bhar::AttentionLayer{{5, 1}, {7, 2}, {6, 3}, {8, 4}, constants({kHead, kRandom}, g), kHeads});
+  bhar::InputLayer enter;
+  enter.out = {9};
+  for (std::int64_t row = 0; row < kRows; ++row) enter.rows.push_back({0, row % kJoints, 0});
+  enter.scale = constants({kRows, kChannels}, g);
+  enter.shift = constants({kRows, kChannels}, g);
+  network.add(std::move(enter));
+  network.add(bhar::AttentionLayer{{9}, {0}, {2}, {11, 7}, constants({kChannels, kRandom}, g), 1});
+  network.add(
+      bhar::ClassifyLayer{{11, 7}, constants({kChannels, kClasses}, g), constants({kClasses}, g)});
+  network.add(bhar::GeluLayer{{8, 4}, {10, 1}, kShown});
+  network.add(
+      bhar::ClassifyLayer{{10, 1}, constants({kShown, kClasses}, g), constants({kClasses}, g)});
+  network.add(bhar::PooledAttentionLayer{{6, 1},
+                                         {10, 1},
+                                         constants({3, kShown, kShown}, g),
+                                         constants({3, kShown}, g),
+                                         constants({3, kShown, kShown}, g),
+                                         constants({3, kShown}, g),
+                                         constants({3, kHead, kRandom}, g),
+                                         constants({3, kHeads, kShown, kClasses}, g),
+                                         constants({kClasses}, g)});
+}
+
 // Logits of a network that has each kind of layer, the same for the same generator.
 std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, bool integers, std::mt19937 g) {
   bhar::Network network({{kChannels, kFrames, kJoints, kPersons}}, kClasses, fusion, false, isa);
   const bhar::Features input{kFrames, kPersons, kJoints, kChannels};
   const bhar::Features wide{kFrames, kPersons, kJoints, kWidth};
   const bhar::Features half{(kFrames + 1) / 2, kPersons, kJoints, kWidth};
-  for (const bhar::Features& f : {input, wide, input, wide, half, half, wide}) network.add(f);
+  const bhar::Features one{kFrames, 1, 2 * kJoints, kWidth};
+  for (const bhar::Features& f :
+       {input, wide, input, wide, half, half, wide, wide, half, one, half, one}) {
+    network.add(f);
+  }
   bhar::InputLayer enter;
   enter.out = {0};
   for (std::int64_t row = 0; row < kRows; ++row) {
@@ -110,6 +144,7 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, bool integers, 
                              constants({kWidth}, g)};
   network.add(std::move(plain));
   network.add(bhar::ClassifyLayer{{6}, constants({kWidth, kClasses}, g), constants({kClasses}, g)});
+  add_attention(network, g);
   network.finish();
 
   const std::vector<float> x = random_values(kChannels * kFrames * kRows, g);

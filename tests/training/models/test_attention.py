@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from bhar_training.models.attention import (
@@ -108,3 +109,27 @@ def test_pooled_attention_takes_any_lengths() -> None:
     found = PooledAttention()(torch.randn(2, 256, 3, 1, 5), torch.randn(2, 256, 4, 2, 7))
     assert found.shape == (2, 256)
     assert found.isfinite().all()
+
+
+def _with_every_constant(module: torch.nn.Module) -> torch.nn.Module:
+    """In float64, its norms and biases no longer at their start."""
+    torch.manual_seed(0)
+    for name, parameter in module.named_parameters():
+        if "norm" in name or name.endswith("bias"):
+            parameter.data += 0.2 * torch.randn(parameter.shape)
+    return module.double().eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("instances", [(1, 2), (2, 2), (2, 1)])
+def test_deployed_attention_is_the_same_function(instances: tuple[int, int]) -> None:
+    """In float64 to the last digits: folding leaves nothing out."""
+    own, other = (torch.randn(2, 256, 3, m, 5 + m, dtype=torch.float64) for m in instances)
+    head = _with_every_constant(torch.nn.Linear(256, 4))
+    assert isinstance(head, torch.nn.Linear)
+    pooled = _with_every_constant(PooledAttention())
+    assert isinstance(pooled, PooledAttention)
+    torch.testing.assert_close(pooled.deploy(head)(own, other), head(pooled(own, other)))
+    branch = _with_every_constant(InteractiveBranch(4))
+    assert isinstance(branch, InteractiveBranch)
+    torch.testing.assert_close(branch.deploy()(own, other), branch(own, other))
