@@ -66,6 +66,32 @@ extern const TemporalConvFn temporal_conv_f32_avx2;
 extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
+// One frame of pooling over time, or of frames weighed, joints as rows and channels innermost:
+//   pooled[r, c] = max_i frames[i][r, c], or sum_i weights[i] * frames[i][r, c]
+//   sum[r, c] = pooled[r, c] * scale[c] + shift[c] + add[r, c]
+//   out[r, c] = sum < 0 ? slope * sum : sum
+// Rows may be parts of longer ones, as those of a temporal convolution. NaN is the greatest of all.
+struct TemporalPoolFrame {
+  const float* const* frames;  // [rows, channels] each, at least one
+  const float* weights;        // of the frames, or null: the greatest of them
+  const float* scale;          // [channels], or null: one
+  const float* shift;          // [channels], or null: zero
+  const float* add;            // [rows, channels], or null: zero
+  float* out;                  // [rows, channels]
+  std::int64_t count, rows, channels;
+  std::int64_t x_stride, add_stride, out_stride;
+  float slope;  // 0 <= slope <= 1
+};
+
+// Bound, as above, where weights of the greatest are one:
+//   |out - exact| <= (count + 3) * eps * (sum_i |weights frames scale| + |shift| + |add|)
+using TemporalPoolFn = void (*)(const TemporalPoolFrame&);
+
+extern const TemporalPoolFn temporal_pool_f32_scalar;
+extern const TemporalPoolFn temporal_pool_f32_avx2;
+extern const TemporalPoolFn temporal_pool_f32_avx512;
+extern const TemporalPoolFn temporal_pool_f32_neon;
+
 // One sample of an aggregation over adjacencies that differ from channel to channel, channels
 // innermost. They are never stored for all channels: those of a vector are made where it is used.
 //   adjacency[k, w, v, c] = a[k, w, v] + shift[k, c]

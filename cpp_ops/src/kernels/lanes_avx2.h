@@ -52,6 +52,11 @@ BHAR_INLINE Vector at_most(float limit, Vector values) { return _mm256_min_ps(al
 BHAR_INLINE Vector at_least(float limit, Vector values) {
   return _mm256_max_ps(all(limit), values);
 }
+// The greater one; NaN if one is: of the first the maximum loses it.
+BHAR_INLINE Vector greater(Vector left, Vector right) {
+  const __m256 nan = _mm256_cmp_ps(left, left, _CMP_UNORD_Q);
+  return _mm256_blendv_ps(_mm256_max_ps(left, right), left, nan);
+}
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   const __m256 below = _mm256_cmp_ps(values, _mm256_setzero_ps(), _CMP_LT_OQ);
   return _mm256_blendv_ps(values, _mm256_mul_ps(values, slope), below);

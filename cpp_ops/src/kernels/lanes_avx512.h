@@ -54,6 +54,11 @@ BHAR_INLINE Vector at_most(float limit, Vector values) {
 BHAR_INLINE Vector at_least(float limit, Vector values) {
   return _mm512_maskz_max_ps(kAll, all(limit), values);
 }
+// The greater one; NaN if one is.
+BHAR_INLINE Vector greater(Vector left, Vector right) {
+  const __mmask16 nan = _mm512_cmp_ps_mask(left, left, _CMP_UNORD_Q);
+  return _mm512_mask_mov_ps(_mm512_maskz_max_ps(kAll, left, right), nan, left);
+}
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   const __mmask16 below = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
   return _mm512_mask_mul_ps(values, below, values, slope);

@@ -50,6 +50,8 @@ BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
 // A NaN among the values comes through.
 BHAR_INLINE Vector at_most(float limit, Vector values) { return vminq_f32(all(limit), values); }
 BHAR_INLINE Vector at_least(float limit, Vector values) { return vmaxq_f32(all(limit), values); }
+// The greater one; NaN if one is.
+BHAR_INLINE Vector greater(Vector left, Vector right) { return vmaxq_f32(left, right); }
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   return vbslq_f32(vcltq_f32(values, all(0.0f)), vmulq_f32(values, slope), values);
 }
