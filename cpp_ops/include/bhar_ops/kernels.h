@@ -111,9 +111,9 @@ struct RefinedAggregateSample {
   std::int64_t k, t, v, w, c;
   std::int64_t groups;  // G, divides C
   std::int64_t r;
-  // Of a group's channels, every kChannelBlock begin a stride after those before them.
-  std::int64_t value_k, value_t, value_v, value_group, value_block;
+  std::int64_t value_k, value_t, value_v;
   std::int64_t relation_k, relation_group;
+  std::int64_t weight_r;  // between rows of weight, and of shift: C, or more
   std::int64_t add_t, add_w, out_t, out_w;
   float slope;  // 0 <= slope <= 1
 };
