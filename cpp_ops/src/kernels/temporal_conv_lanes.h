@@ -10,7 +10,22 @@
 namespace bhar {
 namespace {
 
+template <int Rows, int Vectors, class Last>
+BHAR_INLINE void add_to(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last,
+                        Vector (&sums)[Rows][Vectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const float* from = p.add + (row + r) * p.add_stride + o;
+#pragma GCC unroll 4
+    for (int i = 0; i < Vectors; ++i, from += kLanes) {
+      const Vector other = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
+      sums[r][i] = add(sums[r][i], other);
+    }
+  }
+}
+
 // The sums of `Rows` rows and `Vectors` vectors of channels; `last` is what the last vector has.
+// What is added is asked for when they begin, and read when they end.
 template <int Rows, int Vectors, class Last>
 BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last) {
   Vector sums[Rows][Vectors];
@@ -23,14 +38,7 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
   }
   if (p.add != nullptr) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const float* from = p.add + (row + r) * p.add_stride + o;
-#pragma GCC unroll 4
-      for (int i = 0; i < Vectors; ++i, from += kLanes) {
-        const Vector other = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
-        sums[r][i] = add(sums[r][i], other);
-      }
-    }
+    for (int r = 0; r < Rows; ++r) __builtin_prefetch(p.add + (row + r) * p.add_stride + o);
   }
   const float* weight = p.weight + o;
   for (std::int64_t k = 0; k < p.k; ++k) {
@@ -53,6 +61,7 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
       for (int r = 0; r < Rows; r += 3) ++x[r / 3];
     }
   }
+  if (p.add != nullptr) add_to<Rows, Vectors>(p, row, o, last, sums);
   const Vector slope = all(p.slope);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
