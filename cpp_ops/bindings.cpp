@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -357,14 +358,17 @@ class BoundNetwork {
     return out;
   }
 
-  // Kind and seconds of each layer, in `rounds` runs or steps on zeros.
+  // Kind and seconds of each layer, in `rounds` runs or steps on noise.
   py::list profile(std::int64_t rounds) const {
-    std::vector<std::vector<float>> zeros;
+    std::minstd_rand random;
+    std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+    std::vector<std::vector<float>> noise;
     std::vector<const float*> inputs;
     for (const bhar::Source& s : network.sources()) {
-      zeros.emplace_back(static_cast<std::size_t>(s.channels * s.frames * s.joints * s.persons));
+      noise.emplace_back(static_cast<std::size_t>(s.channels * s.frames * s.joints * s.persons));
+      for (float& value : noise.back()) value = uniform(random);
     }
-    for (const std::vector<float>& input : zeros) inputs.push_back(input.data());
+    for (const std::vector<float>& input : noise) inputs.push_back(input.data());
     py::list times;
     for (const auto& time : network.profile(inputs.data(), rounds)) {
       times.append(py::make_tuple(time.kind, time.seconds));

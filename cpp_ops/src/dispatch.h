@@ -30,6 +30,7 @@ Kernel kernel_for(const KernelRow<Kernel> (&rows)[Count], Isa isa, const char* o
 PairwiseTanhFn pairwise_tanh_kernel(Isa isa);
 RefinedAggregateFn refined_aggregate_kernel(Isa isa);
 TemporalConvFn temporal_conv_kernel(Isa isa);
+TemporalPoolFn temporal_pool_kernel(Isa isa);
 RandomFeaturesFn random_features_kernel(Isa isa);
 GeluFn gelu_kernel(Isa isa);
 

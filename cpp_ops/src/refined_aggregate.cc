@@ -75,8 +75,7 @@ void refined_aggregate(const RefinedAggregate& problem, float* out, Isa isa) {
   sample.groups = relation[2];
   sample.w = relation[3];
   sample.r = relation[5];
-  sample.value_group = sample.groups > 0 ? sample.c / sample.groups : 0;
-  sample.value_block = kChannelBlock;
+  sample.weight_r = sample.c;
   sample.value_v = sample.c;
   sample.value_t = sample.v * sample.value_v;
   sample.value_k = sample.t * sample.value_t;

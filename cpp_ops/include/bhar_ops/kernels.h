@@ -66,6 +66,32 @@ extern const TemporalConvFn temporal_conv_f32_avx2;
 extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
+// One frame of pooling over time, or of frames weighed, joints as rows and channels innermost:
+//   pooled[r, c] = max_i frames[i][r, c], or sum_i weights[i] * frames[i][r, c]
+//   sum[r, c] = pooled[r, c] * scale[c] + shift[c] + add[r, c]
+//   out[r, c] = sum < 0 ? slope * sum : sum
+// Rows may be parts of longer ones, as those of a temporal convolution. NaN is the greatest of all.
+struct TemporalPoolFrame {
+  const float* const* frames;  // [rows, channels] each, at least one
+  const float* weights;        // of the frames, or null: the greatest of them
+  const float* scale;          // [channels], or null: one
+  const float* shift;          // [channels], or null: zero
+  const float* add;            // [rows, channels], or null: zero
+  float* out;                  // [rows, channels]
+  std::int64_t count, rows, channels;
+  std::int64_t x_stride, add_stride, out_stride;
+  float slope;  // 0 <= slope <= 1
+};
+
+// Bound, as above, where weights of the greatest are one:
+//   |out - exact| <= (count + 3) * eps * (sum_i |weights frames scale| + |shift| + |add|)
+using TemporalPoolFn = void (*)(const TemporalPoolFrame&);
+
+extern const TemporalPoolFn temporal_pool_f32_scalar;
+extern const TemporalPoolFn temporal_pool_f32_avx2;
+extern const TemporalPoolFn temporal_pool_f32_avx512;
+extern const TemporalPoolFn temporal_pool_f32_neon;
+
 // The same convolution of bytes, exact in integers:
 //   sum[r, o] = sum_k sum_i taps[k][r, i] * weight[k, i, o]
 //   out[r, o] = leaky(fma(sum[r, o], scale[o], bias[o]) + add[r, o])
@@ -135,9 +161,9 @@ struct RefinedAggregateSample {
   std::int64_t k, t, v, w, c;
   std::int64_t groups;  // G, divides C
   std::int64_t r;
-  // Of a group's channels, every kChannelBlock begin a stride after those before them.
-  std::int64_t value_k, value_t, value_v, value_group, value_block;
+  std::int64_t value_k, value_t, value_v;
   std::int64_t relation_k, relation_group;
+  std::int64_t weight_r;  // between rows of weight, and of shift: C, or more
   std::int64_t add_t, add_w, out_t, out_w;
   float slope;  // 0 <= slope <= 1
 };

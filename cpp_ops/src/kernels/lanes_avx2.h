@@ -47,8 +47,10 @@ BHAR_INLINE Vector div(Vector left, Vector right) { return _mm256_div_ps(left, r
 BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return _mm256_fmadd_ps(left, right, sum);
 }
-// A NaN among the values counts for nothing.
-BHAR_INLINE Vector greater(Vector values, Vector most) { return _mm256_max_ps(values, most); }
+// The greater one; of a number and a NaN, the second operand.
+BHAR_INLINE Vector greater_number(Vector values, Vector most) {
+  return _mm256_max_ps(values, most);
+}
 // Of whole numbers from -126 to 127.
 BHAR_INLINE Vector power_of_two(Vector whole) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
@@ -58,6 +60,11 @@ BHAR_INLINE Vector power_of_two(Vector whole) {
 BHAR_INLINE Vector at_most(float limit, Vector values) { return _mm256_min_ps(all(limit), values); }
 BHAR_INLINE Vector at_least(float limit, Vector values) {
   return _mm256_max_ps(all(limit), values);
+}
+// The greater one; NaN if one is: of the first the maximum loses it.
+BHAR_INLINE Vector greater(Vector left, Vector right) {
+  const __m256 nan = _mm256_cmp_ps(left, left, _CMP_UNORD_Q);
+  return _mm256_blendv_ps(_mm256_max_ps(left, right), left, nan);
 }
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   const __m256 below = _mm256_cmp_ps(values, _mm256_setzero_ps(), _CMP_LT_OQ);

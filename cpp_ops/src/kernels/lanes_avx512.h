@@ -47,8 +47,8 @@ BHAR_INLINE Vector div(Vector left, Vector right) { return _mm512_div_ps(left, r
 BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return _mm512_fmadd_ps(left, right, sum);
 }
-// A NaN among the values counts for nothing.
-BHAR_INLINE Vector greater(Vector values, Vector most) {
+// The greater one; of a number and a NaN, the second operand.
+BHAR_INLINE Vector greater_number(Vector values, Vector most) {
   return _mm512_maskz_max_ps(kAll, values, most);
 }
 // Of whole numbers from -126 to 127.
@@ -61,6 +61,11 @@ BHAR_INLINE Vector at_most(float limit, Vector values) {
 }
 BHAR_INLINE Vector at_least(float limit, Vector values) {
   return _mm512_maskz_max_ps(kAll, all(limit), values);
+}
+// The greater one; NaN if one is.
+BHAR_INLINE Vector greater(Vector left, Vector right) {
+  const __mmask16 nan = _mm512_cmp_ps_mask(left, left, _CMP_UNORD_Q);
+  return _mm512_mask_mov_ps(_mm512_maskz_max_ps(kAll, left, right), nan, left);
 }
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   const __mmask16 below = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);

@@ -48,7 +48,7 @@ BHAR_INLINE Vector fma(Vector left, Vector right, Vector sum) {
   return vfmaq_f32(sum, left, right);
 }
 // A NaN among the values counts for nothing.
-BHAR_INLINE Vector greater(Vector values, Vector most) { return vmaxnmq_f32(values, most); }
+BHAR_INLINE Vector greater_number(Vector values, Vector most) { return vmaxnmq_f32(values, most); }
 // Of whole numbers from -126 to 127.
 BHAR_INLINE Vector power_of_two(Vector whole) {
   const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(whole), vdupq_n_s32(127));
@@ -57,6 +57,8 @@ BHAR_INLINE Vector power_of_two(Vector whole) {
 // A NaN among the values comes through.
 BHAR_INLINE Vector at_most(float limit, Vector values) { return vminq_f32(all(limit), values); }
 BHAR_INLINE Vector at_least(float limit, Vector values) { return vmaxq_f32(all(limit), values); }
+// The greater one; NaN if one is.
+BHAR_INLINE Vector greater(Vector left, Vector right) { return vmaxq_f32(left, right); }
 BHAR_INLINE Vector leaky(Vector values, Vector slope) {
   return vbslq_f32(vcltq_f32(values, all(0.0f)), vmulq_f32(values, slope), values);
 }

@@ -25,7 +25,7 @@ BHAR_KERNEL float half_square(const float* x, std::int64_t width) {
 BHAR_KERNEL float greatest(const float* values, std::int64_t count) {
   Vector lanes = all(-__builtin_inff());
   std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) lanes = greater(load(values + i, Whole{}), lanes);
+  for (; i + kLanes <= count; i += kLanes) lanes = greater_number(load(values + i, Whole{}), lanes);
   float most = greatest_of(lanes);
   for (; i < count; ++i) most = values[i] > most ? values[i] : most;
   return most;

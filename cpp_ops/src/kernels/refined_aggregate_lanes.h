@@ -1,10 +1,11 @@
 // refined_aggregate of one sample, for the lanes that are included before: a vector of channels, up
 // to kBlockFrames frames and kBlockTargets joints at a time, whose sums stay in registers.
 //
-// What a block reads is laid out for it first: the values, since rows of many channels lie on as
-// many pages of memory, and the adjacencies of the vector, made once for all frames. Adjacencies
-// that no channel refines are read where they are. The loops of a block are unrolled by request:
-// GCC alone keeps the sums on the stack.
+// What a block reads is laid out for it first: the adjacencies of the vector, made once for all
+// frames, and the values, unless they lie vector by vector already: rows of many channels lie on as
+// many pages of memory. Adjacencies that no channel refines are read where they are. What is added
+// is asked for when a block begins, and read when it ends. The loops of a block are unrolled by
+// request: GCC alone keeps the sums on the stack.
 #pragma once
 
 #include "bhar_ops/kernels.h"
@@ -21,12 +22,15 @@ constexpr std::int64_t kTargets = kEdges / kPairs;  // whose edges are made in o
 // A vector of channels of a group, and the pairs that are summed in one go: pair = k * V + v.
 template <class Part>
 struct Slice {
-  std::int64_t c, group, in_group;
+  std::int64_t c, group;
   Part part;  // which of the vector's channels
   std::int64_t begin = 0, pairs = 0;
   bool first = true, last = false;  // whether the sums begin here, and end here
-  float* values = nullptr;          // [pairs, frames, kLanes]
+  float* packed = nullptr;          // [pairs, frames, kLanes]
   float* edges = nullptr;           // of each block of targets: [pairs, targets, kLanes]
+  // Of a block of frames, and how far apart its pairs and frames lie.
+  const float* values = nullptr;
+  std::int64_t value_pair = 0, value_frame = 0;
 };
 
 template <class Part>
@@ -34,10 +38,8 @@ BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std
                       std::int64_t frames) {
   // Joint by joint: strides that the CPU foresees.
   for (std::int64_t f = 0; f < frames; ++f) {
-    const float* frame = p.value + s.group * p.value_group +
-                         s.in_group / kChannelBlock * p.value_block + s.in_group % kChannelBlock +
-                         (t + f) * p.value_t;
-    float* to = s.values + f * kLanes;
+    const float* frame = p.value + s.c + (t + f) * p.value_t;
+    float* to = s.packed + f * kLanes;
     for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
       const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
       in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
@@ -56,8 +58,9 @@ BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, s
   for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
     const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
     in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
-    const Vector shift = p.shift == nullptr ? all(0.0f) : load(p.shift + k * p.c + s.c, s.part);
-    const float* weight = p.weight + k * p.r * p.c + s.c;
+    const Vector shift =
+        p.shift == nullptr ? all(0.0f) : load(p.shift + k * p.weight_r + s.c, s.part);
+    const float* weight = p.weight + k * p.r * p.weight_r + s.c;
     const float* a = p.a + (k * p.w + w) * p.v + v;
     const float* relation =
         p.relation + k * p.relation_k + s.group * p.relation_group + (w * p.v + v) * p.r;
@@ -66,7 +69,7 @@ BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, s
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * p.v]));
       const float* parts = weight;
-      for (std::int64_t r = 0; r < p.r; ++r, parts += p.c) {
+      for (std::int64_t r = 0; r < p.r; ++r, parts += p.weight_r) {
         const Vector part = load(parts, s.part);
 #pragma GCC unroll 4
         for (int j = 0; j < Targets; ++j) {
@@ -80,35 +83,62 @@ BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, s
 }
 
 template <int Frames, int Targets, class Part>
-BHAR_KERNEL void begin(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+BHAR_INLINE void begin(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
                        std::int64_t w, Vector (&sums)[Frames][Targets]) {
   const Vector bias = p.bias == nullptr ? all(0.0f) : load(p.bias + s.c, s.part);
 #pragma GCC unroll 16
   for (int f = 0; f < Frames; ++f) {
 #pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) sums[f][j] = bias;
+  }
+  if (s.first) return;
+#pragma GCC unroll 16
+  for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
     for (int j = 0; j < Targets; ++j) {
-      if (!s.first) {
-        sums[f][j] = load(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, s.part);
-      } else if (p.add != nullptr) {
-        sums[f][j] = add(bias, load(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c, s.part));
-      } else {
-        sums[f][j] = bias;
-      }
+      sums[f][j] = load(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, s.part);
     }
   }
 }
 
 template <int Frames, int Targets, class Part>
-BHAR_KERNEL void end(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
-                     std::int64_t w, const Vector (&sums)[Frames][Targets]) {
-  const Vector slope = all(s.last ? p.slope : 1.0f);
+BHAR_INLINE void ask_for_add(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                             std::int64_t w) {
+  if (p.add == nullptr || !s.last) return;
 #pragma GCC unroll 16
   for (int f = 0; f < Frames; ++f) {
 #pragma GCC unroll 4
     for (int j = 0; j < Targets; ++j) {
-      float* out = p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c;
-      store(out, leaky(sums[f][j], slope), s.part);
+      __builtin_prefetch(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c);
     }
+  }
+}
+
+template <int Frames, int Targets, class Part>
+BHAR_INLINE void end(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
+                     std::int64_t w, const Vector (&sums)[Frames][Targets]) {
+  const Vector slope = all(s.last ? p.slope : 1.0f);
+  const bool adds = p.add != nullptr && s.last;
+#pragma GCC unroll 16
+  for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) {
+      Vector sum = sums[f][j];
+      if (adds) sum = add(sum, load(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c, s.part));
+      store(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, leaky(sum, slope), s.part);
+    }
+  }
+}
+
+// The sums of one pair, its edges in registers.
+template <int Frames, int Targets, class Part>
+BHAR_INLINE void sum_up(const Slice<Part>& s, const float* value, const Vector (&edge)[Targets],
+                        Vector (&sums)[Frames][Targets]) {
+#pragma GCC unroll 16
+  for (int f = 0; f < Frames; ++f) {
+    const Vector x = kept(load(value + f * s.value_frame, Whole{}));
+#pragma GCC unroll 4
+    for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edge[j], sums[f][j]);
   }
 }
 
@@ -118,17 +148,13 @@ BHAR_KERNEL void refined_block(const RefinedAggregateSample& p, const Slice<Part
                                std::int64_t t, std::int64_t w, const float* edges) {
   Vector sums[Frames][Targets];
   begin(p, s, t, w, sums);
+  ask_for_add<Frames, Targets>(p, s, t, w);
   const float* value = s.values;
-  for (std::int64_t i = 0; i < s.pairs; ++i, value += Frames * kLanes, edges += Targets * kLanes) {
+  for (std::int64_t i = 0; i < s.pairs; ++i, value += s.value_pair, edges += Targets * kLanes) {
     Vector edge[Targets];
 #pragma GCC unroll 4
     for (int j = 0; j < Targets; ++j) edge[j] = load(edges + j * kLanes, Whole{});
-#pragma GCC unroll 16
-    for (int f = 0; f < Frames; ++f) {
-      const Vector x = kept(load(value + f * kLanes, Whole{}));
-#pragma GCC unroll 4
-      for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edge[j], sums[f][j]);
-    }
+    sum_up(s, value, edge, sums);
   }
   end(p, s, t, w, sums);
 }
@@ -139,21 +165,17 @@ BHAR_KERNEL void static_block(const RefinedAggregateSample& p, const Slice<Part>
                               std::int64_t w) {
   Vector sums[Frames][Targets];
   begin(p, s, t, w, sums);
+  ask_for_add<Frames, Targets>(p, s, t, w);
   const float* value = s.values;
   for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
     const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
     in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
     const float* a = p.a + (k * p.w + w) * p.v + v;
-    for (const float* last = a + in_row; a < last; ++a, value += Frames * kLanes) {
+    for (const float* last = a + in_row; a < last; ++a, value += s.value_pair) {
       Vector edge[Targets];
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j) edge[j] = all(a[j * p.v]);
-#pragma GCC unroll 16
-      for (int f = 0; f < Frames; ++f) {
-        const Vector x = kept(load(value + f * kLanes, Whole{}));
-#pragma GCC unroll 4
-        for (int j = 0; j < Targets; ++j) sums[f][j] = fma(x, edge[j], sums[f][j]);
-      }
+      sum_up(s, value, edge, sums);
     }
   }
   end(p, s, t, w, sums);
@@ -211,14 +233,34 @@ BHAR_KERNEL void refine_all(const RefinedAggregateSample& p, const Slice<Part>& 
   }
 }
 
+// Whether a frame's values are the vectors of its pairs, one after the other.
+bool is_packed(const RefinedAggregateSample& p) {
+  return p.value_v == kLanes && (p.k == 1 || p.value_k == p.v * p.value_v);
+}
+
 template <class Part>
-BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group,
-                             std::int64_t in_group, Part part) {
+BHAR_KERNEL void lay_out(const RefinedAggregateSample& p, Slice<Part>& s, std::int64_t t,
+                         std::int64_t frames) {
+  if (is_packed(p)) {
+    s.values = p.value + s.c + t * p.value_t + s.begin * kLanes;
+    s.value_pair = kLanes;
+    s.value_frame = p.value_t;
+  } else {
+    pack(p, s, t, frames);
+    s.values = s.packed;
+    s.value_pair = frames * kLanes;
+    s.value_frame = kLanes;
+  }
+}
+
+template <class Part>
+BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group, std::int64_t c,
+                             Part part) {
   const auto address = reinterpret_cast<std::uintptr_t>(p.scratch);
   constexpr std::uintptr_t kAligned = kLanes * sizeof(float);
   float* aligned = p.scratch + (kAligned - address % kAligned) % kAligned / sizeof(float);
-  Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part};
-  s.values = aligned;
+  Slice<Part> s{c, group, part};
+  s.packed = aligned;
   s.edges = aligned + kValues * kLanes;
   const std::int64_t all_pairs = p.k * p.v, at_once = is_static(p) ? p.w : kTargets;
   // Also without a pair: the sum of none has to be written.
@@ -230,7 +272,7 @@ BHAR_KERNEL void channels_of(const RefinedAggregateSample& p, std::int64_t group
       if (!is_static(p)) refine_all(p, s, w, targets);
       const Blocks blocks(p.t, kBlockFrames);
       for (std::int64_t i = 0, t = 0; i < blocks.count; t += blocks.size(i), ++i) {
-        pack(p, s, t, blocks.size(i));
+        lay_out(p, s, t, blocks.size(i));
         frames_of<kBlockFrames>(p, s, t, blocks.size(i), w, targets);
       }
     }
@@ -256,8 +298,7 @@ BHAR_KERNEL void frame_block(const RefinedAggregateSample& p, const Slice<Part>&
 #pragma GCC unroll 16
       for (int r = 0; r <= Relations; ++r) sums[j][r] = all(0.0f);
     }
-    const float* value = p.value + k * p.value_k + s.group * p.value_group +
-                         s.in_group / kChannelBlock * p.value_block + s.in_group % kChannelBlock;
+    const float* value = p.value + k * p.value_k + s.c;
     const float* a = p.a + (k * p.w + w) * p.v;
     const float* relation =
         p.relation + k * p.relation_k + s.group * p.relation_group + w * p.v * Relations;
@@ -273,14 +314,14 @@ BHAR_KERNEL void frame_block(const RefinedAggregateSample& p, const Slice<Part>&
         }
       }
     }
-    const Vector shifted = mul(values, load(p.shift + k * p.c + s.c, s.part));
+    const Vector shifted = mul(values, load(p.shift + k * p.weight_r + s.c, s.part));
 #pragma GCC unroll 8
     for (int j = 0; j < Targets; ++j) {
       out[j] = add(out[j], add(sums[j][0], shifted));
 #pragma GCC unroll 16
       for (int r = 0; r < Relations; ++r) {
-        out[j] =
-            fma(load(p.weight + (k * Relations + r) * p.c + s.c, s.part), sums[j][r + 1], out[j]);
+        out[j] = fma(load(p.weight + (k * Relations + r) * p.weight_r + s.c, s.part),
+                     sums[j][r + 1], out[j]);
       }
     }
   }
@@ -302,10 +343,10 @@ BHAR_KERNEL void frame_some(const RefinedAggregateSample& p, const Slice<Part>& 
 }
 
 template <int Relations, class Part>
-BHAR_KERNEL void frame_of(const RefinedAggregateSample& p, std::int64_t group,
-                          std::int64_t in_group, Part part) {
+BHAR_KERNEL void frame_of(const RefinedAggregateSample& p, std::int64_t group, std::int64_t c,
+                          Part part) {
   constexpr int kMost = kFrameSums / (Relations + 2) > 0 ? kFrameSums / (Relations + 2) : 1;
-  const Slice<Part> s{p.c / p.groups * group + in_group, group, in_group, part};
+  const Slice<Part> s{c, group, part};
   const Blocks blocks(p.w, kMost);
   for (std::int64_t i = 0, w = 0; i < blocks.count; w += blocks.size(i), ++i) {
     frame_some<Relations, kMost>(p, s, w, blocks.size(i));
@@ -313,25 +354,26 @@ BHAR_KERNEL void frame_of(const RefinedAggregateSample& p, std::int64_t group,
 }
 
 template <class Part>
-BHAR_KERNEL void channels(const RefinedAggregateSample& p, std::int64_t group,
-                          std::int64_t in_group, Part part) {
+BHAR_KERNEL void channels(const RefinedAggregateSample& p, std::int64_t group, std::int64_t c,
+                          Part part) {
   if (p.t == 1 && p.shift != nullptr && p.r == 2) {
-    frame_of<2>(p, group, in_group, part);
+    frame_of<2>(p, group, c, part);
   } else if (p.t == 1 && p.shift != nullptr && p.r == 4) {
-    frame_of<4>(p, group, in_group, part);
+    frame_of<4>(p, group, c, part);
   } else if (p.t == 1 && p.shift != nullptr && p.r == 8) {
-    frame_of<8>(p, group, in_group, part);
+    frame_of<8>(p, group, c, part);
   } else {
-    channels_of(p, group, in_group, part);
+    channels_of(p, group, c, part);
   }
 }
 
 BHAR_KERNEL void run(const RefinedAggregateSample& p) {
   const std::int64_t size = p.c / p.groups;
   for (std::int64_t group = 0; group < p.groups; ++group) {
-    std::int64_t c = 0;
-    for (; c + kLanes <= size; c += kLanes) channels(p, group, c, Whole{});
-    if (c < size) channels(p, group, c, first(size - c));
+    const std::int64_t end = (group + 1) * size;
+    std::int64_t c = group * size;
+    for (; c + kLanes <= end; c += kLanes) channels(p, group, c, Whole{});
+    if (c < end) channels(p, group, c, first(end - c));
   }
 }
 

@@ -9,9 +9,10 @@ float adjacency(const RefinedAggregateSample& p, std::int64_t k, std::int64_t v,
                 std::int64_t c) {
   const std::int64_t group = c / (p.c / p.groups);
   const float* relation = p.relation + k * p.relation_k + group * p.relation_group;
-  float sum = p.a[(k * p.w + w) * p.v + v] + (p.shift == nullptr ? 0.0f : p.shift[k * p.c + c]);
+  float sum =
+      p.a[(k * p.w + w) * p.v + v] + (p.shift == nullptr ? 0.0f : p.shift[k * p.weight_r + c]);
   for (std::int64_t r = 0; r < p.r; ++r) {
-    sum += p.weight[(k * p.r + r) * p.c + c] * relation[(w * p.v + v) * p.r + r];
+    sum += p.weight[(k * p.r + r) * p.weight_r + c] * relation[(w * p.v + v) * p.r + r];
   }
   return sum;
 }
@@ -19,9 +20,7 @@ float adjacency(const RefinedAggregateSample& p, std::int64_t k, std::int64_t v,
 void run(const RefinedAggregateSample& p) {
   for (std::int64_t w = 0; w < p.w; ++w) {
     for (std::int64_t c = 0; c < p.c; ++c) {
-      const std::int64_t group = c / (p.c / p.groups), in_group = c % (p.c / p.groups);
-      const float* values = p.value + group * p.value_group +
-                            in_group / kChannelBlock * p.value_block + in_group % kChannelBlock;
+      const float* values = p.value + c;
       float* out = p.out + w * p.out_w + c;
       for (std::int64_t t = 0; t < p.t; ++t) {
         const float bias = p.bias == nullptr ? 0.0f : p.bias[c];

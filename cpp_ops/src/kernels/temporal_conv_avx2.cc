@@ -9,7 +9,8 @@
 namespace bhar {
 namespace {
 
-constexpr int kBlockRows = 6, kBlockVectors = 2;  // 12 sums
+constexpr int kBlockVectors = 2;
+constexpr int block_rows(int) { return 6; }  // up to 12 sums
 
 }  // namespace
 }  // namespace bhar

@@ -9,7 +9,9 @@
 namespace bhar {
 namespace {
 
-constexpr int kBlockRows = 9, kBlockVectors = 2;  // 18 sums
+constexpr int kBlockVectors = 3;
+// 26 or 27 sums, or 13 of one vector: with the weights and a joint, all registers.
+constexpr int block_rows(int vectors) { return vectors == 3 ? 9 : 13; }
 
 }  // namespace
 }  // namespace bhar

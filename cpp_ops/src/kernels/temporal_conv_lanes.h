@@ -1,6 +1,7 @@
-// temporal_conv of one frame, for the lanes that are included before: blocks of up to kBlockRows
-// joints x kBlockVectors vectors of channels, whose sums stay in registers over all of K and I.
-// The loops of a block are unrolled by request: GCC alone keeps the sums on the stack (2x slower).
+// temporal_conv of one frame, for the lanes that are included before: blocks of up to kBlockVectors
+// vectors of channels and block_rows() of them joints, whose sums stay in registers over all of K
+// and I. The loops of a block are unrolled by request: GCC alone keeps the sums on the stack (2x
+// slower).
 #pragma once
 
 #include "bhar_ops/kernels.h"
@@ -9,7 +10,22 @@
 namespace bhar {
 namespace {
 
+template <int Rows, int Vectors, class Last>
+BHAR_INLINE void add_to(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last,
+                        Vector (&sums)[Rows][Vectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const float* from = p.add + (row + r) * p.add_stride + o;
+#pragma GCC unroll 4
+    for (int i = 0; i < Vectors; ++i, from += kLanes) {
+      const Vector other = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
+      sums[r][i] = add(sums[r][i], other);
+    }
+  }
+}
+
 // The sums of `Rows` rows and `Vectors` vectors of channels; `last` is what the last vector has.
+// What is added is asked for when they begin, and read when they end.
 template <int Rows, int Vectors, class Last>
 BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last) {
   Vector sums[Rows][Vectors];
@@ -22,31 +38,30 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
   }
   if (p.add != nullptr) {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const float* from = p.add + (row + r) * p.add_stride + o;
-#pragma GCC unroll 4
-      for (int i = 0; i < Vectors; ++i, from += kLanes) {
-        const Vector other = i == Vectors - 1 ? load(from, last) : load(from, Whole{});
-        sums[r][i] = add(sums[r][i], other);
-      }
-    }
+    for (int r = 0; r < Rows; ++r) __builtin_prefetch(p.add + (row + r) * p.add_stride + o);
   }
   const float* weight = p.weight + o;
   for (std::int64_t k = 0; k < p.k; ++k) {
-    const float* x = p.taps[k] + row * p.x_stride;
-    for (std::int64_t c = 0; c < p.inputs; ++c, ++x, weight += p.outputs) {
+    // Of every third row: what x86 adds to an address is one stride, or two.
+    const float* x[(Rows + 2) / 3];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; r += 3) x[r / 3] = p.taps[k] + (row + r) * p.x_stride;
+    for (std::int64_t c = 0; c < p.inputs; ++c, weight += p.outputs) {
       Vector columns[Vectors];
 #pragma GCC unroll 4
       for (int i = 0; i < Vectors - 1; ++i) columns[i] = load(weight + i * kLanes, Whole{});
       columns[Vectors - 1] = load(weight + (Vectors - 1) * kLanes, last);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const Vector joint = all(x[r * p.x_stride]);
+        const Vector joint = all(x[r / 3][r % 3 * p.x_stride]);
 #pragma GCC unroll 4
         for (int i = 0; i < Vectors; ++i) sums[r][i] = fma(joint, columns[i], sums[r][i]);
       }
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; r += 3) ++x[r / 3];
     }
   }
+  if (p.add != nullptr) add_to<Rows, Vectors>(p, row, o, last, sums);
   const Vector slope = all(p.slope);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -76,27 +91,30 @@ BHAR_KERNEL void rows_of(const TemporalConvFrame& p, std::int64_t first_row, std
 
 template <int Vectors, class Last>
 BHAR_KERNEL void all_rows(const TemporalConvFrame& p, std::int64_t o, Last last) {
-  const Blocks blocks(p.rows, kBlockRows);
+  const Blocks blocks(p.rows, block_rows(Vectors));
   for (std::int64_t i = 0, row = 0; i < blocks.count; row += blocks.size(i), ++i) {
-    rows_of<kBlockRows, Vectors>(p, row, blocks.size(i), o, last);
+    rows_of<block_rows(Vectors), Vectors>(p, row, blocks.size(i), o, last);
   }
 }
 
 template <int Vectors>
-BHAR_KERNEL void vectors_of(const TemporalConvFrame& p, std::int64_t o, std::int64_t channels) {
-  const std::int64_t in_last = channels - (Vectors - 1) * kLanes;
-  if (in_last >= kLanes) {
-    all_rows<Vectors>(p, o, Whole{});
-  } else if (in_last > 0) {
-    all_rows<Vectors>(p, o, first(in_last));
+BHAR_KERNEL void vectors_of(const TemporalConvFrame& p, std::int64_t o, std::int64_t vectors) {
+  if (vectors == Vectors) {
+    const std::int64_t in_last = p.outputs - o - (Vectors - 1) * kLanes;
+    if (in_last >= kLanes) {
+      all_rows<Vectors>(p, o, Whole{});
+    } else {
+      all_rows<Vectors>(p, o, first(in_last));
+    }
   } else if constexpr (Vectors > 1) {
-    vectors_of<Vectors - 1>(p, o, channels);
+    vectors_of<Vectors - 1>(p, o, vectors);
   }
 }
 
 BHAR_KERNEL void run(const TemporalConvFrame& p) {
-  for (std::int64_t o = 0; o < p.outputs; o += kBlockVectors * kLanes) {
-    vectors_of<kBlockVectors>(p, o, p.outputs - o);
+  const Blocks blocks((p.outputs + kLanes - 1) / kLanes, kBlockVectors);
+  for (std::int64_t i = 0, o = 0; i < blocks.count; o += blocks.size(i) * kLanes, ++i) {
+    vectors_of<kBlockVectors>(p, o, blocks.size(i));
   }
 }
 

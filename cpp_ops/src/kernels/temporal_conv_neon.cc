@@ -9,7 +9,8 @@
 namespace bhar {
 namespace {
 
-constexpr int kBlockRows = 6, kBlockVectors = 4;  // 24 sums
+constexpr int kBlockVectors = 4;
+constexpr int block_rows(int) { return 6; }  // up to 24 sums
 
 }  // namespace
 }  // namespace bhar

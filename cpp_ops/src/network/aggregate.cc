@@ -11,8 +11,10 @@
 namespace bhar {
 namespace {
 
-// Floats of one person's values that are aggregated in one go: most of a second-level cache.
-constexpr std::int64_t kMostValues = 320 << 10;
+// Floats of the values that are aggregated in one go, kChannelBlock channels of one person. They
+// stay in the second-level cache, beside the refined adjacencies, which are made for each go;
+// static ones cost nothing, and leave the first-level cache to the values.
+constexpr std::int64_t kMostValues = 128 << 10, kMostStaticValues = 8 << 10;
 
 class Aggregate : public Layer {
  public:
@@ -32,14 +34,22 @@ class Aggregate : public Layer {
         kernel_(refined_aggregate_kernel(isa)),
         conv_(temporal_conv_kernel(isa)),
         tanh_(pairwise_tanh_kernel(isa)) {
-    if (layer_.integers) {
-      const Shape shape{groups_, 1, layer_.weight.shape[1], layer_.weight.shape[2]};
-      integers_.emplace(*layer_.integers, shape, layer_.weight_bias, isa);
-      layer_.integers.reset();  // packed
-    }
-    const std::int64_t most = std::max(kMostValues / value_size(), std::int64_t{1});
+    const std::int64_t values = layer_.refinement ? kMostValues : kMostStaticValues;
+    const std::int64_t most = std::max(values / value_size(), std::int64_t{1});
     const std::int64_t parts = (x_.frames + most - 1) / most;
     at_once_ = (x_.frames + parts - 1) / parts;
+    const std::int64_t rows = groups_ * layer_.weight.shape[1];
+    layer_.weight_bias.values = in_blocks(layer_.weight_bias.values, groups_);
+    if (layer_.integers) {
+      Integers& integers = *layer_.integers;
+      integers.values = in_blocks(integers.values, rows);
+      integers.scale = in_blocks(integers.scale, groups_);
+      const Shape shape{blocks(), 1, layer_.weight.shape[1], partitions_ * kChannelBlock};
+      integers_.emplace(integers, shape, layer_.weight_bias, isa);
+      layer_.integers.reset();  // packed
+    } else {
+      layer_.weight.values = in_blocks(layer_.weight.values, rows);
+    }
   }
 
   const char* kind() const override { return "aggregate"; }
@@ -90,7 +100,7 @@ class Aggregate : public Layer {
   std::int64_t scratch_size() const override {
     const std::int64_t pairs = joints_ * maps() * joints_ * relations_;
     return kRefinedAggregateScratch + sides_size() + std::max(mean_size(), pairs) +
-           at_once_ * value_size() + bytes_size();
+           at_once_ * (value_size() + bytes_size());
   }
 
  private:
@@ -98,9 +108,34 @@ class Aggregate : public Layer {
   std::int64_t mean_size() const { return joints_ * inputs_; }
   // Queries, then keys: [V, G, K, R] each.
   std::int64_t sides_size() const { return 2 * joints_ * maps() * relations_; }
-  std::int64_t value_size() const { return joints_ * partitions_ * channels_; }
+  // Of one frame of a block of channels: [K, V, kChannelBlock].
+  std::int64_t value_size() const { return joints_ * partitions_ * kChannelBlock; }
+  std::int64_t blocks() const { return channels_ / kChannelBlock; }
   // Floats that the bytes of one person's frame take.
   std::int64_t bytes_size() const { return integers_ ? joints_ * inputs_ / 4 : 0; }
+  // Of the group that a block of channels is in, where its inputs begin.
+  std::int64_t first_input(std::int64_t block) const {
+    return block / (blocks() / groups_) * layer_.weight.shape[1];
+  }
+
+  // rows [G, I / G, (k, c in g)], or [G, (k, c in g)] -> [C / kChannelBlock, I / G, (k, c in
+  // block)]
+  template <class Values>
+  Values in_blocks(const Values& weight, std::int64_t rows) const {
+    const std::int64_t in_group = blocks() / groups_, of_each = rows / groups_;
+    Values sorted;
+    sorted.reserve(weight.size());
+    for (std::int64_t block = 0; block < blocks(); ++block) {
+      for (std::int64_t row = 0; row < of_each; ++row) {
+        for (std::int64_t k = 0; k < partitions_; ++k) {
+          const std::int64_t before = (block / in_group * of_each + row) * partitions_ + k;
+          const auto from = weight.begin() + (before * in_group + block % in_group) * kChannelBlock;
+          sorted.insert(sorted.end(), from, from + kChannelBlock);
+        }
+      }
+    }
+    return sorted;
+  }
 
   // Of x over time: [V, I].
   void mean_of(const Run& run, std::int64_t person, float* mean) const {
@@ -113,98 +148,137 @@ class Aggregate : public Layer {
 
   void project_both(const float* mean, float* sides) const {
     const Refinement& r = *layer_.refinement;
-    const std::int64_t stride = maps() * relations_;
-    project(mean, inputs_, r.query, r.query_bias, sides, stride, kChannelBlock);
-    project(mean, inputs_, r.key, r.key_bias, sides + joints_ * stride, stride, kChannelBlock);
+    project(mean, r.query, r.query_bias, sides);
+    project(mean, r.key, r.key_bias, sides + joints_ * maps() * relations_);
   }
 
-  // One frame: x [V, I] in rows of `x_stride` -> its groups' outputs, one after the other.
-  void project(const float* x, std::int64_t x_stride, const Array& weight, const Array& bias,
-               float* out, std::int64_t out_stride, std::int64_t out_block) const {
-    const float* tap = x;
-    TemporalConvFrame frame{};
-    frame.taps = &tap;
-    frame.k = 1;
-    frame.rows = joints_;
-    frame.inputs = weight.shape[1];
-    frame.outputs = weight.shape[2];
-    frame.x_stride = x_stride;
-    frame.out_stride = out_stride;
-    frame.out_block = out_block;
-    frame.slope = 1.0f;
-    for (std::int64_t g = 0; g < groups_; ++g, tap += frame.inputs) {
+  // mean [V, I] -> its groups' outputs, one after the other.
+  void project(const float* mean, const Array& weight, const Array& bias, float* out) const {
+    TemporalConvFrame frame = pointwise(weight.shape[1], weight.shape[2]);
+    frame.taps = &mean;
+    frame.x_stride = inputs_;
+    frame.out_stride = maps() * relations_;
+    frame.out_block = kChannelBlock;
+    for (std::int64_t g = 0; g < groups_; ++g, mean += frame.inputs) {
       frame.weight = weight.values.data() + g * frame.inputs * frame.outputs;
       frame.bias = bias.values.data() + g * frame.outputs;
-      frame.out =
-          out + g * frame.outputs / kChannelBlock * out_block + g * frame.outputs % kChannelBlock;
+      frame.out = out + g * frame.outputs;
       conv_(frame);
     }
   }
 
-  // One frame: x [V, I] -> the values of all partitions, every block of channels alone.
-  void project_value(const float* x, float* value, std::int64_t block, float* scratch) const {
-    if (!integers_) {
-      project(x, x_.row_stride(), layer_.weight, layer_.weight_bias, value, kChannelBlock, block);
-      return;
+  // The values of a block of channels in `frames` frames from x on: [frames, K, V, kChannelBlock].
+  void project_block(const float* x, std::int64_t frames, std::int64_t block, float* value) const {
+    const std::int64_t inputs = layer_.weight.shape[1];
+    TemporalConvFrame frame = pointwise(inputs, partitions_ * kChannelBlock);
+    frame.weight = layer_.weight.values.data() + block * inputs * frame.outputs;
+    frame.bias = layer_.weight_bias.values.data() + block * frame.outputs;
+    frame.x_stride = x_.row_stride();
+    frame.out_stride = kChannelBlock;
+    frame.out_block = joints_ * kChannelBlock;
+    x += first_input(block);
+    for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride()) {
+      frame.taps = &x;
+      frame.out = value + t * value_size();
+      conv_(frame);
     }
-    auto* bytes = reinterpret_cast<std::uint8_t*>(scratch);
-    integers_->quantise(x, joints_, x_.row_stride(), bytes);
-    const std::uint8_t* tap = bytes;
+  }
+
+  // x [frames, V, I] of one person -> its bytes.
+  void quantise(const float* x, std::int64_t frames, std::uint8_t* bytes) const {
+    for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride()) {
+      integers_->quantise(x, joints_, inputs_, x_.row_stride(), bytes + t * joints_ * inputs_);
+    }
+  }
+
+  // As project_block, of bytes.
+  void project_block(const std::uint8_t* bytes, std::int64_t frames, std::int64_t block,
+                     float* value) const {
     IntegerConvFrame frame{};
     frame.rows = joints_;
-    frame.out = value;
+    frame.x_stride = inputs_;
     frame.out_stride = kChannelBlock;
-    frame.out_block = block;
+    frame.out_block = joints_ * kChannelBlock;
     frame.slope = 1.0f;
-    integers_->compute(frame, &tap, layer_.weight.shape[2] / kChannelBlock * block);
+    bytes += first_input(block);
+    for (std::int64_t t = 0; t < frames; ++t, bytes += joints_ * inputs_) {
+      frame.taps = &bytes;
+      frame.out = value + t * value_size();
+      integers_->compute_group(frame, block);
+    }
+  }
+
+  TemporalConvFrame pointwise(std::int64_t inputs, std::int64_t outputs) const {
+    TemporalConvFrame frame{};
+    frame.k = 1;
+    frame.rows = joints_;
+    frame.inputs = inputs;
+    frame.outputs = outputs;
+    frame.slope = 1.0f;
+    return frame;
   }
 
   // scratch: for the relations of all pairs of joints, then the values of some frames.
   void aggregate(const Run& run, std::int64_t person, const float* sides, float* scratch) const {
-    RefinedAggregateSample sample{};
     float* value = scratch;
     if (layer_.refinement) {
-      const Refinement& r = *layer_.refinement;
       const std::int64_t stride = maps() * relations_;
       tanh_({sides, sides + joints_ * stride, scratch, joints_, joints_, maps(), relations_});
-      sample.relation = scratch;
-      sample.relation_k = joints_ * joints_ * relations_;
-      sample.relation_group = partitions_ * sample.relation_k;
-      sample.weight = r.weight.values.data();
-      sample.shift = r.shift.values.data();
       value += joints_ * stride * joints_;
     }
     const std::int64_t row = person * joints_;
+    const float* x = x_.of(run) + row * x_.row_stride();
+    for (std::int64_t t = 0; t < x_.frames; t += at_once_) {
+      const std::int64_t frames = std::min(at_once_, x_.frames - t);
+      const float* first = x + t * x_.frame_stride();
+      auto* bytes = reinterpret_cast<std::uint8_t*>(value + at_once_ * value_size());
+      if (integers_) quantise(first, frames, bytes);
+      for (std::int64_t block = 0; block < blocks(); ++block) {
+        if (integers_) {
+          project_block(bytes, frames, block, value);
+        } else {
+          project_block(first, frames, block, value);
+        }
+        RefinedAggregateSample sample = block_of(block, scratch);
+        sample.value = value;
+        sample.scratch = run.scratch;
+        sample.t = frames;
+        const std::int64_t c = block * kChannelBlock;
+        sample.out = out_.of(run) + t * sample.out_t + row * sample.out_w + c;
+        if (layer_.add) sample.add = add_.of(run) + t * sample.add_t + row * sample.add_w + c;
+        kernel_(sample);
+      }
+    }
+  }
+
+  // What the kernel needs to know of a block of channels: all but the frames.
+  RefinedAggregateSample block_of(std::int64_t block, const float* relations) const {
+    const std::int64_t c = block * kChannelBlock;
+    RefinedAggregateSample sample{};
+    if (layer_.refinement) {
+      sample.relation_k = joints_ * joints_ * relations_;
+      const std::int64_t group = block / (blocks() / groups_);
+      sample.relation = relations + group * partitions_ * sample.relation_k;
+      sample.weight = layer_.refinement->weight.values.data() + c;
+      sample.shift = layer_.refinement->shift.values.data() + c;
+      sample.weight_r = channels_;
+    }
     sample.r = relations_;
     sample.a = layer_.adjacency.values.data();
-    sample.bias = layer_.bias.values.data();
-    sample.scratch = run.scratch;
-    sample.value = value;
+    sample.bias = layer_.bias.values.data() + c;
     sample.k = partitions_;
     sample.v = sample.w = joints_;
-    sample.c = channels_;
-    sample.groups = groups_;
+    sample.c = kChannelBlock;
+    sample.groups = 1;
     sample.value_v = kChannelBlock;
-    sample.value_t = joints_ * kChannelBlock;
+    sample.value_k = joints_ * sample.value_v;
+    sample.value_t = value_size();
     sample.add_t = add_.frame_stride();
     sample.add_w = add_.row_stride();
     sample.out_t = out_.frame_stride();
     sample.out_w = out_.row_stride();
     sample.slope = layer_.slope;
-    for (std::int64_t t = 0; t < x_.frames; t += at_once_) {
-      sample.t = std::min(at_once_, x_.frames - t);
-      sample.value_block = sample.t * sample.value_t;
-      sample.value_k = channels_ / groups_ / kChannelBlock * sample.value_block;
-      sample.value_group = partitions_ * sample.value_k;
-      for (std::int64_t i = 0; i < sample.t; ++i) {
-        const float* x = x_.of(run) + (t + i) * x_.frame_stride() + row * x_.row_stride();
-        project_value(x, value + i * sample.value_t, sample.value_block,
-                      value + at_once_ * value_size());
-      }
-      sample.out = out_.of(run) + t * sample.out_t + row * sample.out_w;
-      sample.add = layer_.add ? add_.of(run) + t * sample.add_t + row * sample.add_w : nullptr;
-      kernel_(sample);
-    }
+    return sample;
   }
 
   AggregateLayer layer_;

@@ -93,7 +93,7 @@ class IntegerConv : public Layer {
     return reinterpret_cast<std::uint8_t*>(run.scratch);
   }
   void quantise(const float* x, std::uint8_t* bytes) const {
-    weight_.quantise(x, x_.rows, x_.row_stride(), bytes);
+    weight_.quantise(x, x_.rows, weight_.inputs(), x_.row_stride(), bytes);
   }
 
   // Frame t of the result from the frames of its taps.

@@ -43,35 +43,38 @@ IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const
   }
 }
 
-void IntegerWeight::quantise(const float* x, std::int64_t rows, std::int64_t stride,
-                             std::uint8_t* out) const {
-  if (stride == inputs()) {
-    kernels_->quantise({x, out, rows * stride, per_step_, zero_});
+void IntegerWeight::quantise(const float* x, std::int64_t rows, std::int64_t channels,
+                             std::int64_t stride, std::uint8_t* out) const {
+  if (stride == channels) {
+    kernels_->quantise({x, out, rows * channels, per_step_, zero_});
     return;
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    const QuantiseRow of{x + row * stride, out + row * inputs(), inputs(), per_step_, zero_};
-    kernels_->quantise(of);
+    kernels_->quantise({x + row * stride, out + row * channels, channels, per_step_, zero_});
   }
 }
 
 void IntegerWeight::compute(IntegerConvFrame frame, const std::uint8_t** taps,
                             std::int64_t out_group) const {
   frame.taps = taps;
-  frame.k = taps_;
-  frame.inputs = inputs_;
-  frame.outputs = outputs_;
   frame.x_stride = inputs();
   for (std::int64_t g = 0; g < groups_; ++g) {
-    frame.weight = weight_.data() + g * taps_ * inputs_ * padded_;
-    frame.totals = totals_.data() + g * padded_;
-    frame.scale = scale_.data() + g * padded_;
-    frame.bias = bias_.data() + g * padded_;
-    kernels_->conv(frame);
+    compute_group(frame, g);
     for (std::int64_t k = 0; k < taps_; ++k) taps[k] += inputs_;
     frame.out += out_group;
     if (frame.add != nullptr) frame.add += outputs_;
   }
+}
+
+void IntegerWeight::compute_group(IntegerConvFrame frame, std::int64_t group) const {
+  frame.k = taps_;
+  frame.inputs = inputs_;
+  frame.outputs = outputs_;
+  frame.weight = weight_.data() + group * taps_ * inputs_ * padded_;
+  frame.totals = totals_.data() + group * padded_;
+  frame.scale = scale_.data() + group * padded_;
+  frame.bias = bias_.data() + group * padded_;
+  kernels_->conv(frame);
 }
 
 }  // namespace bhar

@@ -27,13 +27,17 @@ class IntegerWeight {
   std::int64_t inputs() const { return groups_ * inputs_; }
   std::uint8_t zero() const { return static_cast<std::uint8_t>(zero_); }
 
-  // `rows` rows of all inputs, `stride` floats apart -> bytes, dense.
-  void quantise(const float* x, std::int64_t rows, std::int64_t stride, std::uint8_t* out) const;
+  // `rows` rows of `channels`, `stride` floats apart -> bytes, dense.
+  void quantise(const float* x, std::int64_t rows, std::int64_t channels, std::int64_t stride,
+                std::uint8_t* out) const;
 
   // One frame in all groups. taps: K frames of `rows` rows of all inputs, dense bytes; they are
   // moved. frame: where rows, add and out lie, and the slope; out_group: how far apart, in floats,
   // the outputs of groups are, those of add being dense.
   void compute(IntegerConvFrame frame, const std::uint8_t** taps, std::int64_t out_group) const;
+
+  // One frame in one group, whose inputs the taps of `frame` begin with, x_stride bytes apart.
+  void compute_group(IntegerConvFrame frame, std::int64_t group) const;
 
  private:
   std::int64_t groups_, taps_, inputs_, outputs_, padded_;

@@ -68,7 +68,7 @@ std::unique_ptr<Layer> make_integer_conv(ConvLayer layer, const Features& x, con
 std::unique_ptr<Layer> make_aggregate(AggregateLayer layer, const Features& x, const Features& out,
                                       const Features* add, Isa isa);
 std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Features& out,
-                                 const Features* add);
+                                 const Features* add, Isa isa);
 std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Features& x,
                                        const Features& out);
 std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out);

@@ -318,7 +318,7 @@ void Network::add(PoolLayer layer) {
   expect_frames(x, out, layer.stride);
   const Features* add = adds(layer.add, layer.out, out, channels);
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
-  append(make_pool(std::move(layer), x, out, add), read, written, stride);
+  append(make_pool(std::move(layer), x, out, add, isa_), read, written, stride);
 }
 
 void Network::add(DifferenceLayer layer) {

@@ -1,11 +1,14 @@
 // The layers that only move and weigh what is there: input, pooling, differences, excitation, and
-// the head. They cost little beside the others, and are plain loops over channels.
+// the head. They cost little beside the others, and are plain loops over channels, but for pooling:
+// compilers make branches of its comparisons, so it has a kernel.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "../dispatch.h"
+#include "bhar_ops/kernels.h"
 #include "bhar_ops/temporal_conv.h"
 #include "layer.h"
 
@@ -47,33 +50,17 @@ class Input : public Layer {
   PartShape out_;
 };
 
-template <int Count>
-void greatest(const float* const* frames, std::int64_t channels, float* out) {
-  for (std::int64_t c = 0; c < channels; ++c) {
-    float most = frames[0][c];
-    for (int i = 1; i < Count; ++i) most = greater(frames[i][c], most);
-    out[c] = most;
-  }
-}
-
-void average(const float* const* frames, std::int64_t count, std::int64_t channels, float* out) {
-  std::copy_n(frames[0], channels, out);
-  for (std::int64_t i = 1; i < count; ++i) {
-    for (std::int64_t c = 0; c < channels; ++c) out[c] += frames[i][c];
-  }
-  for (std::int64_t c = 0; c < channels; ++c) out[c] /= static_cast<float>(count);
-}
-
 class Pool : public Layer {
  public:
   const char* kind() const override { return "pool"; }
 
-  Pool(PoolLayer layer, const Features& x, const Features& out, const Features* add)
+  Pool(PoolLayer layer, const Features& x, const Features& out, const Features* add, Isa isa)
       : layer_(std::move(layer)),
         x_(layer_.x, x),
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
-        history_(x_, channels(), -layer_.first) {}
+        history_(x_, channels(), -layer_.first),
+        kernel_(temporal_pool_kernel(isa)) {}
 
   void step(const Run& run, float* state, std::int64_t index) const override {
     float* newest = run.scratch;
@@ -85,7 +72,7 @@ class Pool : public Layer {
       for (std::int64_t back = 1; back <= earlier; ++back) {
         frames[static_cast<std::size_t>(back)] = history_.at(state, index, back);
       }
-      pool_rows(run, 0, frames, earlier + 1, channels());
+      pool(run, 0, frames, earlier + 1, channels());
     }
     history_.keep(newest, state, index);
   }
@@ -102,54 +89,39 @@ class Pool : public Layer {
       for (std::int64_t i = first; i <= last; ++i) {
         frames[static_cast<std::size_t>(i - first)] = x_.of(run) + i * x_.frame_stride();
       }
-      pool_rows(run, t, frames, last - first + 1, x_.row_stride());
+      pool(run, t, frames, last - first + 1, x_.row_stride());
     }
   }
 
  private:
   std::int64_t channels() const { return layer_.scale.shape[0]; }
 
-  // Frame t of the result from `count` frames whose rows are `stride` apart; moves these.
-  void pool_rows(const Run& run, std::int64_t t, std::array<const float*, kMaxTaps>& frames,
-                 std::int64_t count, std::int64_t stride) const {
-    float* out = out_.of(run) + t * out_.frame_stride();
-    const float* add = layer_.add ? add_.of(run) + t * add_.frame_stride() : nullptr;
-    for (std::int64_t row = 0; row < out_.rows; ++row, out += out_.row_stride()) {
-      pool(frames.data(), count, add, out);
-      for (std::int64_t i = 0; i < count; ++i) frames[static_cast<std::size_t>(i)] += stride;
-      if (add != nullptr) add += add_.row_stride();
-    }
-  }
-
-  // One row: its channels in `frames` frames, and what is added to them.
-  void pool(const float* const* frames, std::int64_t count, const float* add, float* out) const {
-    const float* pooled = count == 1 ? frames[0] : out;
-    if (count > 1 && layer_.mean) {
-      average(frames, count, channels(), out);
-    } else if (count == 3) {  // what the models have, in one pass
-      greatest<3>(frames, channels(), out);
-    } else if (count > 1) {
-      greatest<2>(frames, channels(), out);
-      for (std::int64_t i = 2; i < count; ++i) {
-        const float* both[] = {out, frames[i]};
-        greatest<2>(both, channels(), out);
-      }
-    }
-    // Loops that do one thing each: compilers make vectors of them.
-    const float *scale = layer_.scale.values.data(), *shift = layer_.shift.values.data();
-    for (std::int64_t c = 0; c < channels(); ++c) out[c] = pooled[c] * scale[c] + shift[c];
-    if (add != nullptr) {
-      for (std::int64_t c = 0; c < channels(); ++c) out[c] += add[c];
-    }
-    if (layer_.slope == 1.0f) return;
-    for (std::int64_t c = 0; c < channels(); ++c) {
-      out[c] = out[c] < 0.0f ? layer_.slope * out[c] : out[c];
-    }
+  // Frame t of the result from `count` frames whose rows are `stride` apart.
+  void pool(const Run& run, std::int64_t t, const std::array<const float*, kMaxTaps>& frames,
+            std::int64_t count, std::int64_t stride) const {
+    std::array<float, kMaxTaps> weights;
+    weights.fill(1.0f / static_cast<float>(count));
+    TemporalPoolFrame frame{};
+    frame.frames = frames.data();
+    frame.weights = layer_.mean ? weights.data() : nullptr;
+    frame.scale = layer_.scale.values.data();
+    frame.shift = layer_.shift.values.data();
+    frame.add = layer_.add ? add_.of(run) + t * add_.frame_stride() : nullptr;
+    frame.out = out_.of(run) + t * out_.frame_stride();
+    frame.count = count;
+    frame.rows = out_.rows;
+    frame.channels = channels();
+    frame.x_stride = stride;
+    frame.add_stride = add_.row_stride();
+    frame.out_stride = out_.row_stride();
+    frame.slope = layer_.slope;
+    kernel_(frame);
   }
 
   PoolLayer layer_;
   PartShape x_, out_, add_;
   History history_;
+  TemporalPoolFn kernel_;
 };
 
 class Difference : public Layer {
@@ -388,8 +360,8 @@ std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& s
 }
 
 std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Features& out,
-                                 const Features* add) {
-  return std::make_unique<Pool>(std::move(layer), x, out, add);
+                                 const Features* add, Isa isa) {
+  return std::make_unique<Pool>(std::move(layer), x, out, add, isa);
 }
 
 std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Features& x,
