@@ -445,7 +445,7 @@ def test_what_noise_calibrates_loses_accuracy_that_the_gate_counts(checkpoint: P
     words = load_features(DataSpec(WORDS), meta.meta)
     shapes = {"body": words.body.shape[1:], "hands": words.hands.shape[1:]}
     random = np.random.default_rng(0)
-    noise = {name: 1e-4 * random.random((4, *shape), np.float32) for name, shape in shapes.items()}
+    noise = {n: 1e3 * random.standard_normal((4, *s), np.float32) for n, s in shapes.items()}
     artefact = native.build_quantised(deploy(meta.model), shapes, len(meta.meta.labels), [noise])
     floats = native.build(deploy(meta.model), shapes, len(meta.meta.labels))
     found = [accuracy(run_artefact(a, words), words, meta.meta).top1 for a in (floats, artefact)]
