@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
-EXTRAS = ["camera", "train", "export", "tflite"]
+EXTRAS = ["camera", "train", "export", "tflite", "bench"]
 
 
 def _is_offline(output: str) -> bool:

@@ -25,8 +25,8 @@ class Row:
 
     work: what, for people. multiply_adds: of one unit of it. ours: of this project, through its
     checked Python function; ``units`` of the work in one call. peers: by name, each at its best,
-    one unit a call. tolerance: by which a peer's result may differ from ours, of its largest value;
-    None where it is another one.
+    ``peer_units`` a call. tolerance: by which a peer's result may differ from ours, of its largest
+    value; None where it is another one.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Row:
     peers: Mapping[str, Compute]
     tolerance: float | None = 1e-5
     units: int = 1
+    peer_units: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def measure(rows: Sequence[Row], rounds: int) -> list[Timed]:
         Timed(
             row,
             medians[number, ""] / row.units,
-            {name: medians[number, name] for name in row.peers},
+            {name: medians[number, name] / row.peer_units for name in row.peers},
         )
         for number, row in enumerate(rows)
     ]

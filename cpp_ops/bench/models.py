@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import litert
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -57,10 +59,28 @@ def model_rows(parts: Sequence[str]) -> Iterator[Row]:
         "bharnet-step-vs-peer-clip": BHARNET.step_against_peers,
         "prgcn-step-vs-own-clip": JOINED.step_against_own,
         "prgcn-step-vs-peer-clip": JOINED.step_against_peers,
+        "step-vs-costgcn": functools.partial(prgcn.step_against_costgcn, strides=True),
+        "step-vs-costgcn-star": functools.partial(prgcn.step_against_costgcn, strides=False),
     }
-    for name, row in rows.items():
-        if any(part in name for part in parts):
-            yield row(name)
+    wanted = [name for name in rows if any(part in name for part in parts)]
+    if not _is_installed("continual"):
+        wanted = _without(wanted, "costgcn", "continual-inference")
+    if wanted and not litert.installed():
+        print("LiteRT is not timed: its converters are missing: pip install 'bharsdk[bench]'")
+    for name in wanted:
+        yield rows[name](name)
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _without(names: Sequence[str], part: str, package: str) -> list[str]:
+    """The others, and a line that says why."""
+    missing = [name for name in names if part in name]
+    if missing:
+        print(f"left out: {', '.join(missing)}: {package} is missing: pip install 'bharsdk[bench]'")
+    return [name for name in names if name not in missing]
 
 
 def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
@@ -158,12 +178,39 @@ def _openvino(graph: onnx.ModelProto, inputs: Inputs) -> Compute:
     return compute
 
 
+def _of_torch(call: Callable[[], torch.Tensor]) -> Compute:
+    def compute() -> Array:
+        result: Array = call().numpy()
+        return result
+
+    return compute
+
+
 def _peers(graph: onnx.ModelProto, inputs: Inputs, kind: str) -> dict[str, Compute]:
     """Every runtime that is installed, on the same graph."""
     peers = {f"ONNX Runtime{kind}": _onnxruntime(graph, inputs)}
-    if importlib.util.find_spec("openvino") is not None:
+    if _is_installed("openvino"):
         peers[f"OpenVINO{kind}"] = _openvino(graph, inputs)
     return peers
+
+
+@functools.cache  # a minute's work, for several rows
+def _litert(case: Case) -> dict[str, Compute]:
+    """The same model in LiteRT, where that and its converters are installed."""
+    if not litert.installed():
+        return {}
+    inputs = case._inputs()
+    try:
+        in_float = litert.convert(_OfInputs(case._model().deploy()), inputs)
+        integers = litert.quantize(in_float, _inputs(case.layout, case.frames, 8))
+    except Exception as error:  # of a foreign compiler, any
+        reason = str(error).splitlines()[:1]
+        print(f"LiteRT is left out of {case.name}: {type(error).__name__}: {''.join(reason)}")
+        return {}
+    return {
+        "float32": litert.run_by(in_float, inputs),
+        "INT8": litert.run_by(integers, inputs),
+    }
 
 
 @dataclass(frozen=True)
@@ -189,6 +236,8 @@ class Case:
         """Against the graph that this project exports."""
         inputs, model = self._inputs(), self._model()
         peers = _peers(_graph(model.deploy(), inputs), inputs, "")
+        if "float32" in (lite := _litert(self)):
+            peers["LiteRT"] = lite["float32"]
         return self._row(name, _native(model, inputs), inputs, peers)
 
     def clip_in_integers(self, name: str) -> Row:
@@ -207,6 +256,8 @@ class Case:
         graph = _graph(self._model().deploy(), inputs)
         with quiet():
             peers = _peers(quantize(graph, some), inputs, ", INT8")
+        if "INT8" in (lite := _litert(self)):
+            peers["LiteRT, INT8"] = lite["INT8"]
         # Of bytes chosen in two ways the logits are near, not equal.
         return replace(self._row(name, ours, inputs, peers), tolerance=None)
 
@@ -225,7 +276,27 @@ class Case:
         peers = _peers(graph, inputs, ", float32")
         with quiet():
             integers = quantize(graph, self._calibration())
-        return self._step(name, peers | _peers(integers, inputs, ", INT8"))
+        peers |= _peers(integers, inputs, ", INT8")
+        peers |= {f"LiteRT, {kind}": compute for kind, compute in _litert(self).items()}
+        return self._step(name, peers)
+
+    def step_against_costgcn(self, name: str, *, strides: bool) -> Row:
+        """One new frame, against one of another model whose step is known for its speed."""
+        import costgcn
+
+        body, persons = self.layout.body, self.layout.persons
+        stream = torch.from_numpy(_inputs(self.layout, STEPS)["body"][0])
+        frames = [frame.contiguous() for frame in stream.permute(1, 3, 0, 2)]  # each [M, C, V]
+        net = costgcn.costgcn(body, CLASSES, self.frames, strides=strides)
+        peer = "CoST-GCN" if strides else "CoST-GCN*"
+        peers: dict[str, Compute] = {
+            peer: _of_torch(costgcn.steps(net, frames)),
+            f"{peer}, torch.jit": _of_torch(costgcn.traced_steps(net, frames)),
+        }
+        row = self._step(name, peers)
+        count = costgcn.multiply_adds(body.joint_count, persons, strides=strides)
+        work = f"{row.work}; {row.multiply_adds / 1e6:.1f} against {count / 1e6:.1f} MMAC"
+        return replace(row, work=work, peer_units=STEPS)
 
     def _inputs(self) -> Inputs:
         return _inputs(self.layout, self.frames)
