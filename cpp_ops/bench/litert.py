@@ -92,7 +92,7 @@ def _arguments(arrays: list[Array]) -> dict[str, Array]:
 def _in_operators_that_it_has() -> Iterator[None]:
     """The same numbers in operators that LiteRT runs fast, while a model is converted.
 
-    A product with constant matrices becomes FULLY_CONNECTED (a broadcast BATCH_MATMUL took seven
+    A product with constant matrices becomes FULLY_CONNECTED (a broadcast BATCH_MATMUL takes several
     times as long), an average of whole windows MEAN (with a ceiling, a REDUCE_WINDOW that the
     quantiser refuses), replicate padding CONCATENATION (GATHER_ND).
     """
