@@ -83,6 +83,7 @@ class Network:
         slope: float = 1.0,
         add: Part | None = None,
         zero_edges: bool = False,
+        fractions: Sequence[float] = ...,
     ) -> None: ...
     def add_aggregate(
         self,

@@ -100,7 +100,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O]."""
+    """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O].
+
+    fractions: how far beyond ``offsets`` the taps lie, interpolated between two frames; or none.
+    """
 
     x: Part
     out: Part
@@ -111,6 +114,7 @@ class Conv:
     slope: float = 1.0
     add: Part | None = None
     zero_edges: bool = False
+    fractions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -164,13 +164,23 @@ def _write_block(w: NetworkWriter, x: Flow, block: Block) -> Flow:
     for i, branch in enumerate((temporal.near, temporal.far)):
         assert isinstance(branch, FoldedTemporalConv)
         of = reduced.slice(i * quarter, quarter)
-        w.conv(of, branch.conv, parts[i], slope=SLOPE, add=adds[i], first=-branch.before)
+        _write_sampled(w, of, branch, parts[i], adds[i])
     affine = temporal.pool_affine.scale, temporal.pool_affine.shift
     of = reduced.slice(2 * quarter, quarter)
     first, last = (-2, 0) if isinstance(temporal.pool, CausalMaxPool) else (-1, 1)
     w.pool(of, parts[2], affine, first=first, last=last, stride=stride, slope=SLOPE, add=adds[2])
     w.conv(y, temporal.plain, parts[3], slope=SLOPE, add=adds[3])
     return out
+
+
+def _write_sampled(
+    w: NetworkWriter, x: Flow, layer: FoldedTemporalConv, out: Flow, add: Flow | None
+) -> None:
+    """The form of fewer taps: samples between frames, or, where they lie close, frames."""
+    if len(layer.offsets) < layer.conv.kernel_size[0]:
+        w.conv(x, layer.sampled, out, slope=SLOPE, add=add, taps_at=layer.offsets)
+    else:
+        w.conv(x, layer.conv, out, slope=SLOPE, add=add, first=-layer.before)
 
 
 def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flow) -> Flow:

@@ -83,7 +83,8 @@ struct InputLayer {
 
 // A convolution over time, in groups of channels (G), of frames `offsets` away from every
 // `stride`-th; 1x1 with the only offset 0.
-//   out[t] = act(sum_k x[t * stride + offsets[k]] * weight[:, k] + bias + add[t])
+//   out[t] = act(sum_k x[t * stride + offsets[k] + fractions[k]] * weight[:, k] + bias + add[t])
+// What lies between two frames is interpolated, linearly.
 struct ConvLayer {
   Part x, out;
   std::optional<Part> add;
@@ -93,6 +94,7 @@ struct ConvLayer {
   std::int64_t stride = 1;
   float slope = 1.0f;       // of the leaky ReLU: 1 is none, 0 is ReLU
   bool zero_edges = false;  // frames beyond the clip: zero, or else its first and last one
+  std::vector<float> fractions = {};  // none: all zero
 };
 
 // How a network refines adjacencies for each person and channel. (Chen et al. 2021, eq. 3 to 8)
@@ -243,6 +245,7 @@ class Network {
   // A layer that reads features x and writes `out`, or no features (-1), at every stride-th frame.
   void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
   void expect_looks_back(std::int64_t first, std::int64_t last) const;
+  void expect_fractions(const ConvLayer& layer) const;
   void expect_window(const char* name, std::int64_t window) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
   void fuse(const float* heads, float* logits) const;

@@ -65,9 +65,16 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, std::mt19937 g)
                                  refinement(g)};
   network.add(std::move(aggregate));
   // Both halves of the channels by layers of their own, strided, with edges repeated.
-  bhar::ConvLayer strided{
-      {3, 8},         {4}, {},  constants({1, 4, 8, kWidth / 2}, g), constants({kWidth / 2}, g),
-      {-4, -1, 0, 9}, 2,   0.1f};
+  bhar::ConvLayer strided{{3, 8},
+                          {4},
+                          {},
+                          constants({1, 4, 8, kWidth / 2}, g),
+                          constants({kWidth / 2}, g),
+                          {-4, -1, 0, 9},
+                          2,
+                          0.1f,
+                          false,
+                          {0.25f, 0.0f, 1.0f, 0.5f}};
   network.add(std::move(strided));
   bhar::PoolLayer pool{{3, kWidth / 2},
                        {4, kWidth / 2},
