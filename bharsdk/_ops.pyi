@@ -113,6 +113,7 @@ class Network:
         slope: float = 1.0,
         add: Part | None = None,
         zero_edges: bool = False,
+        fractions: Sequence[float] = ...,
         integers: Integers | None = None,
     ) -> None: ...
     def add_aggregate(

@@ -535,7 +535,7 @@ void add_input(BoundNetwork& self, const PartPair& out,
 void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const py::object& weight,
               const py::object& bias, const std::vector<std::int64_t>& offsets, std::int64_t stride,
               float slope, const std::optional<PartPair>& add, bool zero_edges,
-              const std::optional<IntegersTuple>& integers) {
+              const std::vector<float>& fractions, const std::optional<IntegersTuple>& integers) {
   bhar::ConvLayer layer;
   layer.x = part(x);
   layer.out = part(out);
@@ -546,6 +546,7 @@ void add_conv(BoundNetwork& self, const PartPair& x, const PartPair& out, const 
   layer.stride = stride;
   layer.slope = slope;
   layer.zero_edges = zero_edges;
+  layer.fractions = fractions;
   self.network.add(std::move(layer));
 }
 
@@ -645,7 +646,7 @@ void register_network(py::module_& m) {
       .def("add_conv", &add_conv, py::arg("x"), py::arg("out"), py::arg("weight"), py::arg("bias"),
            py::arg("offsets"), py::arg("stride") = 1, py::arg("slope") = 1.0f,
            py::arg("add") = py::none(), py::arg("zero_edges") = false,
-           py::arg("integers") = py::none())
+           py::arg("fractions") = std::vector<float>(), py::arg("integers") = py::none())
       .def("add_aggregate", &add_aggregate, py::arg("x"), py::arg("out"), py::arg("weight"),
            py::arg("weight_bias"), py::arg("adjacency"), py::arg("bias"), py::arg("slope") = 1.0f,
            py::arg("add") = py::none(), py::arg("refined") = py::none(),

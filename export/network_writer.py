@@ -6,6 +6,8 @@ What the layers compute, and which parts of features they read and write, is in
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,10 +49,13 @@ class Flow:
 
 
 class NetworkWriter:
-    """Collects features, layers and constants in the order in which they come."""
+    """Collects features, layers and constants in the order in which they come.
 
-    def __init__(self, sources: tuple[Source, ...]) -> None:
-        self._sources = sources
+    samples: whether convolutions may read between frames.
+    """
+
+    def __init__(self, sources: tuple[Source, ...], *, samples: bool = True) -> None:
+        self._sources, self.samples = sources, samples
         self._features: list[Features] = []
         self._layers: list[Layer] = []
         self._constants: list[npt.NDArray[np.float32]] = []
@@ -95,13 +100,19 @@ class NetworkWriter:
         slope: float = NONE,
         add: Flow | None = None,
         first: int = 0,
+        taps_at: Sequence[float] = (),
         zero_edges: bool = False,
     ) -> Flow:
-        """``conv`` over time, its first tap ``first`` frames from where it writes."""
+        """``conv`` over time, its first tap ``first`` frames from where it writes.
+
+        taps_at: where each of the taps is instead, if not one frame after the other.
+        """
         weight, bias, groups, stride = conv.weight, conv.bias, conv.groups, conv.stride[0]
         assert bias is not None
         outputs, inputs, taps, _ = weight.shape
         out = out or self.features(x.of, outputs, stride=stride)
+        at = [math.floor(tap) for tap in taps_at] or list(range(first, first + taps))
+        fractions = [tap - whole for tap, whole in zip(taps_at, at, strict=False)]
         grouped = weight.view(groups, outputs // groups, inputs, taps).permute(0, 3, 2, 1)
         self.add(
             Layer(
@@ -110,11 +121,12 @@ class NetworkWriter:
                     out.part,
                     self.constant(grouped),
                     self.constant(bias),
-                    tuple(range(first, first + taps)),
+                    tuple(at),
                     stride,
                     slope,
                     add.part if add else None,
                     zero_edges,
+                    tuple(fractions) if any(fractions) else (),
                 )
             )
         )

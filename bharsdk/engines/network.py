@@ -127,6 +127,7 @@ class Input:
 class Conv:
     """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O].
 
+    fractions: how far beyond ``offsets`` the taps lie, interpolated between two frames; or none.
     x_bytes: of x, if it is computed in integers; the weight is in integers then, with O scales.
     """
 
@@ -139,6 +140,7 @@ class Conv:
     slope: float = 1.0
     add: Part | None = None
     zero_edges: bool = False
+    fractions: tuple[float, ...] = ()
     x_bytes: Bytes | None = None
 
 

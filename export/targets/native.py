@@ -93,7 +93,8 @@ def build_quantised(
     clips: Iterable[Mapping[str, npt.NDArray[np.float32]]],
 ) -> Artefact:
     """The same in integers; ``clips``, batches of what it reads, set the ranges of its bytes."""
-    spec, weights = _written(model, shapes, classes)
+    # Of bytes of whole frames: those in between would have to become bytes anew for each tap.
+    spec, weights = _written(model, shapes, classes, samples=False)
     network = build_network(encode_network(spec), weights, NATIVE_NETWORK)
     made = quantise_network(spec, weights, network, clips)
     encoded = encode_network(made.spec)
@@ -103,13 +104,13 @@ def build_quantised(
 
 
 def _written(
-    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int, *, samples: bool = True
 ) -> tuple[NetworkSpec, bytes]:
     causal = _window_of(model) is not None
     sources = {name: Source(*shape) for name, shape in shapes.items()}
     if causal:
         sources = {name: replace(source, frames=1) for name, source in sources.items()}
-    writer = NetworkWriter(tuple(sources.values()))
+    writer = NetworkWriter(tuple(sources.values()), samples=samples)
     with torch.no_grad():
         _write_model(writer, model, sources)
     return writer.spec(classes, _fusion(model), causal=causal), writer.weights()
@@ -247,13 +248,23 @@ def _write_block(w: NetworkWriter, x: Flow, block: Block) -> Flow:
     for i, branch in enumerate((temporal.near, temporal.far)):
         assert isinstance(branch, FoldedTemporalConv)
         of = reduced.slice(i * quarter, quarter)
-        w.conv(of, branch.conv, parts[i], slope=SLOPE, add=adds[i], first=-branch.before)
+        _write_sampled(w, of, branch, parts[i], adds[i])
     affine = temporal.pool_affine.scale, temporal.pool_affine.shift
     of = reduced.slice(2 * quarter, quarter)
     first, last = (-2, 0) if isinstance(temporal.pool, CausalMaxPool) else (-1, 1)
     w.pool(of, parts[2], affine, first=first, last=last, stride=stride, slope=SLOPE, add=adds[2])
     w.conv(y, temporal.plain, parts[3], slope=SLOPE, add=adds[3])
     return out
+
+
+def _write_sampled(
+    w: NetworkWriter, x: Flow, layer: FoldedTemporalConv, out: Flow, add: Flow | None
+) -> None:
+    """The form of fewer taps: samples between frames, or, where they lie close, frames."""
+    if w.samples and len(layer.offsets) < layer.conv.kernel_size[0]:
+        w.conv(x, layer.sampled, out, slope=SLOPE, add=add, taps_at=layer.offsets)
+    else:
+        w.conv(x, layer.conv, out, slope=SLOPE, add=add, first=-layer.before)
 
 
 def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flow) -> Flow:

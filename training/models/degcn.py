@@ -119,7 +119,7 @@ class DeformableTemporalConv(nn.Module):
 
     def kernel(self) -> tuple[Tensor, int, int]:
         """(kernel [O, I, K, 1], frames before, frames after): the convolution this equals."""
-        offsets = self.offsets.clamp(max=0.0) if self.causal else self.offsets
+        offsets = self._clamped()
         first = math.floor(float(offsets.detach().min()))
         last = math.floor(float(offsets.detach().max())) + 1
         # An offset of zero has no part of the frame after it.
@@ -131,6 +131,9 @@ class DeformableTemporalConv(nn.Module):
         part = offsets[:, None] - before
         mix = (taps == before) * (1.0 - part) + (taps == before + 1) * part
         return (self.weight @ mix)[..., None], -first, last
+
+    def _clamped(self) -> Tensor:
+        return self.offsets.clamp(max=0.0) if self.causal else self.offsets
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -145,7 +148,14 @@ class DeformableTemporalConv(nn.Module):
         """The convolution that this, and the BatchNorm after it, are once trained."""
         kernel, before, after = self.kernel()
         weight, bias = fold_conv_bn(kernel, self.bias, bn)
-        return FoldedTemporalConv(pointwise(weight, bias, self.stride), before, after)
+        sampled, _ = fold_conv_bn(self.weight[..., None], self.bias, bn)
+        return FoldedTemporalConv(
+            pointwise(weight, bias, self.stride),
+            before,
+            after,
+            pointwise(sampled, bias, self.stride),
+            tuple(self._clamped().tolist()),
+        )
 
 
 class StaticGraphConv(nn.Module):

@@ -36,11 +36,22 @@ def aggregate(values: Tensor, adjacency: Tensor) -> Tensor:
 
 
 class FoldedTemporalConv(nn.Module):
-    """A replicate-padded temporal convolution: what a DeTGC is after training."""
+    """A replicate-padded temporal convolution: what a DeTGC is after training.
 
-    def __init__(self, conv: nn.Conv2d, before: int, after: int) -> None:
+    sampled: the convolution of the clip sampled at ``offsets`` that it equals, of fewer taps.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        before: int,
+        after: int,
+        sampled: nn.Conv2d,
+        offsets: tuple[float, ...],
+    ) -> None:
         super().__init__()
         self.conv, self.before, self.after = conv, before, after
+        self.sampled, self.offsets = sampled, offsets
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', ceil(T / stride), V]."""

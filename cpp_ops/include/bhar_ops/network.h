@@ -99,7 +99,8 @@ struct InputLayer {
 
 // A convolution over time, in groups of channels (G), of frames `offsets` away from every
 // `stride`-th; 1x1 with the only offset 0.
-//   out[t] = act(sum_k x[t * stride + offsets[k]] * weight[:, k] + bias + add[t])
+//   out[t] = act(sum_k x[t * stride + offsets[k] + fractions[k]] * weight[:, k] + bias + add[t])
+// What lies between two frames is interpolated, linearly.
 struct ConvLayer {
   Part x, out;
   std::optional<Part> add;
@@ -109,6 +110,7 @@ struct ConvLayer {
   std::int64_t stride = 1;
   float slope = 1.0f;       // of the leaky ReLU: 1 is none, 0 is ReLU
   bool zero_edges = false;  // frames beyond the clip: zero, or else its first and last one
+  std::vector<float> fractions = {};                // none: all zero
   std::optional<Integers> integers = std::nullopt;  // instead of the weight's values
 };
 
@@ -305,6 +307,7 @@ class Network {
   // A layer that reads features x and writes `out`, or no features (-1), at every stride-th frame.
   void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
   void expect_looks_back(std::int64_t first, std::int64_t last) const;
+  void expect_fractions(const ConvLayer& layer) const;
   void expect_window(const char* name, std::int64_t window) const;
   void run_all(const Run& run, Range* ranges) const;
   void step_all(Run run, State& state, Range* ranges) const;

@@ -22,16 +22,17 @@ class Conv : public Layer {
         out_(layer_.out, out),
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
         history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], looks_back()),
-        kernel_(temporal_conv_kernel(isa)) {}
+        kernel_(temporal_conv_kernel(isa)),
+        pool_(temporal_pool_kernel(isa)) {}
 
   void run(const Run& run) const override {
     if (layer_.zero_edges) std::fill_n(run.scratch, x_.frame_stride(), 0.0f);
     for (std::int64_t t = 0; t < out_.frames; ++t) {
       std::array<const float*, kMaxTaps> taps{};
-      for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
-        taps[k] = tap(x_.of(run), t * layer_.stride + layer_.offsets[k], run.scratch);
-      }
-      compute(run, t, taps, x_.row_stride());
+      const std::int64_t stride = find(taps, run, x_.row_stride(), [&](std::int64_t offset) {
+        return tap(x_.of(run), t * layer_.stride + offset, run.scratch);
+      });
+      compute(run, t, taps, stride);
     }
   }
 
@@ -46,11 +47,10 @@ class Conv : public Layer {
     if (index == 0) history_.begin(newest, state, layer_.zero_edges);
     if (computes) {
       std::array<const float*, kMaxTaps> taps{};
-      for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
-        const std::int64_t back = -layer_.offsets[k];
-        taps[k] = back == 0 ? newest : history_.at(state, index, back);
-      }
-      compute(run, 0, taps, history_.frame_size() / x_.rows);
+      const std::int64_t stride = find(taps, run, inputs(), [&](std::int64_t offset) {
+        return offset == 0 ? newest : history_.at(state, index, -offset);
+      });
+      compute(run, 0, taps, stride);
     }
     history_.keep(newest, state, index);
   }
@@ -69,10 +69,50 @@ class Conv : public Layer {
   }
 
   std::int64_t scratch_size() const override {
-    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
+    const auto samples = static_cast<std::int64_t>(layer_.fractions.size());
+    return edges_size() + samples * history_.frame_size();
   }
 
  private:
+  std::int64_t inputs() const { return layer_.weight.shape[0] * layer_.weight.shape[2]; }
+  // Of the zeros beyond a clip, or a stream's newest frame.
+  std::int64_t edges_size() const {
+    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
+  }
+
+  // What the taps read of frames, in rows `x_stride` apart, which frame_at(offset) finds; what lies
+  // between two of them is made in scratch memory. Returns how far apart the rows of taps are.
+  template <class FrameAt>
+  std::int64_t find(std::array<const float*, kMaxTaps>& taps, const Run& run, std::int64_t x_stride,
+                    const FrameAt& frame_at) const {
+    float* sample = run.scratch + edges_size();
+    for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
+      taps[k] = frame_at(layer_.offsets[k]);
+      if (layer_.fractions.empty()) continue;
+      const float fraction = layer_.fractions[k];
+      const float* next = fraction > 0.0f ? frame_at(layer_.offsets[k] + 1) : nullptr;
+      interpolate({taps[k], next}, fraction, x_stride, sample);
+      taps[k] = sample;
+      sample += history_.frame_size();
+    }
+    return layer_.fractions.empty() ? x_stride : inputs();
+  }
+
+  void interpolate(const std::array<const float*, 2>& frames, float fraction, std::int64_t x_stride,
+                   float* sample) const {
+    const std::array<float, 2> weights{1.0f - fraction, fraction};
+    TemporalPoolFrame frame{};
+    frame.frames = frames.data();
+    frame.weights = weights.data();
+    frame.out = sample;
+    frame.count = fraction > 0.0f ? 2 : 1;
+    frame.rows = x_.rows;
+    frame.channels = frame.out_stride = inputs();
+    frame.x_stride = x_stride;
+    frame.slope = 1.0f;
+    pool_(frame);
+  }
+
   const float* tap(const float* x, std::int64_t t, const float* zeros) const {
     const std::int64_t last = x_.frames - 1;
     if (layer_.zero_edges && (t < 0 || t > last)) return zeros;
@@ -109,6 +149,7 @@ class Conv : public Layer {
   PartShape x_, out_, add_;
   History history_;
   TemporalConvFn kernel_;
+  TemporalPoolFn pool_;
 };
 
 }  // namespace

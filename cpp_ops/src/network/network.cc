@@ -236,6 +236,23 @@ void Network::add(InputLayer layer) {
   append(make_input(std::move(layer), sources_, out), -1, written, 1);
 }
 
+void Network::expect_fractions(const ConvLayer& layer) const {
+  const std::vector<float>& fractions = layer.fractions;
+  if (!fractions.empty() && layer.integers) {
+    refuse("fractions of a weight in integers", "whole frames: what lies between two has no byte");
+  }
+  if (!fractions.empty() && fractions.size() != layer.offsets.size()) {
+    refuse(std::to_string(fractions.size()) + " fractions",
+           "none, or one for each of " + std::to_string(layer.offsets.size()) + " offsets");
+  }
+  for (std::size_t k = 0; k < fractions.size(); ++k) {
+    if (!(fractions[k] >= 0.0f && fractions[k] <= 1.0f)) {
+      refuse("fraction " + std::to_string(fractions[k]), "0 to 1");
+    }
+    if (fractions[k] > 0.0f) expect_looks_back(layer.offsets[k], layer.offsets[k] + 1);
+  }
+}
+
 void Network::add(ConvLayer layer) {
   const std::int64_t groups = dimension("weight", layer.weight, 0, 4);
   const std::int64_t taps = dimension("weight", layer.weight, 1, 4);
@@ -257,6 +274,7 @@ void Network::add(ConvLayer layer) {
     expect_within("offset", offset, -kMaxFrames, kMaxFrames);
     expect_looks_back(offset, offset);
   }
+  expect_fractions(layer);
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, inputs, "the input,");
   const Features& out = writes(layer.out, outputs);

@@ -348,6 +348,8 @@ def test_a_causal_network_has_no_attention_over_clips(kind: str) -> None:
         (("layers", 1, "conv", "weight", "shape"), [3, 32], "4 dimensions"),
         (("layers", 1, "conv", "offsets"), [0, 1], "one for each of the taps"),
         (("layers", 1, "conv", "offsets"), [1 << 40], "expected -4096 to 4096"),
+        (("layers", 1, "conv", "fractions"), [0.5, 0.5], "none, or one for each of 1 offsets"),
+        (("layers", 1, "conv", "fractions"), [1.5], "expected 0 to 1"),
         (("layers", 1, "conv", "stride"), 2, "features to write"),
         (("layers", 1, "conv", "stride"), 0, "expected 1 to"),
         (("layers", 1, "conv", "slope"), 1.5, "expected 0 to 1"),

@@ -113,10 +113,20 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, bool integers, 
   if (integers) aggregate.integers = take_integers(aggregate.weight);
   network.add(std::move(aggregate));
   // Both halves of the channels by layers of their own, strided, with edges repeated.
-  bhar::ConvLayer strided{
-      {3, 8},         {4}, {},  constants({1, 4, 8, kWidth / 2}, g), constants({kWidth / 2}, g),
-      {-4, -1, 0, 9}, 2,   0.1f};
-  if (integers) strided.integers = take_integers(strided.weight);
+  bhar::ConvLayer strided{{3, 8},
+                          {4},
+                          {},
+                          constants({1, 4, 8, kWidth / 2}, g),
+                          constants({kWidth / 2}, g),
+                          {-4, -1, 0, 9},
+                          2,
+                          0.1f,
+                          false,
+                          {0.25f, 0.0f, 1.0f, 0.5f}};
+  if (integers) {
+    strided.integers = take_integers(strided.weight);
+    strided.fractions.clear();
+  }
   network.add(std::move(strided));
   bhar::PoolLayer pool{{3, kWidth / 2},
                        {4, kWidth / 2},
