@@ -392,15 +392,18 @@ def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
     ],
     ids=str,
 )
-def test_integers_are_near_the_floats_and_a_third_of_their_size(
+def test_integers_are_near_the_floats_and_less_than_half_their_size(
     config: ModelConfig, layout: InputLayout
 ) -> None:
-    """Of random weights; what trained ones lose is counted by the gate of every export."""
+    """Of random weights; what trained ones lose is counted by the gate of every export.
+
+    In floats DeGCN has fewer taps.
+    """
     model, inputs = _model(config, layout), _inputs(layout, 24, 8)
     floats, integers = _native(model, inputs), _quantised(model, inputs)
     expected, got = floats.run(inputs), integers.run(inputs)
     assert np.abs(got - expected).max() <= 0.2 * np.abs(expected).max()
-    assert integers.size <= 0.34 * floats.size
+    assert integers.size <= 0.45 * floats.size
 
 
 @pytest.mark.parametrize("isa", _ops.available_isas())
