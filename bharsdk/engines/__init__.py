@@ -26,7 +26,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What runs, for people: ``onnxruntime int8``."""
+        """What runs, for people: ``native int8, avx512 vnni``."""
         ...
 
     @property
