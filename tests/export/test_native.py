@@ -384,6 +384,7 @@ def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
     ("config", "layout"),
     [
         (ModelConfig(ModelName.BHARNET_E), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_E_FULL), MEDIAPIPE),
         (ModelConfig(ModelName.BODY_EXPERT), KINECT),
         (ModelConfig(ModelName.PR_GCN), MEDIAPIPE),
         (ModelConfig(ModelName.PR_GCN), TWO_PERSONS),
