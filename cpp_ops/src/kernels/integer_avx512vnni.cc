@@ -4,8 +4,6 @@
 
 #if defined(__x86_64__)
 
-#include <cstring>
-
 #include "lanes_avx512.h"
 
 #define BHAR_INTEGER_KERNEL __attribute__((target("avx512f,avx512vnni")))
@@ -23,7 +21,7 @@ using Weights = __m512i;
 BHAR_INTEGER_INLINE Sums initial(const std::int32_t*) { return _mm512_setzero_si512(); }
 BHAR_INTEGER_INLINE Inputs inputs(const std::uint8_t* from) {
   std::int32_t four;
-  std::memcpy(&four, from, sizeof four);
+  __builtin_memcpy(&four, from, sizeof four);
   return _mm512_set1_epi32(four);
 }
 BHAR_INTEGER_INLINE Weights weights(const std::int8_t* from) { return _mm512_loadu_si512(from); }
@@ -49,7 +47,7 @@ BHAR_INTEGER_KERNEL void quantise(const QuantiseRow& p) {
   alignas(16) std::uint8_t rest[kLanes];
   const __m128i last = bytes(load(p.x + i, first(p.count - i)), p);
   _mm_store_si128(reinterpret_cast<__m128i*>(rest), last);
-  std::memcpy(p.out + i, rest, static_cast<std::size_t>(p.count - i));
+  __builtin_memcpy(p.out + i, rest, static_cast<std::size_t>(p.count - i));
 }
 
 }  // namespace

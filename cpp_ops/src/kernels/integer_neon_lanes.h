@@ -1,8 +1,6 @@
 // Floats to bytes for NEON, with or without dot products.
 #pragma once
 
-#include <cstring>
-
 #include "bhar_ops/kernels.h"
 
 namespace bhar {
@@ -25,7 +23,7 @@ BHAR_KERNEL void quantise(const QuantiseRow& p) {
     const Vector x = left >= kLanes ? load(p.x + i, Whole{}) : load(p.x + i, first(left));
     std::uint8_t four[8];
     vst1_u8(four, bytes(x, p));
-    std::memcpy(p.out + i, four, static_cast<std::size_t>(left >= kLanes ? kLanes : left));
+    __builtin_memcpy(p.out + i, four, static_cast<std::size_t>(left >= kLanes ? kLanes : left));
   }
 }
 

@@ -1,7 +1,5 @@
 // The reference of what is computed in integers: plain sums in the order of their definition.
 
-#include <cmath>
-
 #include "bhar_ops/kernels.h"
 
 namespace bhar {
@@ -23,7 +21,7 @@ std::int32_t sum_of(const IntegerConvFrame& p, std::int64_t row, std::int64_t o)
 void conv(const IntegerConvFrame& p) {
   for (std::int64_t r = 0; r < p.rows; ++r) {
     for (std::int64_t o = 0; o < p.outputs; ++o) {
-      float result = std::fma(static_cast<float>(sum_of(p, r, o)), p.scale[o], p.bias[o]);
+      float result = __builtin_fmaf(static_cast<float>(sum_of(p, r, o)), p.scale[o], p.bias[o]);
       if (p.add != nullptr) result += p.add[r * p.add_stride + o];
       p.out[o / kChannelBlock * p.out_block + r * p.out_stride + o % kChannelBlock] =
           result < 0.0f ? p.slope * result : result;
@@ -33,9 +31,9 @@ void conv(const IntegerConvFrame& p) {
 
 void quantise(const QuantiseRow& p) {
   for (std::int64_t i = 0; i < p.count; ++i) {
-    const float at = std::fma(p.x[i], p.per_step, p.zero);
+    const float at = __builtin_fmaf(p.x[i], p.per_step, p.zero);
     const float above = at > 0.0f ? at : 0.0f;  // what a NaN becomes
-    p.out[i] = static_cast<std::uint8_t>(std::nearbyint(above < 255.0f ? above : 255.0f));
+    p.out[i] = static_cast<std::uint8_t>(__builtin_nearbyintf(above < 255.0f ? above : 255.0f));
   }
 }
 
