@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, Bundle
+from bharsdk.bundle import GOLDEN, NATIVE_NETWORK, Bundle
 from bharsdk.engines import Backend, Engine, open_engine
 from bharsdk.errors import BundleError, ParityError
 
@@ -64,20 +65,32 @@ def verify_bundle(bundle: Bundle, backend: Backend = Backend.AUTO) -> GoldenResu
 def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
     """The engine for ``bundle``, after it gave the golden logits on this machine.
 
-    Some releases of onnxruntime fuse quantised graphs into something else (1.23 does: it recognises
-    next to nothing of what 1.31 does). Where the fused graph fails, the graph as written is taken:
-    slower, and right. A bundle without golden data is taken as it is. Raises ParityError when both
-    fail, and what :func:`open_engine` raises.
+    AUTO tries the native network first, then the graph. Some releases of onnxruntime fuse quantised
+    graphs into something else (1.23 does: it recognises next to nothing of what 1.31 does). Where
+    the fused graph fails, the graph as written is taken: slower, and right. A bundle without golden
+    data is taken as it is. Raises ParityError when all fail, and what :func:`open_engine` raises.
     """
-    engine = open_engine(bundle, backend)
+    forms = _forms(bundle, backend)
     if not any(file in bundle.files for file in GOLDEN.values()):
-        return engine
-    try:
-        _check(bundle, engine)
-    except ParityError:
-        engine = open_engine(bundle, backend, optimised=False)
-        _check(bundle, engine)
+        return open_engine(bundle, forms[0][0])
+    for form, optimised in forms[:-1]:
+        engine = open_engine(bundle, form, optimised=optimised)
+        with contextlib.suppress(ParityError):
+            _check(bundle, engine)
+            return engine
+    form, optimised = forms[-1]
+    engine = open_engine(bundle, form, optimised=optimised)
+    _check(bundle, engine)
     return engine
+
+
+def _forms(bundle: Bundle, backend: Backend) -> list[tuple[Backend, bool]]:
+    """(back end, whether it fuses the graph), the fastest first."""
+    if backend is Backend.NATIVE:
+        return [(Backend.NATIVE, True)]
+    graph = [(Backend.ONNX, True), (Backend.ONNX, False)]
+    has_native = backend is Backend.AUTO and NATIVE_NETWORK in bundle.files
+    return [(Backend.NATIVE, True), *graph] if has_native else graph
 
 
 def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
