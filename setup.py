@@ -40,6 +40,8 @@ class CMakeBuild(build_ext):
         library = Path(self.get_ext_fullpath(ext.name)).resolve()
         build_folder = Path(self.build_temp).resolve() / "cmake"
         build_folder.mkdir(parents=True, exist_ok=True)
+        # It remembers the tools of an earlier build, whose environment pip has removed since.
+        (build_folder / "CMakeCache.txt").unlink(missing_ok=True)
         configure = [
             *("cmake", "-S", str(ROOT), "-B", str(build_folder), "-G", "Ninja"),
             "-DCMAKE_BUILD_TYPE=Release",
