@@ -24,9 +24,18 @@ from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
 
-__all__ = ["NativeEngine", "NativeStream"]
+__all__ = ["NativeEngine", "NativeStream", "network_of"]
 
 FloatArray = npt.NDArray[np.float32]
+
+
+def network_of(files: Mapping[str, bytes], where: str = NATIVE_NETWORK) -> _ops.Network:
+    """The network in the ``native/`` files of a bundle, in float32 or integers.
+
+    where: names it in messages. Raises what :func:`bharsdk.engines.network.build_network` raises.
+    """
+    integers = files.get(NATIVE_INTEGERS, b"")
+    return build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], where, integers=integers)
 
 
 class NativeEngine:
@@ -45,12 +54,7 @@ class NativeEngine:
             raise BackendMissingError(
                 f"{bundle.source} has no native network: export it with  --target native"
             )
-        self._network = build_network(
-            bundle.files[NATIVE_NETWORK],
-            bundle.files[NATIVE_WEIGHTS],
-            where,
-            integers=bundle.files.get(NATIVE_INTEGERS, b""),
-        )
+        self._network = network_of(bundle.files, where)
         shapes = [
             (channels, 1 if self._network.causal else frames, *rows)
             for channels, frames, *rows in self._shapes.values()

@@ -26,8 +26,7 @@ from bhar_training.models.bharnet import SingleStream
 from bhar_training.models.plain import plain_form
 from bhar_training.quiet import quiet
 from bharsdk import _ops
-from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_NETWORK, NATIVE_WEIGHTS
-from bharsdk.engines.network import build_network
+from bharsdk.engines.native import network_of
 from bharsdk.engines.onnx import single_thread_session
 from bharsdk.skeleton import NTU25
 
@@ -109,8 +108,7 @@ def _inputs(layout: InputLayout, frames: int, clips: int = 1) -> Inputs:
 
 def _native(model: ActionModel, inputs: Inputs) -> _ops.Network:
     shapes = {name: array.shape[1:] for name, array in inputs.items()}
-    files = native.build(model.deploy(), shapes, CLASSES).files
-    return build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], NATIVE_NETWORK)
+    return network_of(native.build(model.deploy(), shapes, CLASSES).files)
 
 
 class _OfInputs(torch.nn.Module):
@@ -246,13 +244,7 @@ class Case:
         some = self._calibration()
         shapes = {key: array.shape[1:] for key, array in inputs.items()}
         clips = some.batches(tuple(shapes))
-        files = native.build_quantised(model.deploy(), shapes, CLASSES, clips).files
-        ours = build_network(
-            files[NATIVE_NETWORK],
-            files[NATIVE_WEIGHTS],
-            NATIVE_NETWORK,
-            integers=files[NATIVE_INTEGERS],
-        )
+        ours = network_of(native.build_quantised(model.deploy(), shapes, CLASSES, clips).files)
         graph = _graph(self._model().deploy(), inputs)
         with quiet():
             peers = _peers(quantize(graph, some), inputs, ", INT8")

@@ -52,8 +52,8 @@ from bhar_training.models.prgcn import (
     TemporalAggregation,
     TemporalConv,
 )
-from bharsdk import _ops
 from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk.engines.native import network_of
 from bharsdk.engines.network import (
     Aggregate,
     Constant,
@@ -66,7 +66,6 @@ from bharsdk.engines.network import (
     NetworkSpec,
     Refinement,
     Source,
-    build_network,
     encode_network,
 )
 from bharsdk.errors import UsageError
@@ -81,9 +80,8 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     no native form.
     """
     spec, weights = _written(model, shapes, classes)
-    network = build_network(encode_network(spec), weights, NATIVE_NETWORK)
     files = {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights}
-    return _artefact(NATIVE, files, tuple(shapes), network)
+    return _artefact(NATIVE, files, tuple(shapes))
 
 
 def build_quantised(
@@ -95,12 +93,14 @@ def build_quantised(
     """The same in integers; ``clips``, batches of what it reads, set the ranges of its bytes."""
     # Of bytes of whole frames: those in between would have to become bytes anew for each tap.
     spec, weights = _written(model, shapes, classes, samples=False)
-    network = build_network(encode_network(spec), weights, NATIVE_NETWORK)
+    network = network_of({NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights})
     made = quantise_network(spec, weights, network, clips)
-    encoded = encode_network(made.spec)
-    network = build_network(encoded, made.weights, NATIVE_NETWORK, integers=made.integers)
-    files = {NATIVE_NETWORK: encoded, NATIVE_WEIGHTS: made.weights, NATIVE_INTEGERS: made.integers}
-    return _artefact(NATIVE_INT8, files, tuple(shapes), network)
+    files = {
+        NATIVE_NETWORK: encode_network(made.spec),
+        NATIVE_WEIGHTS: made.weights,
+        NATIVE_INTEGERS: made.integers,
+    }
+    return _artefact(NATIVE_INT8, files, tuple(shapes))
 
 
 def _written(
@@ -116,9 +116,9 @@ def _written(
     return writer.spec(classes, _fusion(model), causal=causal), writer.weights()
 
 
-def _artefact(
-    name: str, files: Mapping[str, bytes], reads: tuple[str, ...], network: _ops.Network
-) -> Artefact:
+def _artefact(name: str, files: Mapping[str, bytes], reads: tuple[str, ...]) -> Artefact:
+    network = network_of(files)
+
     def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         return network.run([np.ascontiguousarray(inputs[name]) for name in reads])
 

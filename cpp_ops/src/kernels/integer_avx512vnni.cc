@@ -38,22 +38,15 @@ BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
   return _mm512_maskz_cvtusepi32_epi8(kAll, _mm512_maskz_cvtps_epi32(kAll, above));
 }
 
-BHAR_INTEGER_KERNEL void quantise(const QuantiseRow& p) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= p.count; i += kLanes) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p.out + i), bytes(load(p.x + i, Whole{}), p));
-  }
-  if (i == p.count) return;
-  alignas(16) std::uint8_t rest[kLanes];
-  const __m128i last = bytes(load(p.x + i, first(p.count - i)), p);
-  _mm_store_si128(reinterpret_cast<__m128i*>(rest), last);
-  __builtin_memcpy(p.out + i, rest, static_cast<std::size_t>(p.count - i));
+BHAR_INTEGER_INLINE void store_bytes(std::uint8_t* to, __m128i bytes) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
 }
 
 }  // namespace
 }  // namespace bhar
 
 #include "integer_conv_lanes.h"
+#include "quantise_lanes.h"
 
 const bhar::IntegerKernels bhar::integer_avx512vnni = {"avx512 vnni", run, quantise};
 

@@ -38,6 +38,7 @@ BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return vcvtq_f32_s32(sums); }
 
 #include "integer_conv_lanes.h"
 #include "integer_neon_lanes.h"
+#include "quantise_lanes.h"
 
 const bhar::IntegerKernels bhar::integer_neon_dotprod = {"neon dotprod", run, quantise};
 

@@ -1,8 +1,49 @@
 #include "integers.h"
 
-#include <cmath>
+#include <stdexcept>
+#include <string>
+
+#include "bhar_ops/integer_conv.h"
 
 namespace bhar {
+namespace {
+
+[[noreturn]] void refuse(const std::string& got, const std::string& expected) {
+  throw std::invalid_argument("got " + got + ", expected " + expected);
+}
+
+}  // namespace
+
+void expect_bytes(float step, std::int64_t zero) {
+  if (!(step >= kLeastStep && step <= kMostStep)) {
+    refuse("a step of bytes of " + std::to_string(step), "1e-30 to 1e30");
+  }
+  if (zero < 0 || zero > 255) refuse("the byte of zero " + std::to_string(zero), "0 to 255");
+}
+
+void expect_integers(const Integers& integers, std::int64_t inputs, std::int64_t outputs,
+                     std::int64_t terms) {
+  constexpr std::int64_t kMostTerms = 1 << 17;
+  if (inputs % kInputsAtOnce != 0) {
+    refuse(std::to_string(inputs) + " inputs of a weight in integers",
+           "a multiple of " + std::to_string(kInputsAtOnce));
+  }
+  if (terms > kMostTerms) {
+    refuse(std::to_string(terms) + " products of one sum in integers",
+           "at most " + std::to_string(kMostTerms));
+  }
+  if (static_cast<std::int64_t>(integers.scale.size()) != outputs) {
+    refuse(std::to_string(integers.scale.size()) + " scales of a weight in integers",
+           std::to_string(outputs));
+  }
+  for (const std::int8_t value : integers.values) {
+    if (value < -kMostInteger || value > kMostInteger) {
+      refuse("a weight in integers of " + std::to_string(value),
+             std::to_string(-kMostInteger) + " to " + std::to_string(kMostInteger));
+    }
+  }
+  expect_bytes(integers.step, integers.zero);
+}
 
 IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const Array& bias,
                              Isa isa)

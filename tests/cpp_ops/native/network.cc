@@ -7,20 +7,12 @@
 #include <utility>
 
 #include "check.h"
+#include "constants.h"
 
 namespace {
 
 constexpr std::int64_t kFrames = 11, kPersons = 2, kJoints = 5, kChannels = 3, kWidth = 32;
 constexpr std::int64_t kRows = kPersons * kJoints, kClasses = 4, kGroups = 2, kPartitions = 3;
-
-bhar::Array constants(bhar::Shape shape, std::mt19937& generator) {
-  std::int64_t size = 1;
-  for (const std::int64_t length : shape) size *= length;
-  const std::vector<float> values = random_values(size, generator);
-  bhar::Array array{std::move(shape), {values.begin(), values.end()}};
-  for (float& value : array.values) value *= 0.3f;
-  return array;
-}
 
 bhar::Refinement refinement(std::mt19937& g) {
   constexpr std::int64_t kRelations = 3;
@@ -30,19 +22,6 @@ bhar::Refinement refinement(std::mt19937& g) {
           constants({kGroups, kPartitions * kRelations}, g),
           constants({kPartitions, kRelations, kWidth}, g),
           constants({kPartitions, kWidth}, g)};
-}
-
-// A weight [G, ..., O] as integers, and features as bytes of a sixteenth.
-bhar::Integers take_integers(bhar::Array& weight) {
-  bhar::Integers integers{{}, {}, 0.0625f, 128};
-  integers.scale.assign(static_cast<std::size_t>(weight.shape.front() * weight.shape.back()),
-                        0.02f);
-  for (const float value : weight.values) {
-    const float whole = std::nearbyint(value / 0.02f);
-    integers.values.push_back(static_cast<std::int8_t>(std::fmax(-63.0f, std::fmin(whole, 63.0f))));
-  }
-  weight.values.clear();
-  return integers;
 }
 
 // Features 6, and the shorter features 5, look at each other: person by person, all at all along

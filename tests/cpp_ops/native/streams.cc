@@ -6,32 +6,13 @@
 
 #include "bhar_ops/network.h"
 #include "check.h"
+#include "constants.h"
 
 namespace {
 
 constexpr std::int64_t kPersons = 2, kJoints = 5, kChannels = 3, kWidth = 32, kClasses = 4;
 constexpr std::int64_t kRows = kPersons * kJoints, kFrameSize = kChannels * kRows, kPartitions = 3;
 constexpr std::int64_t kFrames = 13, kWindow = 6, kPeriod = 4;
-
-bhar::Array constants(bhar::Shape shape, std::mt19937& g) {
-  const std::vector<float> values = random_values(bhar::element_count(shape), g);
-  bhar::Array array{std::move(shape), {values.begin(), values.end()}};
-  for (float& value : array.values) value *= 0.3f;
-  return array;
-}
-
-// A weight [G, ..., O] as integers, and features as bytes of a sixteenth.
-bhar::Integers take_integers(bhar::Array& weight) {
-  bhar::Integers integers{{}, {}, 0.0625f, 128};
-  integers.scale.assign(static_cast<std::size_t>(weight.shape.front() * weight.shape.back()),
-                        0.02f);
-  for (const float value : weight.values) {
-    const float whole = std::nearbyint(value / 0.02f);
-    integers.values.push_back(static_cast<std::int8_t>(std::fmax(-63.0f, std::fmin(whole, 63.0f))));
-  }
-  weight.values.clear();
-  return integers;
-}
 
 bhar::ConvLayer conv(bhar::Part x, bhar::Part out, std::int64_t inputs,
                      std::vector<std::int64_t> offsets, std::mt19937& g) {
