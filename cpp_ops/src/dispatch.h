@@ -16,11 +16,16 @@ struct KernelRow {
   const Kernel& kernel;
 };
 
+// What an instruction set is made of, where it has no kernel of its own.
+constexpr Isa base_of(Isa isa) { return isa == Isa::kAmx ? Isa::kAvx512 : isa; }
+
 // Throws UnavailableIsaError when this build has no such kernel; never takes another one.
 template <typename Kernel, std::size_t Count>
 Kernel kernel_for(const KernelRow<Kernel> (&rows)[Count], Isa isa, const char* operation) {
-  for (const KernelRow<Kernel>& row : rows) {
-    if (row.isa == isa && row.kernel != nullptr) return row.kernel;
+  for (const Isa wanted : {isa, base_of(isa)}) {
+    for (const KernelRow<Kernel>& row : rows) {
+      if (row.isa == wanted && row.kernel != nullptr) return row.kernel;
+    }
   }
   throw UnavailableIsaError(std::string("got instruction set '") + isa_name(isa) +
                             "', which this build has no " + operation + " for: force another one");

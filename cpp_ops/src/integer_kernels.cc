@@ -29,6 +29,7 @@ bool cpu_has_dotprod() { return false; }
 
 const IntegerKernels& integer_kernels(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
     case Isa::kAvx512: return cpu_has_vnni() ? integer_avx512vnni : integer_avx2;
     case Isa::kAvx2: return integer_avx2;
     case Isa::kNeon: return cpu_has_dotprod() ? integer_neon_dotprod : integer_neon;

@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace bhar {
 namespace {
 
@@ -13,6 +19,25 @@ bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_sup
 #else
 bool cpu_has_avx512() { return false; }
 bool cpu_has_avx2() { return false; }
+#endif
+
+#if defined(__x86_64__) && defined(__linux__)
+// Tiles are memory that a process has to ask its kernel for, once for all of its threads.
+bool may_use_tiles() {
+  constexpr long kAskForState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+}
+// That of tiles, of bfloat16 and of bytes in them; __builtin_cpu_supports of GCC 10 knows none.
+bool cpu_has_amx() {
+  constexpr unsigned kBfloat16 = 1u << 22, kTiles = 1u << 24, kBytes = 1u << 25;
+  constexpr unsigned kAll = kBfloat16 | kTiles | kBytes;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool asked = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0;
+  return asked && (d & kAll) == kAll && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vnni") && may_use_tiles();
+}
+#else
+bool cpu_has_amx() { return false; }
 #endif
 
 #if defined(__aarch64__)
@@ -31,6 +56,7 @@ struct IsaRow {
 
 // In the order of preference.
 constexpr IsaRow kIsas[] = {
+    {Isa::kAmx, "amx", cpu_has_amx},
     {Isa::kAvx512, "avx512", cpu_has_avx512},
     {Isa::kAvx2, "avx2", cpu_has_avx2},
     {Isa::kNeon, "neon", cpu_has_neon},

@@ -7,7 +7,8 @@
 
 namespace bhar {
 
-enum class Isa { kAvx512, kAvx2, kNeon, kScalar };
+// kAmx is AVX-512 with tiles: what no tile can do better, its kernels of AVX-512 do.
+enum class Isa { kAmx, kAvx512, kAvx2, kNeon, kScalar };
 
 // BHAR_FORCE_ISA (or a caller) named an instruction set that does not exist.
 struct UnknownIsaError : std::runtime_error {
