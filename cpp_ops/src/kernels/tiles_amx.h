@@ -15,8 +15,7 @@
 
 #include "bhar_ops/kernels.h"
 
-#define BHAR_TILES \
-  __attribute__((target("amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define BHAR_TILES __attribute__((target("amx-tile,amx-bf16,amx-int8,avx512bw,avx512vnni")))
 #define BHAR_TILES_INLINE BHAR_TILES __attribute__((always_inline)) inline
 
 namespace bhar {
