@@ -66,6 +66,44 @@ extern const TemporalConvFn temporal_conv_f32_avx2;
 extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
+// The same convolution in tiles, of floats that are each the sum of three of eight bits: of every
+// kTileInputs channels of a row first the upper bits of all, then the middle, then the lower ones.
+constexpr std::int64_t kTileInputs = 32, kTileOutputs = 16, kTileParts = 3;
+// Rows come so many at a time: as many have to be readable, whatever is in those beyond the last.
+constexpr std::int64_t kTileRowsAtOnce = 32;
+
+struct SplitRows {
+  const float* x;      // [rows, channels]
+  std::uint16_t* out;  // [rows, channels / kTileInputs, kTileParts, kTileInputs], padded with zeros
+  std::int64_t rows, channels, x_stride, out_stride;
+};
+
+// Rows of several frames in one go, those of the result and of what is added in frames again:
+//   sum[r, o] = bias[o] + add[r, o] + sum_k sum_i taps[k][r, i] * weight[k, i, o]
+//   out[r, o] = sum < 0 ? slope * sum : sum
+struct TileConvRows {
+  const std::uint16_t* const* taps;  // K times rows in parts, x_stride apart
+  // [O / kTileOutputs, K, I / kTileInputs, kTileParts, kTileInputs / 2, kTileOutputs, 2], padded
+  const std::uint16_t* weight;
+  const float* bias;  // [O], padded
+  const float* add;   // or null: nothing; may be out itself
+  float* out;
+  std::int64_t k, rows, chunks, outputs;  // chunks: of kTileInputs
+  std::int64_t x_stride;
+  std::int64_t frame_rows;  // rows of a frame
+  std::int64_t add_frame, add_stride, out_frame, out_stride;
+  std::int64_t out_block;  // as that of TemporalConvFrame
+  float slope;             // 0 <= slope <= 1
+};
+
+using SplitRowsFn = void (*)(const SplitRows&);
+// Bound, as that of a TemporalConvFn, with K * I + 5. What is not finite becomes NaN.
+using TileConvFn = void (*)(const TileConvRows&);
+
+// Null pointers where there are no tiles.
+extern const SplitRowsFn split_rows_amx;
+extern const TileConvFn tile_conv_f32_amx;
+
 // One frame of pooling over time, or of frames weighed, joints as rows and channels innermost:
 //   pooled[r, c] = max_i frames[i][r, c], or sum_i weights[i] * frames[i][r, c]
 //   sum[r, c] = pooled[r, c] * scale[c] + shift[c] + add[r, c]

@@ -4,8 +4,6 @@
 // products of two floats six are summed; the other three are less than one rounding of a float. So
 // sums are as good as those of floats, and of twice as many products in the same time. What is not
 // finite becomes NaN.
-//
-// GCC takes the intrinsics to read no memory: what is written for them needs a fence().
 #pragma once
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
@@ -29,7 +27,26 @@ struct alignas(64) TileShapes {
   std::uint8_t rows[16] = {};
 };
 
-BHAR_TILES_INLINE void fence() { asm volatile("" ::: "memory"); }
+// Not the intrinsics: those of GCC want literals for the tiles, and do not say what memory they
+// read.
+template <int Tile>
+BHAR_TILES_INLINE void zero_tile() {
+  asm volatile("tilezero %%tmm%c0" ::"i"(Tile));
+}
+// Rows `stride` bytes apart.
+template <int Tile>
+BHAR_TILES_INLINE void load_tile(const void* from, std::int64_t stride) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(Tile) : "memory");
+}
+template <int Tile>
+BHAR_TILES_INLINE void store_tile(void* to, std::int64_t stride) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(Tile) : "memory");
+}
+// Sums += rows of bfloat16 x columns in pairs.
+template <int Sums, int Rows, int Columns>
+BHAR_TILES_INLINE void multiply_tiles() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(Sums), "i"(Rows), "i"(Columns));
+}
 
 // While it lives, this thread's eight tiles are whole ones.
 class WholeTiles {
@@ -42,7 +59,7 @@ class WholeTiles {
     }
     asm volatile("ldtilecfg %0" ::"m"(shapes));
   }
-  BHAR_TILES ~WholeTiles() { _tile_release(); }
+  BHAR_TILES ~WholeTiles() { asm volatile("tilerelease"); }
   WholeTiles(const WholeTiles&) = delete;
   WholeTiles& operator=(const WholeTiles&) = delete;
 };

@@ -7,6 +7,7 @@
 #include "bhar_ops/kernels.h"
 #include "integers.h"
 #include "layer.h"
+#include "tiles.h"
 
 namespace bhar {
 namespace {
@@ -49,6 +50,10 @@ class Aggregate : public Layer {
       layer_.integers.reset();  // packed
     } else {
       layer_.weight.values = in_blocks(layer_.weight.values, rows);
+      const Shape shape{blocks(), 1, layer_.weight.shape[1], partitions_ * kChannelBlock};
+      if (tiles_pay(shape[2], shape[3], isa)) {
+        tiles_.emplace(layer_.weight.values, shape, layer_.weight_bias.values);
+      }
     }
   }
 
@@ -100,7 +105,7 @@ class Aggregate : public Layer {
   std::int64_t scratch_size() const override {
     const std::int64_t pairs = joints_ * maps() * joints_ * relations_;
     return kRefinedAggregateScratch + sides_size() + std::max(mean_size(), pairs) +
-           at_once_ * (value_size() + bytes_size());
+           at_once_ * (value_size() + bytes_size()) + parts_size();
   }
 
  private:
@@ -113,6 +118,10 @@ class Aggregate : public Layer {
   std::int64_t blocks() const { return channels_ / kChannelBlock; }
   // Floats that the bytes of one person's frame take.
   std::int64_t bytes_size() const { return integers_ ? joints_ * inputs_ / 4 : 0; }
+  // Floats that what is split of frames takes.
+  std::int64_t parts_size() const {
+    return tiles_ ? tiles_->memory(at_once_ * joints_, groups_) : 0;
+  }
   // Of the group that a block of channels is in, where its inputs begin.
   std::int64_t first_input(std::int64_t block) const {
     return block / (blocks() / groups_) * layer_.weight.shape[1];
@@ -208,6 +217,31 @@ class Aggregate : public Layer {
     }
   }
 
+  // x [frames, V, I] of one person -> parts.
+  void split(const float* x, std::int64_t frames, std::uint16_t* parts) const {
+    const std::int64_t size = joints_ * groups_ * tiles_->group_size();
+    for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride(), parts += size) {
+      tiles_->split(x, joints_, groups_, x_.row_stride(), parts);
+    }
+  }
+
+  // As project_block, of parts.
+  void project_block(const std::uint16_t* parts, std::int64_t frames, std::int64_t block,
+                     float* value) const {
+    TileConvRows rows{};
+    parts += block / (blocks() / groups_) * tiles_->group_size();
+    rows.taps = &parts;
+    rows.out = value;
+    rows.rows = frames * joints_;
+    rows.x_stride = groups_ * tiles_->group_size();
+    rows.frame_rows = joints_;
+    rows.out_frame = value_size();
+    rows.out_stride = kChannelBlock;
+    rows.out_block = joints_ * kChannelBlock;
+    rows.slope = 1.0f;
+    tiles_->compute(rows, block);
+  }
+
   TemporalConvFrame pointwise(std::int64_t inputs, std::int64_t outputs) const {
     TemporalConvFrame frame{};
     frame.k = 1;
@@ -232,10 +266,14 @@ class Aggregate : public Layer {
       const std::int64_t frames = std::min(at_once_, x_.frames - t);
       const float* first = x + t * x_.frame_stride();
       auto* bytes = reinterpret_cast<std::uint8_t*>(value + at_once_ * value_size());
+      auto* parts = reinterpret_cast<std::uint16_t*>(bytes);
       if (integers_) quantise(first, frames, bytes);
+      if (tiles_) split(first, frames, parts);
       for (std::int64_t block = 0; block < blocks(); ++block) {
         if (integers_) {
           project_block(bytes, frames, block, value);
+        } else if (tiles_) {
+          project_block(parts, frames, block, value);
         } else {
           project_block(first, frames, block, value);
         }
@@ -286,6 +324,7 @@ class Aggregate : public Layer {
   std::int64_t persons_, joints_, groups_, inputs_, partitions_, channels_, relations_;
   std::int64_t at_once_;  // frames
   std::optional<IntegerWeight> integers_;
+  std::optional<TileWeight> tiles_;
   RefinedAggregateFn kernel_;
   TemporalConvFn conv_;
   PairwiseTanhFn tanh_;
