@@ -94,6 +94,9 @@ struct TileConvRows {
   std::int64_t add_frame, add_stride, out_frame, out_stride;
   std::int64_t out_block;  // as that of TemporalConvFrame
   float slope;             // 0 <= slope <= 1
+  // Whether rows of one frame, nothing added and slope 1, are written up to the next multiple of
+  // kTileRowsAtOnce: where out has them, this is faster.
+  bool whole;
 };
 
 using SplitRowsFn = void (*)(const SplitRows&);

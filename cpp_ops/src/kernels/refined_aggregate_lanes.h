@@ -28,10 +28,27 @@ struct Slice {
   bool first = true, last = false;  // whether the sums begin here, and end here
   float* packed = nullptr;          // [pairs, frames, kLanes]
   float* edges = nullptr;           // of each block of targets: [pairs, targets, kLanes]
-  // Of a block of frames, and how far apart its pairs and frames lie.
+  // Of a block of frames: where those of partition 0 or, packed, of the first pair begin, and how
+  // far apart partitions, pairs and frames lie.
   const float* values = nullptr;
-  std::int64_t value_pair = 0, value_frame = 0;
+  std::int64_t value_k = 0, value_pair = 0, value_frame = 0;
 };
+
+// Pairs of one partition that lie one after the other: from pair `done` of a slice on.
+struct Run {
+  std::int64_t k, v, pairs;
+
+  Run(std::int64_t joints, std::int64_t begin, std::int64_t of, std::int64_t done)
+      : k((begin + done) / joints), v((begin + done) % joints) {
+    pairs = joints - v < of - done ? joints - v : of - done;
+  }
+};
+
+template <class Part>
+BHAR_INLINE const float* values_of(const Slice<Part>& s, const Run& run, std::int64_t done) {
+  return s.packed == s.values ? s.values + done * s.value_pair
+                              : s.values + run.k * s.value_k + run.v * s.value_pair;
+}
 
 template <class Part>
 BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
@@ -40,13 +57,13 @@ BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std
   for (std::int64_t f = 0; f < frames; ++f) {
     const float* frame = p.value + s.c + (t + f) * p.value_t;
     float* to = s.packed + f * kLanes;
-    for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
-      const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
-      in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
-      const float* value = frame + k * p.value_k + v * p.value_v;
-      for (std::int64_t i = 0; i < in_row; ++i, value += p.value_v, to += frames * kLanes) {
+    for (std::int64_t done = 0; done < s.pairs;) {
+      const Run run(p.v, s.begin, s.pairs, done);
+      const float* value = frame + run.k * p.value_k + run.v * p.value_v;
+      for (std::int64_t i = 0; i < run.pairs; ++i, value += p.value_v, to += frames * kLanes) {
         store(to, load(value, s.part), Whole{});
       }
+      done += run.pairs;
     }
   }
 }
@@ -55,16 +72,16 @@ BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std
 template <int Targets, class Part>
 BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
                         float* edges) {
-  for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
-    const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
-    in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
+  for (std::int64_t done = 0; done < s.pairs;) {
+    const Run run(p.v, s.begin, s.pairs, done);
+    done += run.pairs;
     const Vector shift =
-        p.shift == nullptr ? all(0.0f) : load(p.shift + k * p.weight_r + s.c, s.part);
-    const float* weight = p.weight + k * p.r * p.weight_r + s.c;
-    const float* a = p.a + (k * p.w + w) * p.v + v;
+        p.shift == nullptr ? all(0.0f) : load(p.shift + run.k * p.weight_r + s.c, s.part);
+    const float* weight = p.weight + run.k * p.r * p.weight_r + s.c;
+    const float* a = p.a + (run.k * p.w + w) * p.v + run.v;
     const float* relation =
-        p.relation + k * p.relation_k + s.group * p.relation_group + (w * p.v + v) * p.r;
-    for (const float* end = a + in_row; a < end; ++a, relation += p.r) {
+        p.relation + run.k * p.relation_k + s.group * p.relation_group + (w * p.v + run.v) * p.r;
+    for (const float* end = a + run.pairs; a < end; ++a, relation += p.r) {
       Vector made[Targets];
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * p.v]));
@@ -149,12 +166,16 @@ BHAR_KERNEL void refined_block(const RefinedAggregateSample& p, const Slice<Part
   Vector sums[Frames][Targets];
   begin(p, s, t, w, sums);
   ask_for_add<Frames, Targets>(p, s, t, w);
-  const float* value = s.values;
-  for (std::int64_t i = 0; i < s.pairs; ++i, value += s.value_pair, edges += Targets * kLanes) {
-    Vector edge[Targets];
+  for (std::int64_t done = 0; done < s.pairs;) {
+    const Run run(p.v, s.begin, s.pairs, done);
+    const float* value = values_of(s, run, done);
+    done += run.pairs;
+    for (std::int64_t i = 0; i < run.pairs; ++i, value += s.value_pair) {
+      Vector edge[Targets];
 #pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) edge[j] = load(edges + j * kLanes, Whole{});
-    sum_up(s, value, edge, sums);
+      for (int j = 0; j < Targets; ++j, edges += kLanes) edge[j] = load(edges, Whole{});
+      sum_up(s, value, edge, sums);
+    }
   }
   end(p, s, t, w, sums);
 }
@@ -166,12 +187,12 @@ BHAR_KERNEL void static_block(const RefinedAggregateSample& p, const Slice<Part>
   Vector sums[Frames][Targets];
   begin(p, s, t, w, sums);
   ask_for_add<Frames, Targets>(p, s, t, w);
-  const float* value = s.values;
-  for (std::int64_t done = 0, in_row = 0; done < s.pairs; done += in_row) {
-    const std::int64_t k = (s.begin + done) / p.v, v = (s.begin + done) % p.v;
-    in_row = p.v - v < s.pairs - done ? p.v - v : s.pairs - done;
-    const float* a = p.a + (k * p.w + w) * p.v + v;
-    for (const float* last = a + in_row; a < last; ++a, value += s.value_pair) {
+  for (std::int64_t done = 0; done < s.pairs;) {
+    const Run run(p.v, s.begin, s.pairs, done);
+    const float* value = values_of(s, run, done);
+    done += run.pairs;
+    const float* a = p.a + (run.k * p.w + w) * p.v + run.v;
+    for (const float* last = a + run.pairs; a < last; ++a, value += s.value_pair) {
       Vector edge[Targets];
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j) edge[j] = all(a[j * p.v]);
@@ -233,16 +254,15 @@ BHAR_KERNEL void refine_all(const RefinedAggregateSample& p, const Slice<Part>& 
   }
 }
 
-// Whether a frame's values are the vectors of its pairs, one after the other.
-bool is_packed(const RefinedAggregateSample& p) {
-  return p.value_v == kLanes && (p.k == 1 || p.value_k == p.v * p.value_v);
-}
+// Whether the values of a partition are the vectors of its joints, one after the other.
+bool is_packed(const RefinedAggregateSample& p) { return p.value_v == kLanes; }
 
 template <class Part>
 BHAR_KERNEL void lay_out(const RefinedAggregateSample& p, Slice<Part>& s, std::int64_t t,
                          std::int64_t frames) {
   if (is_packed(p)) {
-    s.values = p.value + s.c + t * p.value_t + s.begin * kLanes;
+    s.values = p.value + s.c + t * p.value_t;
+    s.value_k = p.value_k;
     s.value_pair = kLanes;
     s.value_frame = p.value_t;
   } else {

@@ -85,12 +85,11 @@ BHAR_TILES void finish(const TileConvRows& p, std::int64_t row, std::int64_t o, 
   const __m512 slope = _mm512_set1_ps(p.slope), zero = _mm512_setzero_ps();
   const std::int64_t rows = p.rows - row < kTileRowsAtOnce ? p.rows - row : kTileRowsAtOnce;
   for (int i = 0; i < ColumnTiles; ++i, o += kTileOutputs, sums += kTileOutputs) {
-    const __m512 bias = _mm512_loadu_ps(p.bias + o);
     const __mmask16 lanes = first(p.outputs - o);
     std::int64_t frame = row / p.frame_rows, in_frame = row % p.frame_rows;
     float* out = p.out + o / kChannelBlock * p.out_block;
     for (std::int64_t r = 0; r < rows; ++r) {
-      __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + r * ColumnTiles * kTileOutputs), bias);
+      __m512 sum = _mm512_load_ps(sums + r * ColumnTiles * kTileOutputs);
       if (p.add != nullptr) {
         const float* other = p.add + frame * p.add_frame + in_frame * p.add_stride + o;
         sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, other));
@@ -106,12 +105,27 @@ BHAR_TILES void finish(const TileConvRows& p, std::int64_t row, std::int64_t o, 
   }
 }
 
+// The sums, rows `row` floats apart, columns of tiles `column`.
+template <int RowTiles, int ColumnTiles>
+BHAR_TILES_INLINE void store(float* to, std::int64_t row, std::int64_t column) {
+  const std::int64_t stride = row * static_cast<std::int64_t>(sizeof(float));
+  store_tile<kSums>(to, stride);
+  if constexpr (ColumnTiles > 1) store_tile<kSums + 1>(to + column, stride);
+  if constexpr (RowTiles > 1) store_tile<kSums + 2>(to + kTileRows * row, stride);
+  if constexpr (RowTiles > 1 && ColumnTiles > 1) {
+    store_tile<kSums + 3>(to + kTileRows * row + column, stride);
+  }
+}
+
 template <int RowTiles, int ColumnTiles>
 BHAR_TILES void block(const TileConvRows& p, std::int64_t row, std::int64_t o) {
-  zero_tile<kSums>();
-  if constexpr (ColumnTiles > 1) zero_tile<kSums + 1>();
-  if constexpr (RowTiles > 1) zero_tile<kSums + 2>();
-  if constexpr (RowTiles > 1 && ColumnTiles > 1) zero_tile<kSums + 3>();
+  // The same channels in all rows.
+  load_tile<kSums>(p.bias + o, 0);
+  if constexpr (ColumnTiles > 1) load_tile<kSums + 1>(p.bias + o + kTileOutputs, 0);
+  if constexpr (RowTiles > 1) load_tile<kSums + 2>(p.bias + o, 0);
+  if constexpr (RowTiles > 1 && ColumnTiles > 1) {
+    load_tile<kSums + 3>(p.bias + o + kTileOutputs, 0);
+  }
   const std::int64_t column_size = p.k * p.chunks * kTileParts * kTileSize;
   const std::uint16_t* weight = p.weight + o / kTileOutputs * column_size;
   for (std::int64_t k = 0; k < p.k; ++k) {
@@ -120,16 +134,14 @@ BHAR_TILES void block(const TileConvRows& p, std::int64_t row, std::int64_t o) {
       chunk<RowTiles, ColumnTiles>(x, p.x_stride, weight, weight + column_size);
     }
   }
-  alignas(64) float sums[kTileRowsAtOnce * ColumnTiles * kTileOutputs];
-  constexpr int kStride = ColumnTiles * kTileOutputs * sizeof(float);
-  constexpr std::int64_t kBelow = kTileRows * ColumnTiles * kTileOutputs;
-  store_tile<kSums>(sums, kStride);
-  if constexpr (ColumnTiles > 1) store_tile<kSums + 1>(sums + kTileOutputs, kStride);
-  if constexpr (RowTiles > 1) store_tile<kSums + 2>(sums + kBelow, kStride);
-  if constexpr (RowTiles > 1 && ColumnTiles > 1) {
-    store_tile<kSums + 3>(sums + kBelow + kTileOutputs, kStride);
+  if (p.whole) {
+    store<RowTiles, ColumnTiles>(p.out + o / kChannelBlock * p.out_block + row * p.out_stride,
+                                 p.out_stride, p.out_block);
+  } else {
+    alignas(64) float sums[kTileRowsAtOnce * ColumnTiles * kTileOutputs];
+    store<RowTiles, ColumnTiles>(sums, ColumnTiles * kTileOutputs, kTileOutputs);
+    finish<ColumnTiles>(p, row, o, sums);
   }
-  finish<ColumnTiles>(p, row, o, sums);
 }
 
 template <int ColumnTiles>

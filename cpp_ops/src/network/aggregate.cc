@@ -7,12 +7,14 @@
 #include "bhar_ops/kernels.h"
 #include "integers.h"
 #include "layer.h"
+#include "memory.h"
 #include "tiles.h"
 
 namespace bhar {
 namespace {
 
-// Floats of the values that are aggregated in one go, kChannelBlock channels of one person. They
+// Floats of the values that are aggregated in one go, kChannelBlock channels of one person, or as
+// many blocks of these as are projected together. They
 // stay in the second-level cache, beside the refined adjacencies, which are made for each go;
 // static ones cost nothing, and leave the first-level cache to the values.
 constexpr std::int64_t kMostValues = 128 << 10, kMostStaticValues = 8 << 10;
@@ -36,7 +38,7 @@ class Aggregate : public Layer {
         conv_(temporal_conv_kernel(isa)),
         tanh_(pairwise_tanh_kernel(isa)) {
     const std::int64_t values = layer_.refinement ? kMostValues : kMostStaticValues;
-    const std::int64_t most = std::max(values / value_size(), std::int64_t{1});
+    const std::int64_t most = std::max(values / (partitions_ * frame_size()), std::int64_t{1});
     const std::int64_t parts = (x_.frames + most - 1) / most;
     at_once_ = (x_.frames + parts - 1) / parts;
     const std::int64_t rows = groups_ * layer_.weight.shape[1];
@@ -66,7 +68,7 @@ class Aggregate : public Layer {
         mean_of(run, person, sides + sides_size());
         project_both(sides + sides_size(), sides);
       }
-      aggregate(run, person, sides, sides + sides_size());
+      aggregate(run, person, sides, sides + align(sides_size()));
     }
   }
 
@@ -103,9 +105,8 @@ class Aggregate : public Layer {
   void observe(const Run& run, Range& range) const override { widen(x_, inputs_, run, range); }
 
   std::int64_t scratch_size() const override {
-    const std::int64_t pairs = joints_ * maps() * joints_ * relations_;
-    return kRefinedAggregateScratch + sides_size() + std::max(mean_size(), pairs) +
-           at_once_ * (value_size() + bytes_size()) + parts_size();
+    return kRefinedAggregateScratch + align(sides_size()) + std::max(mean_size(), pairs_size()) +
+           partitions_ * partition_size() + at_once_ * bytes_size() + parts_size();
   }
 
  private:
@@ -113,25 +114,31 @@ class Aggregate : public Layer {
   std::int64_t mean_size() const { return joints_ * inputs_; }
   // Queries, then keys: [V, G, K, R] each.
   std::int64_t sides_size() const { return 2 * joints_ * maps() * relations_; }
-  // Of one frame of a block of channels: [K, V, kChannelBlock].
-  std::int64_t value_size() const { return joints_ * partitions_ * kChannelBlock; }
+  // Of the relations of all pairs of joints.
+  std::int64_t pairs_size() const { return align(joints_ * maps() * joints_ * relations_); }
+  // Of one frame of a block of channels in one partition, and of those aggregated in one go:
+  // [T, V, kChannelBlock], with as many rows as tiles write.
+  std::int64_t frame_size() const { return joints_ * kChannelBlock; }
+  std::int64_t partition_size() const {
+    const std::int64_t more = tiles_ ? kTileRowsAtOnce : 0;
+    return at_once_ * frame_size() + more * kChannelBlock;
+  }
   std::int64_t blocks() const { return channels_ / kChannelBlock; }
   // Floats that the bytes of one person's frame take.
   std::int64_t bytes_size() const { return integers_ ? joints_ * inputs_ / 4 : 0; }
-  // Floats that what is split of frames takes.
-  std::int64_t parts_size() const {
-    return tiles_ ? tiles_->memory(at_once_ * joints_, groups_) : 0;
-  }
+  // Floats that what is split of one group of frames takes.
+  std::int64_t parts_size() const { return tiles_ ? tiles_->memory(at_once_ * joints_, 1) : 0; }
+  std::int64_t blocks_in_group() const { return blocks() / groups_; }
   // Of the group that a block of channels is in, where its inputs begin.
   std::int64_t first_input(std::int64_t block) const {
-    return block / (blocks() / groups_) * layer_.weight.shape[1];
+    return block / blocks_in_group() * layer_.weight.shape[1];
   }
 
   // rows [G, I / G, (k, c in g)], or [G, (k, c in g)] -> [C / kChannelBlock, I / G, (k, c in
   // block)]
   template <class Values>
   Values in_blocks(const Values& weight, std::int64_t rows) const {
-    const std::int64_t in_group = blocks() / groups_, of_each = rows / groups_;
+    const std::int64_t in_group = blocks_in_group(), of_each = rows / groups_;
     Values sorted;
     sorted.reserve(weight.size());
     for (std::int64_t block = 0; block < blocks(); ++block) {
@@ -176,7 +183,8 @@ class Aggregate : public Layer {
     }
   }
 
-  // The values of a block of channels in `frames` frames from x on: [frames, K, V, kChannelBlock].
+  // The values of a block of channels in `frames` frames from x on: [K, frames, V, kChannelBlock],
+  // partitions partition_size() apart.
   void project_block(const float* x, std::int64_t frames, std::int64_t block, float* value) const {
     const std::int64_t inputs = layer_.weight.shape[1];
     TemporalConvFrame frame = pointwise(inputs, partitions_ * kChannelBlock);
@@ -184,11 +192,11 @@ class Aggregate : public Layer {
     frame.bias = layer_.weight_bias.values.data() + block * frame.outputs;
     frame.x_stride = x_.row_stride();
     frame.out_stride = kChannelBlock;
-    frame.out_block = joints_ * kChannelBlock;
+    frame.out_block = partition_size();
     x += first_input(block);
     for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride()) {
       frame.taps = &x;
-      frame.out = value + t * value_size();
+      frame.out = value + t * frame_size();
       conv_(frame);
     }
   }
@@ -207,21 +215,22 @@ class Aggregate : public Layer {
     frame.rows = joints_;
     frame.x_stride = inputs_;
     frame.out_stride = kChannelBlock;
-    frame.out_block = joints_ * kChannelBlock;
+    frame.out_block = partition_size();
     frame.slope = 1.0f;
     bytes += first_input(block);
     for (std::int64_t t = 0; t < frames; ++t, bytes += joints_ * inputs_) {
       frame.taps = &bytes;
-      frame.out = value + t * value_size();
+      frame.out = value + t * frame_size();
       integers_->compute_group(frame, block);
     }
   }
 
-  // x [frames, V, I] of one person -> parts.
-  void split(const float* x, std::int64_t frames, std::uint16_t* parts) const {
-    const std::int64_t size = joints_ * groups_ * tiles_->group_size();
+  // x [frames, V, I] of one person -> parts of what a block of channels reads.
+  void split(const float* x, std::int64_t frames, std::int64_t block, std::uint16_t* parts) const {
+    const std::int64_t size = joints_ * tiles_->group_size();
+    x += first_input(block);
     for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride(), parts += size) {
-      tiles_->split(x, joints_, groups_, x_.row_stride(), parts);
+      tiles_->split(x, joints_, 1, x_.row_stride(), parts);
     }
   }
 
@@ -229,16 +238,14 @@ class Aggregate : public Layer {
   void project_block(const std::uint16_t* parts, std::int64_t frames, std::int64_t block,
                      float* value) const {
     TileConvRows rows{};
-    parts += block / (blocks() / groups_) * tiles_->group_size();
     rows.taps = &parts;
     rows.out = value;
-    rows.rows = frames * joints_;
-    rows.x_stride = groups_ * tiles_->group_size();
-    rows.frame_rows = joints_;
-    rows.out_frame = value_size();
+    rows.rows = rows.frame_rows = frames * joints_;
+    rows.x_stride = tiles_->group_size();
     rows.out_stride = kChannelBlock;
-    rows.out_block = joints_ * kChannelBlock;
+    rows.out_block = partition_size();
     rows.slope = 1.0f;
+    rows.whole = true;
     tiles_->compute(rows, block);
   }
 
@@ -258,21 +265,21 @@ class Aggregate : public Layer {
     if (layer_.refinement) {
       const std::int64_t stride = maps() * relations_;
       tanh_({sides, sides + joints_ * stride, scratch, joints_, joints_, maps(), relations_});
-      value += joints_ * stride * joints_;
+      value += pairs_size();
     }
     const std::int64_t row = person * joints_;
     const float* x = x_.of(run) + row * x_.row_stride();
     for (std::int64_t t = 0; t < x_.frames; t += at_once_) {
       const std::int64_t frames = std::min(at_once_, x_.frames - t);
       const float* first = x + t * x_.frame_stride();
-      auto* bytes = reinterpret_cast<std::uint8_t*>(value + at_once_ * value_size());
+      auto* bytes = reinterpret_cast<std::uint8_t*>(value + partitions_ * partition_size());
       auto* parts = reinterpret_cast<std::uint16_t*>(bytes);
       if (integers_) quantise(first, frames, bytes);
-      if (tiles_) split(first, frames, parts);
       for (std::int64_t block = 0; block < blocks(); ++block) {
         if (integers_) {
           project_block(bytes, frames, block, value);
         } else if (tiles_) {
+          if (block % blocks_in_group() == 0) split(first, frames, block, parts);
           project_block(parts, frames, block, value);
         } else {
           project_block(first, frames, block, value);
@@ -295,7 +302,7 @@ class Aggregate : public Layer {
     RefinedAggregateSample sample{};
     if (layer_.refinement) {
       sample.relation_k = joints_ * joints_ * relations_;
-      const std::int64_t group = block / (blocks() / groups_);
+      const std::int64_t group = block / blocks_in_group();
       sample.relation = relations + group * partitions_ * sample.relation_k;
       sample.weight = layer_.refinement->weight.values.data() + c;
       sample.shift = layer_.refinement->shift.values.data() + c;
@@ -309,8 +316,8 @@ class Aggregate : public Layer {
     sample.c = kChannelBlock;
     sample.groups = 1;
     sample.value_v = kChannelBlock;
-    sample.value_k = joints_ * sample.value_v;
-    sample.value_t = value_size();
+    sample.value_t = frame_size();
+    sample.value_k = partition_size();
     sample.add_t = add_.frame_stride();
     sample.add_w = add_.row_stride();
     sample.out_t = out_.frame_stride();

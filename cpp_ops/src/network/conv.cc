@@ -16,7 +16,7 @@ namespace bhar {
 namespace {
 
 // Numbers in parts of the frames that are computed in one go: they stay in the second-level cache.
-constexpr std::int64_t kMostParts = 192 << 10;
+constexpr std::int64_t kMostParts = 128 << 10;
 
 class Conv : public Layer {
  public:
@@ -31,7 +31,8 @@ class Conv : public Layer {
         kernel_(temporal_conv_kernel(isa)),
         pool_(temporal_pool_kernel(isa)) {
     const Shape& weight = layer_.weight.shape;
-    if (!tiles_pay(weight[2], weight[3], isa)) return;
+    // What is split for each tap alone costs as much as is won.
+    if (!tiles_pay(weight[2], weight[3], isa) || !(shares() || weight[1] == 1)) return;
     tiles_.emplace(layer_.weight.values, weight, layer_.bias.values);
     const std::int64_t read = shares() ? 1 : weight[1];
     at_once_ = std::max(kMostParts / (read * frame_parts()), std::int64_t{1});
