@@ -67,7 +67,8 @@ extern const TemporalConvFn temporal_conv_f32_avx512;
 extern const TemporalConvFn temporal_conv_f32_neon;
 
 // The same convolution in tiles, of floats that are each the sum of three of eight bits: of every
-// kTileInputs channels of a row first the upper bits of all, then the middle, then the lower ones.
+// kTileInputs channels of a row first the upper bits of all, then the middle, then the lower ones,
+// in pairs of channels i and i + kTileInputs / 2.
 constexpr std::int64_t kTileInputs = 32, kTileOutputs = 16, kTileParts = 3;
 // Rows come so many at a time: as many have to be readable, whatever is in those beyond the last.
 constexpr std::int64_t kTileRowsAtOnce = 32;
@@ -78,23 +79,22 @@ struct SplitRows {
   std::int64_t rows, channels, x_stride, out_stride;
 };
 
-// Rows of several frames in one go, those of the result and of what is added in frames again:
+// Rows of several frames in one go:
 //   sum[r, o] = bias[o] + add[r, o] + sum_k sum_i taps[k][r, i] * weight[k, i, o]
 //   out[r, o] = sum < 0 ? slope * sum : sum
 struct TileConvRows {
   const std::uint16_t* const* taps;  // K times rows in parts, x_stride apart
-  // [O / kTileOutputs, K, I / kTileInputs, kTileParts, kTileInputs / 2, kTileOutputs, 2], padded
+  // [O / kTileOutputs, K, I / kTileInputs, kTileParts, kTileInputs / 2, kTileOutputs, 2], padded,
+  // in the same pairs
   const std::uint16_t* weight;
   const float* bias;  // [O], padded
   const float* add;   // or null: nothing; may be out itself
   float* out;
   std::int64_t k, rows, chunks, outputs;  // chunks: of kTileInputs
-  std::int64_t x_stride;
-  std::int64_t frame_rows;  // rows of a frame
-  std::int64_t add_frame, add_stride, out_frame, out_stride;
+  std::int64_t x_stride, add_stride, out_stride;
   std::int64_t out_block;  // as that of TemporalConvFrame
   float slope;             // 0 <= slope <= 1
-  // Whether rows of one frame, nothing added and slope 1, are written up to the next multiple of
+  // Whether rows, nothing added and slope 1, are written up to the next multiple of
   // kTileRowsAtOnce: where out has them, this is faster.
   bool whole;
 };

@@ -1,6 +1,6 @@
 // Convolutions of floats for AMX: blocks of 2 x 2 tiles, 32 rows x 32 channels, whose sums stay in
-// tiles over all of K and I. Rows come first: what a block of them reads stays in the first-level
-// cache while the weights pass by.
+// tiles over all of K and I. Channels come first: their weights stay in the first-level cache while
+// the rows pass by.
 
 #include "tiles_amx.h"
 
@@ -86,21 +86,15 @@ BHAR_TILES void finish(const TileConvRows& p, std::int64_t row, std::int64_t o, 
   const std::int64_t rows = p.rows - row < kTileRowsAtOnce ? p.rows - row : kTileRowsAtOnce;
   for (int i = 0; i < ColumnTiles; ++i, o += kTileOutputs, sums += kTileOutputs) {
     const __mmask16 lanes = first(p.outputs - o);
-    std::int64_t frame = row / p.frame_rows, in_frame = row % p.frame_rows;
-    float* out = p.out + o / kChannelBlock * p.out_block;
-    for (std::int64_t r = 0; r < rows; ++r) {
+    float* out = p.out + row * p.out_stride + o / kChannelBlock * p.out_block;
+    const float* other = p.add + row * p.add_stride + o;
+    for (std::int64_t r = 0; r < rows; ++r, out += p.out_stride) {
       __m512 sum = _mm512_load_ps(sums + r * ColumnTiles * kTileOutputs);
       if (p.add != nullptr) {
-        const float* other = p.add + frame * p.add_frame + in_frame * p.add_stride + o;
-        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, other));
+        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, other + r * p.add_stride));
       }
       const __mmask16 below = _mm512_cmp_ps_mask(sum, zero, _CMP_LT_OQ);
-      sum = _mm512_mask_mul_ps(sum, below, sum, slope);
-      _mm512_mask_storeu_ps(out + frame * p.out_frame + in_frame * p.out_stride, lanes, sum);
-      if (++in_frame == p.frame_rows) {
-        in_frame = 0;
-        ++frame;
-      }
+      _mm512_mask_storeu_ps(out, lanes, _mm512_mask_mul_ps(sum, below, sum, slope));
     }
   }
 }
@@ -145,25 +139,17 @@ BHAR_TILES void block(const TileConvRows& p, std::int64_t row, std::int64_t o) {
 }
 
 template <int ColumnTiles>
-BHAR_TILES void rows_of(const TileConvRows& p, std::int64_t row, std::int64_t o) {
-  if (p.rows - row > kTileRows) {
-    block<2, ColumnTiles>(p, row, o);
-  } else {
-    block<1, ColumnTiles>(p, row, o);
-  }
+BHAR_TILES void all_rows(const TileConvRows& p, std::int64_t o) {
+  std::int64_t row = 0;
+  for (; p.rows - row > kTileRows; row += kTileRowsAtOnce) block<2, ColumnTiles>(p, row, o);
+  if (row < p.rows) block<1, ColumnTiles>(p, row, o);
 }
 
 BHAR_TILES void run(const TileConvRows& p) {
   const WholeTiles tiles;
-  for (std::int64_t row = 0; row < p.rows; row += kTileRowsAtOnce) {
-    for (std::int64_t o = 0; o < p.outputs; o += 2 * kTileOutputs) {
-      if (p.outputs - o > kTileOutputs) {
-        rows_of<2>(p, row, o);
-      } else {
-        rows_of<1>(p, row, o);
-      }
-    }
-  }
+  std::int64_t o = 0;
+  for (; p.outputs - o > kTileOutputs; o += 2 * kTileOutputs) all_rows<2>(p, o);
+  if (o < p.outputs) all_rows<1>(p, o);
 }
 
 }  // namespace

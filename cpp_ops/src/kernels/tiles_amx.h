@@ -64,31 +64,30 @@ class WholeTiles {
   WholeTiles& operator=(const WholeTiles&) = delete;
 };
 
-// 32 floats, and the three parts of each.
+BHAR_TILES_INLINE __m512 upper_bits(__m512 values) {
+  const __m512i mask = _mm512_set1_epi32(-65536);
+  return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(values), mask));
+}
+
+// The upper halves of `even` below those of `odd`.
+BHAR_TILES_INLINE __m512i pairs(__m512 even, __m512 odd) {
+  const __m512i down =
+      _mm512_broadcast_i32x4(_mm_set_epi8(0, 0, 15, 14, 0, 0, 11, 10, 0, 0, 7, 6, 0, 0, 3, 2));
+  return _mm512_mask_shuffle_epi8(_mm512_castps_si512(odd), 0x3333333333333333,
+                                  _mm512_castps_si512(even), down);
+}
+
+// The three parts of 2 x 16 floats, in pairs as tiles multiply them: one of `even`, one of `odd`.
 struct Parts {
   __m512i high, middle, low;
 };
 
-BHAR_TILES_INLINE __m512 upper_bits(__m512 values) {
-  const __m512i mask = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(values), mask));
-}
-
-// The upper halves of 32 floats, in their order.
-BHAR_TILES_INLINE __m512i upper_halves(__m512 first, __m512 second) {
-  const __m512i odd = _mm512_add_epi16(
-      _mm512_set1_epi16(1),
-      _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26,
-                       24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0));
-  return _mm512_permutex2var_epi16(_mm512_castps_si512(first), odd, _mm512_castps_si512(second));
-}
-
-BHAR_TILES_INLINE Parts parts_of(__m512 first, __m512 second) {
-  const __m512 first_rest = _mm512_sub_ps(first, upper_bits(first));
-  const __m512 second_rest = _mm512_sub_ps(second, upper_bits(second));
-  return {upper_halves(first, second), upper_halves(first_rest, second_rest),
-          upper_halves(_mm512_sub_ps(first_rest, upper_bits(first_rest)),
-                       _mm512_sub_ps(second_rest, upper_bits(second_rest)))};
+BHAR_TILES_INLINE Parts parts_of(__m512 even, __m512 odd) {
+  const __m512 even_rest = _mm512_sub_ps(even, upper_bits(even));
+  const __m512 odd_rest = _mm512_sub_ps(odd, upper_bits(odd));
+  return {pairs(even, odd), pairs(even_rest, odd_rest),
+          pairs(_mm512_sub_ps(even_rest, upper_bits(even_rest)),
+                _mm512_sub_ps(odd_rest, upper_bits(odd_rest)))};
 }
 
 }  // namespace

@@ -240,7 +240,7 @@ class Aggregate : public Layer {
     TileConvRows rows{};
     rows.taps = &parts;
     rows.out = value;
-    rows.rows = rows.frame_rows = frames * joints_;
+    rows.rows = frames * joints_;
     rows.x_stride = tiles_->group_size();
     rows.out_stride = kChannelBlock;
     rows.out_block = partition_size();

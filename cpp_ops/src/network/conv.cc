@@ -2,21 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <utility>
 
 #include "../dispatch.h"
 #include "bhar_ops/kernels.h"
 #include "bhar_ops/temporal_conv.h"
 #include "layer.h"
-#include "memory.h"
 #include "tiles.h"
 
 namespace bhar {
 namespace {
-
-// Numbers in parts of the frames that are computed in one go: they stay in the second-level cache.
-constexpr std::int64_t kMostParts = 128 << 10;
 
 class Conv : public Layer {
  public:
@@ -29,25 +24,15 @@ class Conv : public Layer {
         add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
         history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], looks_back()),
         kernel_(temporal_conv_kernel(isa)),
-        pool_(temporal_pool_kernel(isa)) {
-    const Shape& weight = layer_.weight.shape;
-    // What is split for each tap alone costs as much as is won.
-    if (!tiles_pay(weight[2], weight[3], isa) || !(shares() || weight[1] == 1)) return;
-    tiles_.emplace(layer_.weight.values, weight, layer_.bias.values);
-    const std::int64_t read = shares() ? 1 : weight[1];
-    at_once_ = std::max(kMostParts / (read * frame_parts()), std::int64_t{1});
-    at_once_ = std::min(at_once_, out_.frames);
-  }
+        pool_(temporal_pool_kernel(isa)) {}
 
   void run(const Run& run) const override {
     if (layer_.zero_edges) std::fill_n(run.scratch, x_.frame_stride(), 0.0f);
-    if (tiles_) {
-      run_tiles(run);
-      return;
-    }
     for (std::int64_t t = 0; t < out_.frames; ++t) {
       std::array<const float*, kMaxTaps> taps{};
-      const std::int64_t stride = find_in_clip(taps, run, t);
+      const std::int64_t stride = find(taps, run, x_.row_stride(), [&](std::int64_t offset) {
+        return tap(x_.of(run), t * layer_.stride + offset, run.scratch);
+      });
       compute(run, t, taps, stride);
     }
   }
@@ -66,13 +51,7 @@ class Conv : public Layer {
       const std::int64_t stride = find(taps, run, inputs(), [&](std::int64_t offset) {
         return offset == 0 ? newest : history_.at(state, index, -offset);
       });
-      if (tiles_) {
-        PartTaps parts{};
-        split(taps, stride, 0, 1, parts_of(run), parts);
-        compute_tiles(run, 0, 1, parts);
-      } else {
-        compute(run, 0, taps, stride);
-      }
+      compute(run, 0, taps, stride);
     }
     history_.keep(newest, state, index);
   }
@@ -91,101 +70,15 @@ class Conv : public Layer {
   }
 
   std::int64_t scratch_size() const override {
-    if (!tiles_) return floats_size();
-    const std::int64_t frames = shares() ? at_once_ + span() : at_once_ * layer_.weight.shape[1];
-    return align(floats_size()) + tiles_->memory(frames * x_.rows, layer_.weight.shape[0]);
-  }
-
- private:
-  using PartTaps = std::array<const std::uint16_t*, kMaxTaps>;
-
-  std::int64_t inputs() const { return layer_.weight.shape[0] * layer_.weight.shape[2]; }
-  // Of the zeros beyond a clip, or a stream's newest frame.
-  std::int64_t edges_size() const {
-    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
-  }
-
-  // Of those, and of what lies between two frames.
-  std::int64_t floats_size() const {
     const auto samples = static_cast<std::int64_t>(layer_.fractions.size());
     return edges_size() + samples * history_.frame_size();
   }
 
-  // Whether what several taps read has to be split once alone.
-  bool shares() const { return layer_.stride == 1 && layer_.fractions.empty(); }
-  std::int64_t earliest() const {
-    return *std::min_element(layer_.offsets.begin(), layer_.offsets.end());
-  }
-  // Frames beyond one that the taps read.
-  std::int64_t span() const {
-    return *std::max_element(layer_.offsets.begin(), layer_.offsets.end()) - earliest();
-  }
-  std::int64_t row_parts() const { return layer_.weight.shape[0] * tiles_->group_size(); }
-  std::int64_t frame_parts() const { return x_.rows * row_parts(); }
-  std::uint16_t* parts_of(const Run& run) const {
-    return reinterpret_cast<std::uint16_t*>(run.scratch + align(floats_size()));
-  }
-
-  void run_tiles(const Run& run) const {
-    std::uint16_t* parts = parts_of(run);
-    for (std::int64_t t = 0; t < out_.frames; t += at_once_) {
-      const std::int64_t frames = std::min(at_once_, out_.frames - t);
-      PartTaps taps{};
-      if (shares()) {
-        for (std::int64_t i = 0; i < frames + span(); ++i) {
-          const float* x = tap(x_.of(run), t + earliest() + i, run.scratch);
-          split(x, x_.row_stride(), parts + i * frame_parts());
-        }
-        for (std::size_t k = 0; k < layer_.offsets.size(); ++k) {
-          taps[k] = parts + (layer_.offsets[k] - earliest()) * frame_parts();
-        }
-      } else {
-        for (std::int64_t i = 0; i < frames; ++i) {
-          std::array<const float*, kMaxTaps> floats{};
-          const std::int64_t stride = find_in_clip(floats, run, t + i);
-          split(floats, stride, i, frames, parts, taps);
-        }
-      }
-      compute_tiles(run, t, frames, taps);
-    }
-  }
-
-  void split(const float* frame, std::int64_t x_stride, std::uint16_t* parts) const {
-    tiles_->split(frame, x_.rows, layer_.weight.shape[0], x_stride, parts);
-  }
-  // What each tap reads for frame i of `frames`, all of one tap side by side.
-  void split(const std::array<const float*, kMaxTaps>& floats, std::int64_t x_stride,
-             std::int64_t i, std::int64_t frames, std::uint16_t* parts, PartTaps& taps) const {
-    for (std::size_t k = 0; k < layer_.offsets.size(); ++k, parts += frames * frame_parts()) {
-      split(floats[k], x_stride, parts + i * frame_parts());
-      taps[k] = parts;
-    }
-  }
-
-  // `frames` frames of the result from t on.
-  void compute_tiles(const Run& run, std::int64_t t, std::int64_t frames, PartTaps& taps) const {
-    const std::int64_t groups = layer_.weight.shape[0], outputs = layer_.weight.shape[3];
-    TileConvRows rows{};
-    rows.taps = taps.data();
-    rows.rows = rows.frame_rows = frames * x_.rows;  // frames lie one after the other
-    rows.x_stride = row_parts();
-    rows.add_stride = add_.row_stride();
-    rows.out_stride = out_.row_stride();
-    rows.out_block = kChannelBlock;
-    rows.slope = layer_.slope;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      rows.add = layer_.add ? add_.of(run) + t * add_.frame_stride() + g * outputs : nullptr;
-      rows.out = out_.of(run) + t * out_.frame_stride() + g * outputs;
-      tiles_->compute(rows, g);
-      for (std::size_t k = 0; k < layer_.offsets.size(); ++k) taps[k] += tiles_->group_size();
-    }
-  }
-
-  std::int64_t find_in_clip(std::array<const float*, kMaxTaps>& taps, const Run& run,
-                            std::int64_t t) const {
-    return find(taps, run, x_.row_stride(), [&](std::int64_t offset) {
-      return tap(x_.of(run), t * layer_.stride + offset, run.scratch);
-    });
+ private:
+  std::int64_t inputs() const { return layer_.weight.shape[0] * layer_.weight.shape[2]; }
+  // Of the zeros beyond a clip, or a stream's newest frame.
+  std::int64_t edges_size() const {
+    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
   }
 
   // What the taps read of frames, in rows `x_stride` apart, which frame_at(offset) finds; what lies
@@ -258,8 +151,6 @@ class Conv : public Layer {
   History history_;
   TemporalConvFn kernel_;
   TemporalPoolFn pool_;
-  std::optional<TileWeight> tiles_;
-  std::int64_t at_once_ = 1;  // frames, in tiles
 };
 
 }  // namespace
@@ -267,6 +158,10 @@ class Conv : public Layer {
 std::unique_ptr<Layer> make_conv(ConvLayer layer, const Features& x, const Features& out,
                                  const Features* add, Isa isa) {
   if (layer.integers) return make_integer_conv(std::move(layer), x, out, add, isa);
+  // What lies between two frames is another number for each tap: splitting it costs what is won.
+  if (tiles_pay(layer.weight.shape[2], layer.weight.shape[3], isa) && layer.fractions.empty()) {
+    return make_tile_conv(std::move(layer), x, out, add);
+  }
   return std::make_unique<Conv>(std::move(layer), x, out, add, isa);
 }
 

@@ -65,6 +65,8 @@ std::unique_ptr<Layer> make_conv(ConvLayer layer, const Features& x, const Featu
                                  const Features* add, Isa isa);
 std::unique_ptr<Layer> make_integer_conv(ConvLayer layer, const Features& x, const Features& out,
                                          const Features* add, Isa isa);
+std::unique_ptr<Layer> make_tile_conv(ConvLayer layer, const Features& x, const Features& out,
+                                      const Features* add);
 std::unique_ptr<Layer> make_aggregate(AggregateLayer layer, const Features& x, const Features& out,
                                       const Features* add, Isa isa);
 std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Features& out,
