@@ -10,9 +10,8 @@ namespace bhar {
 namespace {
 
 const KernelRow<GraphAggregateFn> kKernels[] = {
-    {Isa::kAvx512, graph_aggregate_f32_avx512},
-    {Isa::kAvx2, graph_aggregate_f32_avx2},
-    {Isa::kNeon, graph_aggregate_f32_neon},
+    {Isa::kAmx, graph_aggregate_f32_amx},       {Isa::kAvx512, graph_aggregate_f32_avx512},
+    {Isa::kAvx2, graph_aggregate_f32_avx2},     {Isa::kNeon, graph_aggregate_f32_neon},
     {Isa::kScalar, graph_aggregate_f32_scalar},
 };
 

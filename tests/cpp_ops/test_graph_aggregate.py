@@ -48,12 +48,16 @@ def _assert_within_the_stated_bound(out: Array, x: Array, a: Array) -> None:
         (1, 3, 2, 9, 25, 32),
         (1, 3, 2, 9, 32, 33),
         (2, 3, 2, 17, 46, 129),
+        (1, 2, 3, 97, 33, 34),
+        (2, 3, 1, 112, 16, 9),
+        (1, 5, 2, 100, 46, 65),
+        (1, 1, 2, 99, 16, 17),
     ],
 )
 def test_sums_are_within_the_stated_bound(
     isa: str, channel_wise: bool, n: int, k: int, c: int, t: int, v: int, w: int
 ) -> None:
-    """Joint counts in use, tails of every vector width and sizes below one vector."""
+    """Joint counts in use, tails of every vector and tile, sizes below one, and many rows."""
     x = _random(n, k, c, t, v)
     a = _random(n, k, c, v, w, seed=1) if channel_wise else _random(k, v, w, seed=1)
     _assert_within_the_stated_bound(_ops.graph_aggregate(x, a, None, isa), x, a)
@@ -101,15 +105,38 @@ def test_arrays_may_start_at_any_float(isa: str, offset: int) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_nan_and_infinity_propagate_even_over_zero(isa: str) -> None:
+@pytest.mark.parametrize("frames", [9, 70])
+def test_nan_and_infinity_propagate_even_over_zero(isa: str, frames: int) -> None:
     """A NaN joint spoils its own row only, and zero times infinity is NaN."""
-    x, a = _random(1, 3, 2, 9, 25), np.zeros((3, 25, 25), np.float32)
+    x, a = _random(1, 3, 2, frames, 25), np.zeros((3, 25, 25), np.float32)
     x[0, 1, 1, 4, 24] = np.nan
     x[0, 0, 0, 3, 0] = np.inf
     out = _ops.graph_aggregate(x, a, None, isa)
-    spoilt = np.zeros((1, 2, 9, 25), bool)
+    spoilt = np.zeros((1, 2, frames, 25), bool)
     spoilt[0, 1, 4] = spoilt[0, 0, 3] = True
     np.testing.assert_array_equal(np.isnan(out), spoilt)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("channel_wise", [False, True], ids=["static", "channel-wise"])
+@pytest.mark.parametrize("frames", [9, 101])
+@pytest.mark.parametrize("joints_out", [25, 40])
+def test_infinity_stays_infinity(
+    isa: str, channel_wise: bool, frames: int, joints_out: int
+) -> None:
+    """Where a sum is infinite and not NaN it is so with its sign, and nowhere else."""
+    x = _random(1, 3, 2, frames, 25)
+    a = _random(*((1, 3, 2, 25) if channel_wise else (3, 25)), joints_out, seed=1)
+    x[0, 0, 1, frames - 1, 24] = np.inf
+    x[0, 2, 0, 5, 7] = -np.inf
+    a[..., 3, 20] = np.inf
+    with np.errstate(invalid="ignore"):
+        exact = _exact(x, a)
+    out = _ops.graph_aggregate(x, a, None, isa)
+    finite = np.isfinite(exact)
+    np.testing.assert_array_equal(out[~finite], exact[~finite])
+    assert np.isfinite(out[finite]).all()
+    np.testing.assert_allclose(out[finite], exact[finite], atol=1e-4)
 
 
 def _active_in_a_new_process(forced: str) -> subprocess.CompletedProcess[str]:
@@ -148,7 +175,9 @@ def test_without_a_forced_one_the_best_is_active() -> None:
 def test_an_unknown_instruction_set_is_an_error() -> None:
     """A typing mistake never runs something else in silence."""
     line = _active_in_a_new_process("avx3").stdout
-    assert line.startswith("UsageError got instruction set 'avx3', expected one of avx512, avx2, ")
+    assert line.startswith(
+        "UsageError got instruction set 'avx3', expected one of amx, avx512, avx2, "
+    )
 
 
 def test_an_instruction_set_of_another_cpu_is_an_error() -> None:

@@ -33,6 +33,7 @@ using GraphAggregateFn = void (*)(const GraphAggregateProblem&);
 extern const GraphAggregateFn graph_aggregate_f32_scalar;
 extern const GraphAggregateFn graph_aggregate_f32_avx2;
 extern const GraphAggregateFn graph_aggregate_f32_avx512;
+extern const GraphAggregateFn graph_aggregate_f32_amx;
 extern const GraphAggregateFn graph_aggregate_f32_neon;
 
 // Features whose channels are read a vector at a time may keep blocks of so many channels together:

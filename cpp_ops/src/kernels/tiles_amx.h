@@ -3,7 +3,7 @@
 // A float is the exact sum of three bfloat16 of eight bits each: `high + middle + low`. Of the nine
 // products of two floats six are summed; the other three are less than one rounding of a float. So
 // sums are as good as those of floats, and of twice as many products in the same time. What is not
-// finite becomes NaN.
+// finite becomes NaN. Parts and products below 2^-126 count as zero: floats below 2^-110 lose bits.
 #pragma once
 
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
