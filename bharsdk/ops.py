@@ -1,7 +1,8 @@
 """The compiled kernels behind checked Python functions.
 
 The instruction set is chosen once, at the first call: the best one that the CPU has, or the one
-named by the environment variable ``BHAR_FORCE_ISA`` (``avx512``, ``avx2``, ``neon``, ``scalar``).
+named by the environment variable ``BHAR_FORCE_ISA`` (``amx``, ``avx512``, ``avx2``, ``neon``,
+``scalar``).
 A name that cannot run here is an error; nothing falls back in silence.
 
 The same kernels are nodes of ONNX graphs through :func:`onnxruntime_library`.

@@ -20,7 +20,7 @@ SOURCES = [
 ]
 KERNELS = (
     *("gelu", "graph_aggregate", "integer_conv", "network", "pairwise_tanh", "pooled_attention"),
-    *("random_features", "refined_aggregate", "streams", "temporal_conv"),
+    *("random_features", "refined_aggregate", "streams", "temporal_conv", "wide_conv"),
 )
 
 

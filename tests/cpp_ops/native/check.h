@@ -28,3 +28,4 @@ bool check_random_features(bhar::Isa isa, std::mt19937& generator);
 bool check_refined_aggregate(bhar::Isa isa, std::mt19937& generator);
 bool check_streams(bhar::Isa isa, std::mt19937& generator);
 bool check_temporal_conv(bhar::Isa isa, std::mt19937& generator);
+bool check_wide_conv(bhar::Isa isa, std::mt19937& generator);

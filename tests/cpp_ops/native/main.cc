@@ -25,6 +25,7 @@ constexpr Check kChecks[] = {
     {"refined_aggregate", check_refined_aggregate},
     {"streams", check_streams},
     {"temporal_conv", check_temporal_conv},
+    {"wide_conv", check_wide_conv},
 };
 
 }  // namespace
