@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from measure import Compute, Row
+from measure import Compute, Kernel, Row
 from onnx import TensorProto, helper
 
 from bharsdk import ops
@@ -19,6 +20,8 @@ __all__ = ["kernel_rows"]
 Array = npt.NDArray[np.float32]
 SLOPE = 0.1
 PARTITIONS, GROUPS = 3, 4
+TANH = 11
+"""A difference, its square, four steps of each of two polynomials, and the numerator."""
 
 
 def kernel_rows() -> Iterator[Row]:
@@ -42,6 +45,12 @@ def kernel_rows() -> Iterator[Row]:
 def _random(*shape: int, seed: int = 0) -> Array:
     values: Array = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     return values
+
+
+def _kernel(into: Callable[..., Array], *inputs: Array, divisions: int = 0) -> Kernel:
+    """``into(out=...)``, which reads the inputs, into memory that is there."""
+    out = into(out=None)
+    return Kernel(lambda: into(out=out), sum(array.nbytes for array in (*inputs, out)), divisions)
 
 
 def _of_torch(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> Compute:
@@ -79,6 +88,7 @@ def _graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -
     x = _random(1, PARTITIONS, channels, frames, joints)
     shape = (PARTITIONS, joints, joints) if static else (1, PARTITIONS, channels, joints, joints)
     a = _random(*shape, seed=1)
+    ours = functools.partial(ops.graph_aggregate, x, a)
     rule = "nkctv,kvw->nctw" if static else "nkctv,nkcvw->nctw"
     spread = a[None, :, None] if static else a
     axis = np.array([1], np.int64)
@@ -104,8 +114,9 @@ def _graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -
         "graph-aggregate" if static else "graph-aggregate-channels",
         f"{'static' if static else 'channel-wise'} A, {channels} channels x {frames} x {joints}",
         PARTITIONS * channels * frames * joints**2,
-        lambda: ops.graph_aggregate(x, a),
+        ours,
         peers,
+        kernel=_kernel(ours, x, a),
     )
 
 
@@ -125,19 +136,23 @@ def _refined_aggregate(channels: int, frames: int, joints: int) -> Row:
         adjacency = torch.matmul(w, r).view(1, PARTITIONS, channels, joints, joints) + b
         return torch.matmul(x, adjacency).sum(1).permute(0, 2, 3, 1)
 
-    inputs = (np.ascontiguousarray(part) for part in (grouped, edges, rest))
+    packed = (np.ascontiguousarray(part) for part in (grouped, edges, rest))
+    inputs = value, relation, weight, shift, a
+    ours = functools.partial(ops.refined_aggregate, *inputs)
     return Row(
         "refined-aggregate",
         f"{channels} channels x {frames} x {joints}, {relations} relations",
         PARTITIONS * channels * joints**2 * (frames + relations),
-        lambda: ops.refined_aggregate(value, relation, weight, shift, a),
-        {"torch": _of_torch(refine, values, *map(torch.from_numpy, inputs))},
+        ours,
+        {"torch": _of_torch(refine, values, *map(torch.from_numpy, packed))},
+        kernel=_kernel(ours, *inputs),
     )
 
 
 def _pairwise_tanh(channels: int, joints: int) -> Row:
     to = _random(1, joints, PARTITIONS * GROUPS, channels // 8 // GROUPS)
     from_ = _random(*to.shape, seed=1)
+    ours = functools.partial(ops.pairwise_tanh, to, from_)
 
     def relations(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.tanh(x.transpose(1, 2)[:, :, :, None] - y.transpose(1, 2)[:, :, None])
@@ -145,10 +160,11 @@ def _pairwise_tanh(channels: int, joints: int) -> Row:
     return Row(
         "pairwise-tanh",
         f"{joints} x {joints} joints, {to.shape[2]} maps of {to.shape[3]}",
-        joints * to.size,  # one subtraction each
-        lambda: ops.pairwise_tanh(to, from_),
+        TANH * joints * to.size,
+        ours,
         {"torch": _of_torch(relations, torch.from_numpy(to), torch.from_numpy(from_))},
         tolerance=1e-6,
+        kernel=_kernel(ours, to, from_, divisions=joints * to.size),
     )
 
 
@@ -158,6 +174,7 @@ def _temporal_conv(inputs: int, outputs: int, frames: int, joints: int, *, dilat
     offsets = tuple(range(-reach, reach + 1))
     x, bias = _random(1, frames, joints, inputs), _random(outputs, seed=2)
     weight = _random(len(offsets), inputs, outputs, seed=1)
+    ours = functools.partial(ops.temporal_conv, x, weight, bias, offsets, slope=SLOPE)
     last = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last in memory, as ours
     kernel = torch.from_numpy(weight.transpose(2, 1, 0)[..., None].copy())
 
@@ -171,6 +188,7 @@ def _temporal_conv(inputs: int, outputs: int, frames: int, joints: int, *, dilat
         "temporal-conv",
         f"{inputs} to {outputs} channels x {frames} x {joints}, {len(offsets)} taps",
         len(offsets) * inputs * outputs * frames * joints,
-        lambda: ops.temporal_conv(x, weight, bias, offsets, slope=SLOPE),
+        ours,
         {"torch": _of_torch(convolve, last, kernel, torch.from_numpy(bias))},
+        kernel=_kernel(ours, x, weight, bias),
     )
