@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from measure import Compute, Kernel, Row
+from measure import Arithmetic, Compute, Kernel, Row
 from onnx import TensorProto, helper
 
 from bharsdk import ops
@@ -32,6 +32,9 @@ def kernel_rows() -> Iterator[Row]:
         yield _graph_aggregate(channels, frames, joints, static=True)
     for channels, frames, joints in blocks:
         yield _graph_aggregate(channels, frames, joints, static=False)
+    for static in (True, False):
+        for channels, frames, joints in blocks:
+            yield _integer_graph_aggregate(channels, frames, joints, static=static)
     for channels, frames, joints in blocks:
         yield _refined_aggregate(channels, frames, joints)
     for channels, _, joints in blocks:
@@ -47,10 +50,16 @@ def _random(*shape: int, seed: int = 0) -> Array:
     return values
 
 
-def _kernel(into: Callable[..., Array], *inputs: Array, divisions: int = 0) -> Kernel:
+def _kernel(
+    into: Callable[..., Array],
+    *inputs: Array,
+    divisions: int = 0,
+    arithmetic: Arithmetic = Arithmetic.FMA,
+) -> Kernel:
     """``into(out=...)``, which reads the inputs, into memory that is there."""
     out = into(out=None)
-    return Kernel(lambda: into(out=out), sum(array.nbytes for array in (*inputs, out)), divisions)
+    moved = sum(array.nbytes for array in (*inputs, out))
+    return Kernel(lambda: into(out=out), moved, divisions, arithmetic)
 
 
 def _of_torch(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> Compute:
@@ -62,10 +71,14 @@ def _of_torch(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> Compu
     return compute
 
 
-def _onnxruntime(nodes: list[onnx.NodeProto], inputs: dict[str, Array]) -> Compute:
+def _onnxruntime(
+    nodes: list[onnx.NodeProto], inputs: Mapping[str, npt.NDArray[np.generic]]
+) -> Compute:
     """The graph of ``nodes``, whose result is ``out``, in ONNX Runtime on one thread."""
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
         for name, array in inputs.items()
     ]
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
@@ -117,6 +130,57 @@ def _graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -
         ours,
         peers,
         kernel=_kernel(ours, x, a),
+    )
+
+
+def _integer_graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -> Row:
+    """Whose peers too get what they read best: in floats, numpy has it in floats already."""
+    random, zero, step = np.random.default_rng(0), 100, 0.02
+    x = random.integers(0, 256, (1, PARTITIONS, channels, frames, joints), np.uint8)
+    shape = (PARTITIONS, joints, joints) if static else (1, PARTITIONS, channels, joints, joints)
+    a = random.integers(-63, 64, shape, np.int8)
+    scale = random.random(joints, np.float32)
+    spread = np.ascontiguousarray(a[None, :, None] if static else a)
+    floats = (x.astype(np.float32) - zero) * np.float32(step), spread * scale
+    ours = functools.partial(ops.integer_graph_aggregate, x, a, scale, step=step, zero=zero)
+    given: dict[str, npt.NDArray[np.generic]] = {
+        "x": x,
+        "a": spread,
+        "zero": np.array(zero, np.uint8),
+        "scale": np.asarray(scale * step, np.float32),
+    }
+    summed = [
+        helper.make_node("MatMulInteger", ["x", "a", "zero"], ["products"]),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("ReduceSum", ["products", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["out"]),
+    ]
+    peers: dict[str, Compute] = {
+        "ONNX Runtime": _onnxruntime(summed, given),
+        "numpy.matmul, float32": lambda: np.matmul(*floats).sum(axis=1),
+    }
+    if static:
+        sums = [channels * frames, PARTITIONS * joints], [1, channels, frames, joints]
+        joined = [
+            helper.make_node("Transpose", ["x"], ["rows"], perm=[0, 2, 3, 1, 4]),
+            *(helper.make_node("Constant", [], [f"shape{i}"], value_ints=sums[i]) for i in (0, 1)),
+            helper.make_node("Reshape", ["rows", "shape0"], ["flat"]),
+            helper.make_node("MatMulInteger", ["flat", "a", "zero"], ["sums"]),
+            helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+            helper.make_node("Reshape", ["scaled", "shape1"], ["out"]),
+        ]
+        flat = a.reshape(-1, joints)
+        peers["ONNX Runtime, one product"] = _onnxruntime(joined, {**given, "a": flat})
+    moved = x.nbytes + a.nbytes + 4 * channels * frames * joints
+    return Row(
+        "graph-aggregate-int8",
+        f"{'static' if static else 'channel-wise'} A, {channels} channels x {frames} x {joints}",
+        PARTITIONS * channels * frames * joints**2,
+        ours,
+        peers,
+        kernel=Kernel(ours, moved, arithmetic=Arithmetic.BYTES),
     )
 
 

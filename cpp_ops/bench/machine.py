@@ -20,8 +20,17 @@ HERE = Path(__file__).parent
 LANES = {"amx": "avx512", "avx512": "avx512", "avx2": "avx2", "neon": "neon"}
 """Instruction set -> that of its vectors. The scalar reference is not written for speed."""
 
+INTEGERS = {"amx": "avx512vnni", "avx512": "avx2", "avx2": "avx2", "neon": "neon"}
+EXTENDED = {"avx512": ("avx512_vnni", "avx512vnni"), "neon": ("asimddp", "neon_dotprod")}
+"""And that of its kernels of bytes; of a CPU whose flags have the first name, the second one."""
+
 CACHE_LINE = 64
-ROUNDS = {"multiply_add": 100_000, "divide": 10_000, "multiply_tiles": 10_000}
+ROUNDS = {
+    "multiply_add": 100_000,
+    "multiply_add_bytes": 100_000,
+    "multiply_tiles": 10_000,
+    "divide": 10_000,
+}
 READ_BYTES, MOST_READ_BYTES = 1 << 24, 1 << 28
 """So that a probe takes a fraction of a millisecond, and one that reads memory not much longer."""
 
@@ -84,9 +93,10 @@ def aligned(size_bytes: int) -> npt.NDArray[np.float32]:
 
 
 def compiled_probes(isa: str, levels: list[Level]) -> list[Probe]:
-    """Of the instruction set ``isa``: ``fma``, ``division``, ``tiles`` if it has any, each level.
+    """Of the instruction set ``isa``: arithmetic, and reading from each level, by its name.
 
-    ``tiles`` counts multiply-adds of bfloat16.
+    ``fma``, ``bytes`` and, if it has any, ``tiles`` are multiply-adds of float32, of bytes and of
+    bfloat16; then there is ``division``.
 
     Raises MachineError for the scalar reference, and where there is no C++ compiler.
     """
@@ -97,7 +107,7 @@ def compiled_probes(isa: str, levels: list[Level]) -> list[Probe]:
         )
     with tempfile.TemporaryDirectory() as folder:
         library = ctypes.CDLL(str(_compile(isa, Path(folder) / "probes.so")))
-    arithmetic = {"fma": "multiply_add", "division": "divide"}
+    arithmetic = {"fma": "multiply_add", "bytes": "multiply_add_bytes", "division": "divide"}
     if isa == "amx":
         arithmetic["tiles"] = "multiply_tiles"
     probes = [_of_function(library, name, of, (ROUNDS[of],)) for name, of in arithmetic.items()]
@@ -121,13 +131,18 @@ def _of_function(
     return Probe(name, lambda: compute(*arguments), compute(*arguments))
 
 
+def _integers(isa: str, cpu: Path = Path("/proc/cpuinfo")) -> str:
+    flag, extended = EXTENDED.get(isa, ("", ""))
+    return extended if flag and flag in cpu.read_text().split() else INTEGERS[isa]
+
+
 def _compile(isa: str, library: Path) -> Path:
     """With the compiler that ``pip install`` needs too."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         raise MachineError("got no C++ compiler, expected c++ or one named in CXX: install it")
     command = [compiler, "-std=c++17", "-O3", "-shared", "-fPIC", str(HERE / "probes.cc")]
-    command += [f'-DBHAR_LANES="lanes_{LANES[isa]}.h"', "-o", str(library)]
+    command += [f'-DBHAR_INTEGERS="integer_{_integers(isa)}.cc"', "-o", str(library)]
     command += ["-I", str(HERE.parent / "include"), "-I", str(HERE.parent / "src/kernels")]
     if isa == "amx":
         command.append("-DBHAR_PROBE_TILES")

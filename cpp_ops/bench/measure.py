@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-__all__ = ["LEAST_ROUNDS", "Compute", "Kernel", "Row", "Timed", "measure"]
+__all__ = ["LEAST_ROUNDS", "Arithmetic", "Compute", "Kernel", "Row", "Timed", "measure"]
 
 LEAST_ROUNDS = 50
 """Of fewer the median says little on a shared machine."""
@@ -19,19 +20,29 @@ LEAST_ROUNDS = 50
 Compute = Callable[[], npt.NDArray[np.float32]]
 
 
+class Arithmetic(enum.Enum):
+    """Multiply-adds of one kind."""
+
+    FMA = "fma"
+    """Of float32, in vectors."""
+    TILES = "tiles"
+    """Of float32, in tiles where the instruction set has any, else in vectors."""
+    BYTES = "bytes"
+    """Whose sums are integers, in vectors."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """The work of a row as one kernel does it, for the roofline.
 
     call: of ours, into memory that is there. bytes: of its inputs and of its result, each once.
-    divisions: that it cannot do without, besides the multiply-adds. in_tiles: where the instruction
-    set has tiles, it multiplies in them.
+    arithmetic: that its multiply-adds are. divisions: that it cannot do without, besides these.
     """
 
     call: Compute
     bytes: int
     divisions: int = 0
-    in_tiles: bool = False
+    arithmetic: Arithmetic = Arithmetic.FMA
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 // What one thread of this machine can do at most: work that waits for nothing but its own kind of
-// unit. machine.py compiles this for one instruction set, whose vectors BHAR_LANES names, and times
-// it. Each probe returns how much it has done.
+// unit. machine.py compiles this for one instruction set, whose kernels of bytes (and with them its
+// vectors) BHAR_INTEGERS names, and times it. Each probe returns how much it has done.
 
 #include <cstdint>
 
-#include BHAR_LANES
+#include BHAR_INTEGERS
 #ifdef BHAR_PROBE_TILES
 #include "tiles_amx.h"
 #endif
@@ -16,7 +16,10 @@ namespace {
 constexpr int kChains = 12;
 
 // All are used, so none is left out.
-BHAR_INLINE void use(const Vector (&chains)[kChains]) { asm volatile("" ::"r"(chains) : "memory"); }
+template <class Chain>
+BHAR_INLINE void use(const Chain (&chains)[kChains]) {
+  asm volatile("" ::"r"(chains) : "memory");
+}
 
 // Each another value: of two that are the same the compiler keeps one.
 BHAR_INLINE void begin(Vector (&chains)[kChains]) {
@@ -34,6 +37,28 @@ BHAR_KERNEL double multiply_add(std::int64_t rounds) {
   }
   use(chains);
   return static_cast<double>(rounds) * kChains * kLanes;
+}
+
+BHAR_INTEGER_KERNEL double multiply_add_bytes(std::int64_t rounds) {
+  std::uint8_t bytes[kInputsAtOnce * kChains];
+  std::int8_t factors[kInputsAtOnce * kLanes];
+  std::int32_t totals[kLanes] = {};
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(&byte - bytes);
+  for (std::int8_t& factor : factors) factor = 1;
+  asm volatile("" ::"r"(bytes), "r"(factors), "r"(totals) : "memory");  // the compiler knows none
+  const Inputs left = inputs(bytes);
+  const Weights right = weights(factors);
+  Sums chains[kChains];
+#pragma GCC unroll 16
+  for (int i = 0; i < kChains; ++i) {
+    chains[i] = dot(initial(totals), inputs(bytes + kInputsAtOnce * i), right);
+  }
+  for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) chains[i] = dot(chains[i], left, right);
+  }
+  use(chains);
+  return static_cast<double>(rounds) * kChains * kLanes * kInputsAtOnce;
 }
 
 BHAR_KERNEL double divide(std::int64_t rounds) {
@@ -86,6 +111,7 @@ BHAR_TILES double multiply_tiles(std::int64_t rounds) {
 extern "C" {
 
 double bhar_multiply_add(std::int64_t rounds) { return bhar::multiply_add(rounds); }
+double bhar_multiply_add_bytes(std::int64_t rounds) { return bhar::multiply_add_bytes(rounds); }
 double bhar_divide(std::int64_t rounds) { return bhar::divide(rounds); }
 double bhar_read(const float* from, std::int64_t count, std::int64_t rounds) {
   return bhar::read(from, count, rounds);

@@ -2,8 +2,9 @@
 
 The least time of a row is the longest of three, each of which it needs whatever else it does:
 
-- its multiply-adds, at the greatest rate of their kind of arithmetic: ``fma``, those of the vectors
-  of the instruction set, or ``tiles``, where a float32 product takes six products of bfloat16;
+- its multiply-adds, at the greatest rate of their kind of arithmetic: ``fma``, of float32 in the
+  vectors of the instruction set, ``tiles``, where a product takes six of bfloat16, or ``bytes``, in
+  vectors, as the kernels of bytes multiply;
 - its divisions, of which a machine does far fewer;
 - its bytes, inputs once and the result once, read from the level that they fit in all together: a
   row is repeated, so that they lie there. Where its multiply-adds are many for a byte, as in most
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from machine import LANES, Level, MachineError, Probe, aligned, cache_levels, compiled_probes
-from measure import Kernel, Row
+from measure import Arithmetic, Kernel, Row
 from tqdm import tqdm
 
 from bharsdk import ops
@@ -44,19 +45,20 @@ NOISE = 1.05
 class Roofs:
     """What one thread does at most, a second.
 
-    multiply_adds: of float32, by kind of arithmetic. bandwidths: bytes read from each level,
+    multiply_adds: by kind of arithmetic. bandwidths: bytes read from each level,
     nearest first. products: multiply-adds of large matrix products of libraries, by their names.
     """
 
     isa: str
-    multiply_adds: Mapping[str, float]
+    multiply_adds: Mapping[Arithmetic, float]
     divisions: float
     bandwidths: Sequence[tuple[Level, float]]
     products: Mapping[str, float]
 
-    def arithmetic_of(self, kernel: Kernel) -> str:
-        """The kind of its multiply-adds."""
-        return "tiles" if kernel.in_tiles and "tiles" in self.multiply_adds else "fma"
+    def arithmetic_of(self, kernel: Kernel) -> Arithmetic:
+        """The kind of its multiply-adds on this machine."""
+        has = kernel.arithmetic in self.multiply_adds
+        return kernel.arithmetic if has else Arithmetic.FMA
 
     def least_seconds(self, kernel: Kernel, multiply_adds: int) -> dict[str, float]:
         """What it needs -> for how long."""
@@ -66,7 +68,7 @@ class Roofs:
             self.bandwidths[-1],
         )
         return {
-            arithmetic: multiply_adds / self.multiply_adds[arithmetic],
+            arithmetic.value: multiply_adds / self.multiply_adds[arithmetic],
             "divisions": kernel.divisions / self.divisions,
             level.name: kernel.bytes / bandwidth,
         }
@@ -105,7 +107,7 @@ def point(row: Row, kernel: Kernel, seconds: float, roofs: Roofs) -> Point:
         row.work,
         row.multiply_adds,
         kernel.bytes,
-        roofs.arithmetic_of(kernel),
+        roofs.arithmetic_of(kernel).value,
         bound_by,
         row.multiply_adds / least[bound_by] / 1e9,
         row.multiply_adds / seconds / 1e9,
@@ -155,9 +157,9 @@ def _products() -> list[Probe]:
 
 
 def _roofs(isa: str, levels: Sequence[Level], rates: Mapping[str, float]) -> Roofs:
-    multiply_adds = {"fma": rates["fma"]}
-    if "tiles" in rates:
-        multiply_adds["tiles"] = rates["tiles"] / PRODUCTS_IN_TILES
+    multiply_adds = {kind: rates[kind.value] for kind in Arithmetic if kind.value in rates}
+    if Arithmetic.TILES in multiply_adds:
+        multiply_adds[Arithmetic.TILES] /= PRODUCTS_IN_TILES
     products = {name: rates[name] for name in ("numpy", "torch")}
     for name, rate in products.items():
         # Libraries take the best instruction set, whichever we were told to take.

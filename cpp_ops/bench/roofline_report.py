@@ -20,7 +20,7 @@ __all__ = ["draw_roofline", "roofline_table", "write_roofline"]
 
 def roofline_table(roofs: Roofs, points: Sequence[Point]) -> str:
     """The roofs, then a line for each row."""
-    peaks = [f"{kind} {rate / 1e9:.1f} GMAC/s" for kind, rate in roofs.multiply_adds.items()]
+    peaks = [f"{kind.value} {rate / 1e9:.1f} GMAC/s" for kind, rate in roofs.multiply_adds.items()]
     peaks.append(f"divisions {roofs.divisions / 1e9:.2f} G/s")
     peaks += [f"{level.name} {rate / 1e9:.0f} GB/s" for level, rate in roofs.bandwidths]
     peaks += [f"{name} sgemm {rate / 1e9:.1f} GMAC/s" for name, rate in roofs.products.items()]
@@ -45,7 +45,9 @@ def write_roofline(roofs: Roofs, points: Sequence[Point], path: Path) -> None:
     """
     found = {
         "isa": roofs.isa,
-        "gmacs_per_second": {k: round(rate / 1e9, 2) for k, rate in roofs.multiply_adds.items()},
+        "gmacs_per_second": {
+            kind.value: round(rate / 1e9, 2) for kind, rate in roofs.multiply_adds.items()
+        },
         "gigadivisions_per_second": round(roofs.divisions / 1e9, 3),
         "gigabytes_per_second": {
             level.name: round(rate / 1e9, 1) for level, rate in roofs.bandwidths
@@ -108,7 +110,9 @@ def _draw_roofs(axes: Axes, roofs: Roofs, points: Sequence[Point]) -> None:
     left = min(0.5, *(each.intensity / 2 for each in points))
     for kind, peak in roofs.multiply_adds.items():
         axes.axhline(peak / 1e9, color="black", linewidth=1)
-        axes.text(right, peak / 1e9, f"{kind} {peak / 1e9:.0f}", size=8, ha="right", va="bottom")
+        axes.text(
+            right, peak / 1e9, f"{kind.value} {peak / 1e9:.0f}", size=8, ha="right", va="bottom"
+        )
     for level, bandwidth in roofs.bandwidths:
         intensities = np.geomspace(left, max(top / bandwidth, 2 * left), 2)
         axes.plot(intensities, intensities * bandwidth / 1e9, "--", color="gray", linewidth=0.8)

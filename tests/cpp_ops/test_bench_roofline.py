@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,13 +39,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("machine")
 
 
-def _roofs(roofline: ModuleType) -> object:
+def _roofs() -> object:
     """100 GMAC/s, 200 in tiles; 10 G divisions; 1 kB at 50 GB/s, the rest at 5."""
-    machine, giga = importlib.import_module("machine"), 1e9
+    machine, roofline = importlib.import_module("machine"), importlib.import_module("roofline")
+    giga = 1e9
+    arithmetic = importlib.import_module("measure").Arithmetic
     near, far = machine.Level("L1", 1000, 500), machine.Level("memory", float("inf"), 4000)
     return roofline.Roofs(
         isa="amx",
-        multiply_adds={"fma": 100 * giga, "tiles": 200 * giga},
+        multiply_adds={arithmetic.FMA: 100 * giga, arithmetic.TILES: 200 * giga},
         divisions=10 * giga,
         bandwidths=[(near, 50 * giga), (far, 5 * giga)],
         products={},
@@ -58,12 +61,13 @@ def _roofs(roofline: ModuleType) -> object:
         ({"bytes": 1000}, 1500, "L1", 75.0),
         ({"bytes": 1001}, 1001, "memory", 5.0),
         ({"bytes": 1000, "divisions": 500}, 2500, "divisions", 50.0),
-        ({"bytes": 10, "in_tiles": True}, 2500, "tiles", 200.0),
+        ({"bytes": 10, "arithmetic": "tiles"}, 2500, "tiles", 200.0),
+        ({"bytes": 10, "arithmetic": "bytes"}, 2500, "fma", 100.0),
     ],
 )
 def test_the_roof_is_what_a_row_needs_longest(
     roofline: ModuleType,
-    kernel: dict[str, int],
+    kernel: dict[str, Any],
     multiply_adds: int,
     bound_by: str,
     roof: float,
@@ -71,9 +75,13 @@ def test_the_roof_is_what_a_row_needs_longest(
     """Bytes count at the rate of the level that all of them fit in."""
     measure = importlib.import_module("measure")
     row = measure.Row("r", "w", multiply_adds, lambda: None, {})
-    found = roofline.point(
-        row, measure.Kernel(lambda: None, **kernel), multiply_adds / 20e9, _roofs(roofline)
+    of = measure.Kernel(
+        lambda: None,
+        kernel["bytes"],
+        kernel.get("divisions", 0),
+        measure.Arithmetic(kernel.get("arithmetic", "fma")),
     )
+    found = roofline.point(row, of, multiply_adds / 20e9, _roofs())
     assert found.bound_by == bound_by
     assert found.roof_gmacs_per_second == pytest.approx(roof)
     assert found.gmacs_per_second == pytest.approx(20)
@@ -93,6 +101,8 @@ def test_the_bytes_of_a_kernel_are_its_inputs_and_its_result(roofline: ModuleTyp
     assert tanh.kernel.divisions == 25 * 25 * 12 * 2
     assert tanh.kernel.bytes == 4 * (2 * 25 * 12 * 2 + tanh.kernel.divisions)
     assert tanh.multiply_adds == 11 * tanh.kernel.divisions
+    in_bytes = rows["graph-aggregate-int8"].kernel
+    assert in_bytes.bytes == x + 3 * 25 * 25 + 4 * out and in_bytes.arithmetic.value == "bytes"
     for row in rows.values():
         np.testing.assert_array_equal(row.kernel.call(), row.ours())
 
