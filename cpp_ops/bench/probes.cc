@@ -9,6 +9,12 @@
 #include "tiles_amx.h"
 #endif
 
+#if defined(__aarch64__)
+#define BHAR_IN_VECTOR "+w"
+#else
+#define BHAR_IN_VECTOR "+v"
+#endif
+
 namespace bhar {
 namespace {
 
@@ -46,7 +52,7 @@ BHAR_INTEGER_KERNEL double multiply_add_bytes(std::int64_t rounds) {
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(&byte - bytes);
   for (std::int8_t& factor : factors) factor = 1;
   asm volatile("" ::"r"(bytes), "r"(factors), "r"(totals) : "memory");  // the compiler knows none
-  const Inputs left = inputs(bytes);
+  Inputs left = inputs(bytes);
   const Weights right = weights(factors);
   Sums chains[kChains];
 #pragma GCC unroll 16
@@ -55,7 +61,10 @@ BHAR_INTEGER_KERNEL double multiply_add_bytes(std::int64_t rounds) {
   }
   for (std::int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) chains[i] = dot(chains[i], left, right);
+    for (int i = 0; i < kChains; ++i) {
+      asm("" : BHAR_IN_VECTOR(left));  // else products are computed once, before the loop
+      chains[i] = dot(chains[i], left, right);
+    }
   }
   use(chains);
   return static_cast<double>(rounds) * kChains * kLanes * kInputsAtOnce;
