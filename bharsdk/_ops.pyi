@@ -62,6 +62,14 @@ def temporal_conv_step(
     out: npt.NDArray[np.float32] | None = None,
     isa: str | None = None,
 ) -> npt.NDArray[np.float32]: ...
+def integer_graph_aggregate(
+    x: npt.NDArray[np.uint8],
+    a: npt.NDArray[np.int8],
+    scale: npt.NDArray[np.float32],
+    step: float,
+    zero: int,
+    isa: str | None = None,
+) -> npt.NDArray[np.float32]: ...
 def integer_temporal_conv(
     x: npt.NDArray[np.uint8],
     weight: npt.NDArray[np.int8],

@@ -31,6 +31,7 @@ __all__ = [
     "active_isa",
     "available_isas",
     "graph_aggregate",
+    "integer_graph_aggregate",
     "integer_temporal_conv",
     "onnxruntime_library",
     "pairwise_tanh",
@@ -279,6 +280,41 @@ def temporal_conv_step(
     """
     with _told("temporal_conv_step"):
         return _ops.temporal_conv_step(ring, newest, weight, bias, offsets, slope, out)
+
+
+def integer_graph_aggregate(
+    x: npt.NDArray[np.uint8],
+    a: npt.NDArray[np.int8],
+    scale: FloatArray,
+    *,
+    step: float,
+    zero: int,
+) -> FloatArray:
+    """:func:`graph_aggregate` of bytes over adjacencies in integers, whose sums are exact.
+
+    Stands for x = ``(x - zero) * step`` and a = ``a * scale``.
+
+    Args:
+        x: uint8 [N, K, C, T, V], features for each of K partitions; :func:`quantise` makes it.
+        a: int8 [K, V, W], one adjacency for all, or int8 [N, K, C, V, W], channel-wise; -63 to 63:
+            two products with a byte fit 16 bits. K * V is at most 2^17, V rounded up to fours.
+        scale: float32 [W], of the edges to each joint: what differs within a sum has no place.
+        step: of the bytes, above 0.
+        zero: the byte that stands for zero.
+
+    Returns:
+        float32 [N, C, T, W], the same to the last bit on every instruction set. Zeros where K or V
+        is zero.
+
+    Raises:
+        InputError: an array has another dtype or shape or is not C-contiguous, or a value is out
+            of its range.
+        UsageError, IncompatibleError: as :func:`graph_aggregate`.
+
+    Source: Jacob et al. 2018, section 2.3 (integer arithmetic with zero points).
+    """
+    with _told("integer_graph_aggregate"):
+        return _ops.integer_graph_aggregate(x, a, scale, step, zero)
 
 
 def integer_temporal_conv(

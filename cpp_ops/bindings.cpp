@@ -20,6 +20,7 @@
 
 #include "bhar_ops/graph_aggregate.h"
 #include "bhar_ops/integer_conv.h"
+#include "bhar_ops/integer_graph_aggregate.h"
 #include "bhar_ops/isa.h"
 #include "bhar_ops/network.h"
 #include "bhar_ops/pairwise_tanh.h"
@@ -485,6 +486,32 @@ class BoundNetwork {
   std::vector<std::unique_ptr<bhar::Workspace>> free_;
 };
 
+py::array_t<float> integer_graph_aggregate(const py::object& x_object, const py::object& a_object,
+                                           const py::object& scale_object, float step,
+                                           std::int64_t zero,
+                                           const std::optional<std::string>& isa_name) {
+  const py::array x = dense<std::uint8_t>(x_object, "x", "uint8");
+  const py::array a = dense<std::int8_t>(a_object, "a", "int8");
+  const py::array scale = float32_array(scale_object, "scale");
+  const bhar::IntegerGraphAggregate problem{static_cast<const std::uint8_t*>(x.data()),
+                                            static_cast<const std::int8_t*>(a.data()),
+                                            data_of(scale),
+                                            shape_of(x),
+                                            shape_of(a),
+                                            shape_of(scale),
+                                            step,
+                                            zero};
+  const auto shape = bhar::integer_graph_aggregate_shape(problem);
+  py::array_t<float> out(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+  const bhar::Isa isa = chosen(isa_name);
+  float* out_data = out.mutable_data();
+  {
+    py::gil_scoped_release no_gil;
+    bhar::integer_graph_aggregate(problem, out_data, isa);
+  }
+  return out;
+}
+
 py::array_t<float> integer_temporal_conv(const py::object& x_object, const py::object& weight,
                                          const py::object& scale, const py::object& bias,
                                          std::vector<std::int64_t> offsets, float step,
@@ -762,6 +789,8 @@ void register_temporal_conv(py::module_& m) {
 }
 
 void register_integers(py::module_& m) {
+  m.def("integer_graph_aggregate", &integer_graph_aggregate, py::arg("x"), py::arg("a"),
+        py::arg("scale"), py::arg("step"), py::arg("zero"), py::arg("isa") = py::none());
   m.def("integer_temporal_conv", &integer_temporal_conv, py::arg("x"), py::arg("weight"),
         py::arg("scale"), py::arg("bias"), py::arg("offsets"), py::arg("step"), py::arg("zero"),
         py::arg("stride") = 1, py::arg("slope") = 1.0f, py::arg("isa") = py::none());

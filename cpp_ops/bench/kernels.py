@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from measure import Compute, Row
+from measure import Arithmetic, Compute, Kernel, Row
 from onnx import TensorProto, helper
 
 from bharsdk import ops
@@ -19,6 +20,8 @@ __all__ = ["kernel_rows"]
 Array = npt.NDArray[np.float32]
 SLOPE = 0.1
 PARTITIONS, GROUPS = 3, 4
+TANH = 11
+"""A difference, its square, four steps of each of two polynomials, and the numerator."""
 
 
 def kernel_rows() -> Iterator[Row]:
@@ -29,6 +32,9 @@ def kernel_rows() -> Iterator[Row]:
         yield _graph_aggregate(channels, frames, joints, static=True)
     for channels, frames, joints in blocks:
         yield _graph_aggregate(channels, frames, joints, static=False)
+    for static in (True, False):
+        for channels, frames, joints in blocks:
+            yield _integer_graph_aggregate(channels, frames, joints, static=static)
     for channels, frames, joints in blocks:
         yield _refined_aggregate(channels, frames, joints)
     for channels, _, joints in blocks:
@@ -44,6 +50,18 @@ def _random(*shape: int, seed: int = 0) -> Array:
     return values
 
 
+def _kernel(
+    into: Callable[..., Array],
+    *inputs: Array,
+    divisions: int = 0,
+    arithmetic: Arithmetic = Arithmetic.FMA,
+) -> Kernel:
+    """``into(out=...)``, which reads the inputs, into memory that is there."""
+    out = into(out=None)
+    moved = sum(array.nbytes for array in (*inputs, out))
+    return Kernel(lambda: into(out=out), moved, divisions, arithmetic)
+
+
 def _of_torch(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> Compute:
     def compute() -> Array:
         with torch.inference_mode():
@@ -53,10 +71,14 @@ def _of_torch(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> Compu
     return compute
 
 
-def _onnxruntime(nodes: list[onnx.NodeProto], inputs: dict[str, Array]) -> Compute:
+def _onnxruntime(
+    nodes: list[onnx.NodeProto], inputs: Mapping[str, npt.NDArray[np.generic]]
+) -> Compute:
     """The graph of ``nodes``, whose result is ``out``, in ONNX Runtime on one thread."""
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
         for name, array in inputs.items()
     ]
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
@@ -79,6 +101,7 @@ def _graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -
     x = _random(1, PARTITIONS, channels, frames, joints)
     shape = (PARTITIONS, joints, joints) if static else (1, PARTITIONS, channels, joints, joints)
     a = _random(*shape, seed=1)
+    ours = functools.partial(ops.graph_aggregate, x, a)
     rule = "nkctv,kvw->nctw" if static else "nkctv,nkcvw->nctw"
     spread = a[None, :, None] if static else a
     axis = np.array([1], np.int64)
@@ -104,8 +127,61 @@ def _graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -
         "graph-aggregate" if static else "graph-aggregate-channels",
         f"{'static' if static else 'channel-wise'} A, {channels} channels x {frames} x {joints}",
         PARTITIONS * channels * frames * joints**2,
-        lambda: ops.graph_aggregate(x, a),
+        ours,
         peers,
+        # Adjacencies of channels are laid out once for each: too few rows for tiles.
+        kernel=_kernel(ours, x, a, arithmetic=Arithmetic.TILES if static else Arithmetic.FMA),
+    )
+
+
+def _integer_graph_aggregate(channels: int, frames: int, joints: int, *, static: bool) -> Row:
+    """Whose peers too get what they read best: in floats, numpy has it in floats already."""
+    random, zero, step = np.random.default_rng(0), 100, 0.02
+    x = random.integers(0, 256, (1, PARTITIONS, channels, frames, joints), np.uint8)
+    shape = (PARTITIONS, joints, joints) if static else (1, PARTITIONS, channels, joints, joints)
+    a = random.integers(-63, 64, shape, np.int8)
+    scale = random.random(joints, np.float32)
+    spread = np.ascontiguousarray(a[None, :, None] if static else a)
+    floats = (x.astype(np.float32) - zero) * np.float32(step), spread * scale
+    ours = functools.partial(ops.integer_graph_aggregate, x, a, scale, step=step, zero=zero)
+    given: dict[str, npt.NDArray[np.generic]] = {
+        "x": x,
+        "a": spread,
+        "zero": np.array(zero, np.uint8),
+        "scale": np.asarray(scale * step, np.float32),
+    }
+    summed = [
+        helper.make_node("MatMulInteger", ["x", "a", "zero"], ["products"]),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("ReduceSum", ["products", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["out"]),
+    ]
+    peers: dict[str, Compute] = {
+        "ONNX Runtime": _onnxruntime(summed, given),
+        "numpy.matmul, float32": lambda: np.matmul(*floats).sum(axis=1),
+    }
+    if static:
+        sums = [channels * frames, PARTITIONS * joints], [1, channels, frames, joints]
+        joined = [
+            helper.make_node("Transpose", ["x"], ["rows"], perm=[0, 2, 3, 1, 4]),
+            *(helper.make_node("Constant", [], [f"shape{i}"], value_ints=sums[i]) for i in (0, 1)),
+            helper.make_node("Reshape", ["rows", "shape0"], ["flat"]),
+            helper.make_node("MatMulInteger", ["flat", "a", "zero"], ["sums"]),
+            helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+            helper.make_node("Reshape", ["scaled", "shape1"], ["out"]),
+        ]
+        flat = a.reshape(-1, joints)
+        peers["ONNX Runtime, one product"] = _onnxruntime(joined, {**given, "a": flat})
+    moved = x.nbytes + a.nbytes + 4 * channels * frames * joints
+    return Row(
+        "graph-aggregate-int8",
+        f"{'static' if static else 'channel-wise'} A, {channels} channels x {frames} x {joints}",
+        PARTITIONS * channels * frames * joints**2,
+        ours,
+        peers,
+        kernel=Kernel(ours, moved, arithmetic=Arithmetic.BYTES),
     )
 
 
@@ -125,19 +201,23 @@ def _refined_aggregate(channels: int, frames: int, joints: int) -> Row:
         adjacency = torch.matmul(w, r).view(1, PARTITIONS, channels, joints, joints) + b
         return torch.matmul(x, adjacency).sum(1).permute(0, 2, 3, 1)
 
-    inputs = (np.ascontiguousarray(part) for part in (grouped, edges, rest))
+    packed = (np.ascontiguousarray(part) for part in (grouped, edges, rest))
+    inputs = value, relation, weight, shift, a
+    ours = functools.partial(ops.refined_aggregate, *inputs)
     return Row(
         "refined-aggregate",
         f"{channels} channels x {frames} x {joints}, {relations} relations",
         PARTITIONS * channels * joints**2 * (frames + relations),
-        lambda: ops.refined_aggregate(value, relation, weight, shift, a),
-        {"torch": _of_torch(refine, values, *map(torch.from_numpy, inputs))},
+        ours,
+        {"torch": _of_torch(refine, values, *map(torch.from_numpy, packed))},
+        kernel=_kernel(ours, *inputs),
     )
 
 
 def _pairwise_tanh(channels: int, joints: int) -> Row:
     to = _random(1, joints, PARTITIONS * GROUPS, channels // 8 // GROUPS)
     from_ = _random(*to.shape, seed=1)
+    ours = functools.partial(ops.pairwise_tanh, to, from_)
 
     def relations(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.tanh(x.transpose(1, 2)[:, :, :, None] - y.transpose(1, 2)[:, :, None])
@@ -145,10 +225,11 @@ def _pairwise_tanh(channels: int, joints: int) -> Row:
     return Row(
         "pairwise-tanh",
         f"{joints} x {joints} joints, {to.shape[2]} maps of {to.shape[3]}",
-        joints * to.size,  # one subtraction each
-        lambda: ops.pairwise_tanh(to, from_),
+        TANH * joints * to.size,
+        ours,
         {"torch": _of_torch(relations, torch.from_numpy(to), torch.from_numpy(from_))},
         tolerance=1e-6,
+        kernel=_kernel(ours, to, from_, divisions=joints * to.size),
     )
 
 
@@ -158,6 +239,7 @@ def _temporal_conv(inputs: int, outputs: int, frames: int, joints: int, *, dilat
     offsets = tuple(range(-reach, reach + 1))
     x, bias = _random(1, frames, joints, inputs), _random(outputs, seed=2)
     weight = _random(len(offsets), inputs, outputs, seed=1)
+    ours = functools.partial(ops.temporal_conv, x, weight, bias, offsets, slope=SLOPE)
     last = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last in memory, as ours
     kernel = torch.from_numpy(weight.transpose(2, 1, 0)[..., None].copy())
 
@@ -171,6 +253,7 @@ def _temporal_conv(inputs: int, outputs: int, frames: int, joints: int, *, dilat
         "temporal-conv",
         f"{inputs} to {outputs} channels x {frames} x {joints}, {len(offsets)} taps",
         len(offsets) * inputs * outputs * frames * joints,
-        lambda: ops.temporal_conv(x, weight, bias, offsets, slope=SLOPE),
+        ours,
         {"torch": _of_torch(convolve, last, kernel, torch.from_numpy(bias))},
+        kernel=_kernel(ours, x, weight, bias),
     )

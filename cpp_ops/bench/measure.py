@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,37 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-__all__ = ["LEAST_ROUNDS", "Row", "Timed", "measure"]
+__all__ = ["LEAST_ROUNDS", "Arithmetic", "Compute", "Kernel", "Row", "Timed", "measure"]
 
 LEAST_ROUNDS = 50
 """Of fewer the median says little on a shared machine."""
 
 Compute = Callable[[], npt.NDArray[np.float32]]
+
+
+class Arithmetic(enum.Enum):
+    """Multiply-adds of one kind."""
+
+    FMA = "fma"
+    """Of float32, in vectors."""
+    TILES = "tiles"
+    """Of float32, in tiles where the instruction set has any, else in vectors."""
+    BYTES = "bytes"
+    """Whose sums are integers, in vectors."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The work of a row as one kernel does it, for the roofline.
+
+    call: of ours, into memory that is there. bytes: of its inputs and of its result, each once.
+    arithmetic: that its multiply-adds are. divisions: that it cannot do without, besides these.
+    """
+
+    call: Compute
+    bytes: int
+    divisions: int = 0
+    arithmetic: Arithmetic = Arithmetic.FMA
 
 
 @dataclass(frozen=True)
@@ -26,7 +52,7 @@ class Row:
     work: what, for people. multiply_adds: of one unit of it. ours: of this project, through its
     checked Python function; ``units`` of the work in one call. peers: by name, each at its best,
     ``peer_units`` a call. tolerance: by which a peer's result may differ from ours, of its largest
-    value; None where it is another one.
+    value; None where it is another one. kernel: None of a whole model.
     """
 
     name: str
@@ -37,6 +63,7 @@ class Row:
     tolerance: float | None = 1e-5
     units: int = 1
     peer_units: int = 1
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True)

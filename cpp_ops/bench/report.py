@@ -19,13 +19,14 @@ __all__ = ["draw", "table", "write_json"]
 def table(timed: Sequence[Timed]) -> str:
     """A line for each row."""
     wide = max(len(each.row.work) for each in timed)
+    peer = max(12, *(len(each.peer) for each in timed))
     lines = [
-        f"{'row':26}{'work':{wide}}{'ours, ms':>10}{'GMAC/s':>8}  {'fastest peer':20}{'ms':>8}"
+        f"{'row':26}{'work':{wide}}{'ours, ms':>10}{'GMAC/s':>8}  {'fastest peer':{peer}}{'ms':>9}"
         f"{'ratio':>7}"
     ]
     lines += [
         f"{each.row.name:26}{each.row.work:{wide}}{each.ours_ms:10.3f}"
-        f"{each.gmacs_per_second:8.1f}  {each.peer:20}{each.peer_ms:8.3f}{each.ratio:7.2f}"
+        f"{each.gmacs_per_second:8.1f}  {each.peer:{peer}}{each.peer_ms:9.3f}{each.ratio:7.2f}"
         for each in timed
     ]
     return "\n".join(lines)

@@ -56,17 +56,20 @@ struct IsaRow {
 
 // In the order of preference.
 constexpr IsaRow kIsas[] = {
-    {Isa::kAmx, "amx", cpu_has_amx},
-    {Isa::kAvx512, "avx512", cpu_has_avx512},
-    {Isa::kAvx2, "avx2", cpu_has_avx2},
-    {Isa::kNeon, "neon", cpu_has_neon},
+    {Isa::kAmx, "amx", cpu_has_amx},    {Isa::kAvx512, "avx512", cpu_has_avx512},
+    {Isa::kAvx2, "avx2", cpu_has_avx2}, {Isa::kNeon, "neon", cpu_has_neon},
     {Isa::kScalar, "scalar", always},
 };
+
+bool is_available(Isa isa) {
+  const std::vector<Isa>& isas = available_isas();
+  return std::find(isas.begin(), isas.end(), isa) != isas.end();
+}
 
 std::string joined_names(bool only_available) {
   std::string names;
   for (const IsaRow& row : kIsas) {
-    if (only_available && !row.cpu_has()) continue;
+    if (only_available && !is_available(row.isa)) continue;
     names += (names.empty() ? "" : ", ") + std::string(row.name);
   }
   return names;
@@ -101,7 +104,7 @@ const std::vector<Isa>& available_isas() {
 Isa isa_from_name(const std::string& name) {
   for (const IsaRow& row : kIsas) {
     if (name != row.name) continue;
-    if (row.cpu_has()) return row.isa;
+    if (is_available(row.isa)) return row.isa;
     throw UnavailableIsaError(
         "got instruction set '" + name + "', which this CPU does not have, expected one of " +
         joined_names(true) + ": set BHAR_FORCE_ISA to one of them or unset it");

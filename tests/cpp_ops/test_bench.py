@@ -24,7 +24,8 @@ def test_every_row_is_measured_against_peers_that_compute_the_same(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
     names = {row["row"] for row in rows}
-    kernels = {"graph-aggregate", "refined-aggregate", "pairwise-tanh", "temporal-conv"}
+    kernels = {"graph-aggregate", "graph-aggregate-channels", "graph-aggregate-int8"}
+    kernels |= {"refined-aggregate", "pairwise-tanh", "temporal-conv"}
     assert kernels | {"prgcn-clip-f32"} <= names
     for row in rows:
         assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ours_ms"], rel=0.01)

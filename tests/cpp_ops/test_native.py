@@ -19,8 +19,9 @@ SOURCES = [
     *sorted((ROOT / "cpp_ops/src").rglob("*.cc")),
 ]
 KERNELS = (
-    *("gelu", "graph_aggregate", "integer_conv", "network", "pairwise_tanh", "pooled_attention"),
-    *("random_features", "refined_aggregate", "streams", "temporal_conv", "wide_conv"),
+    *("gelu", "graph_aggregate", "integer_conv", "integer_graph_aggregate", "network"),
+    *("pairwise_tanh", "pooled_attention", "random_features", "refined_aggregate", "streams"),
+    *("temporal_conv", "wide_conv"),
 )
 
 

@@ -12,8 +12,9 @@
 namespace bhar {
 namespace {
 
+// p by value: what is stored cannot change it.
 template <int Rows, int Vectors, class Last>
-BHAR_INTEGER_KERNEL void finish(const IntegerConvFrame& p, const Sums (&sums)[Rows][Vectors],
+BHAR_INTEGER_KERNEL void finish(const IntegerConvFrame p, const Sums (&sums)[Rows][Vectors],
                                 std::int64_t row, std::int64_t o, Last last) {
   const Vector slope = all(p.slope);
 #pragma GCC unroll 4

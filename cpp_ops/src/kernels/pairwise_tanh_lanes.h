@@ -19,13 +19,20 @@ BHAR_INLINE Vector tanh_of(Vector difference) {
   return at_least(-1.0f, at_most(1.0f, div(mul(x, above), below)));
 }
 
+// Where r is known and divides a vector, R is r, else 0.
+template <int R>
 BHAR_KERNEL void row_of(const float* to, const float* from, float* out, std::int64_t r,
                         std::int64_t count) {
-  // The same R values again and again, so that a vector may begin at any of them.
-  float pattern[kMaxRelations + kLanes];
-  for (std::int64_t i = 0; i < r; ++i) pattern[i] = to[i];
-  for (std::int64_t i = r; i < r + kLanes; ++i) pattern[i] = pattern[i - r];
-  const std::int64_t step = kLanes % r;
+  // The same r values again and again, so that a vector may begin at any of them.
+  float pattern[R > 0 ? kLanes : kMaxRelations + kLanes];
+  if constexpr (R > 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) pattern[i] = to[i % R];
+  } else {
+    for (std::int64_t i = 0; i < r; ++i) pattern[i] = to[i];
+    for (std::int64_t i = r; i < r + kLanes; ++i) pattern[i] = pattern[i - r];
+  }
+  const std::int64_t step = R > 0 ? 0 : kLanes % r;
   std::int64_t at = 0, i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     const Vector joint = load(pattern + at, Whole{});
@@ -37,8 +44,20 @@ BHAR_KERNEL void row_of(const float* to, const float* from, float* out, std::int
   store(out + i, tanh_of(sub(load(pattern + at, Whole{}), load(from + i, rest))), rest);
 }
 
+using RowFn = void (*)(const float*, const float*, float*, std::int64_t, std::int64_t);
+
+constexpr int kOfEight = kLanes % 8 == 0 ? 8 : 0;
+
+RowFn row_for(std::int64_t r) {
+  if (r == 2) return row_of<2>;
+  if (r == 4) return row_of<4>;
+  if (r == 8) return row_of<kOfEight>;
+  return row_of<0>;
+}
+
 void run(const PairwiseTanhSample& p) {
   const std::int64_t count = p.v * p.r;
+  const RowFn row = row_for(p.r);
   for (std::int64_t m = 0; m < p.maps; ++m) {
     float* rows = p.out + m * p.w * count;
     float* packed = rows + (p.w - 1) * count;
@@ -48,7 +67,7 @@ void run(const PairwiseTanhSample& p) {
       }
     }
     for (std::int64_t w = 0; w < p.w; ++w) {
-      row_of(p.to + (w * p.maps + m) * p.r, packed, rows + w * count, p.r, count);
+      row(p.to + (w * p.maps + m) * p.r, packed, rows + w * count, p.r, count);
     }
   }
 }

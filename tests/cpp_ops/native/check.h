@@ -21,6 +21,7 @@ std::int64_t allocations();
 bool check_gelu(bhar::Isa isa, std::mt19937& generator);
 bool check_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
 bool check_integer_conv(bhar::Isa isa, std::mt19937& generator);
+bool check_integer_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
 bool check_network(bhar::Isa isa, std::mt19937& generator);
 bool check_pairwise_tanh(bhar::Isa isa, std::mt19937& generator);
 bool check_pooled_attention(bhar::Isa isa, std::mt19937& generator);

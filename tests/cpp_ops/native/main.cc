@@ -18,6 +18,7 @@ constexpr Check kChecks[] = {
     {"gelu", check_gelu},
     {"graph_aggregate", check_graph_aggregate},
     {"integer_conv", check_integer_conv},
+    {"integer_graph_aggregate", check_integer_graph_aggregate},
     {"network", check_network},
     {"pairwise_tanh", check_pairwise_tanh},
     {"pooled_attention", check_pooled_attention},
