@@ -69,7 +69,7 @@ def check(rank: int) -> None:
         expected = value[mine] if name in ("out", "grad") else value
         torch.testing.assert_close(found[name], expected, rtol=1e-10, atol=1e-12)
     torch.distributed.destroy_process_group()
-    print("equal")
+    print("equal\n", end="", flush=True)  # in one write: two processes print at once
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 // do, the rows of the next step are split into parts. What is few, or does not fill the steps, is
 // left to AVX-512.
 
+#include "bhar_ops/kernels.h"
 #include "tiles_amx.h"
 
 #if defined(BHAR_HAS_TILES)
@@ -276,8 +277,6 @@ const GraphAggregateFn graph_aggregate_f32_amx = run;
 }  // namespace bhar
 
 #else
-
-#include "bhar_ops/kernels.h"
 
 const bhar::GraphAggregateFn bhar::graph_aggregate_f32_amx = nullptr;
 

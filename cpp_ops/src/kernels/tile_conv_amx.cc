@@ -2,6 +2,7 @@
 // tiles over all of K and I. Channels come first: their weights stay in the first-level cache while
 // the rows pass by.
 
+#include "bhar_ops/kernels.h"
 #include "tiles_amx.h"
 
 #if defined(BHAR_HAS_TILES)
