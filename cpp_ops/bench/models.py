@@ -197,18 +197,16 @@ def _litert(case: Case) -> dict[str, Compute]:
     """The same model in LiteRT, where that and its converters are installed."""
     if not litert.installed():
         return {}
-    inputs = case._inputs()
+    inputs, peers = case._inputs(), dict[str, Compute]()
     try:
         in_float = litert.convert(_OfInputs(case._model().deploy()), inputs)
+        peers["float32"] = litert.run_by(in_float, inputs)
         integers = litert.quantize(in_float, _inputs(case.layout, case.frames, 8))
-    except Exception as error:  # of a foreign compiler, any
-        reason = str(error).splitlines()[:1]
-        print(f"LiteRT is left out of {case.name}: {type(error).__name__}: {''.join(reason)}")
-        return {}
-    return {
-        "float32": litert.run_by(in_float, inputs),
-        "INT8": litert.run_by(integers, inputs),
-    }
+        peers["INT8"] = litert.run_by(integers, inputs)
+    except Exception as error:  # of a foreign compiler, or of what it made: any
+        kind, reason = ", INT8," if peers else "", "".join(str(error).splitlines()[:1])
+        print(f"LiteRT{kind} is left out of {case.name}: {type(error).__name__}: {reason}")
+    return peers
 
 
 @dataclass(frozen=True)
