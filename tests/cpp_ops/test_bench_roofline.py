@@ -145,14 +145,18 @@ def test_a_machine_without_a_compiler_is_refused(
 
 
 def test_the_roofline_is_measured_and_written(tmp_path: Path) -> None:
-    """With the peaks of this machine, a line and a point for each kernel."""
+    """With the peaks of this machine, a line and a point for each kernel.
+
+    On a busy machine a peak may be measured too low: that is seen, and nothing is written.
+    """
     if shutil.which(os.environ.get("CXX", "c++")) is None:
         pytest.skip("no C++ compiler on this machine")
     if not any(CACHES.glob("index*")):
         pytest.skip("this system does not tell its caches")
     done = _bench("--rows", "pairwise-tanh", "--out", str(tmp_path))
-    if done.returncode != 0 and "run again when the machine is at rest" in done.stderr:
-        pytest.skip("the machine is too busy to be measured")
+    if "run again when the machine is at rest" in done.stderr:
+        assert done.returncode == 2 and not list(tmp_path.iterdir())
+        return
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "roofline.json").read_text())
     assert found["gmacs_per_second"]["fma"] > 0 and found["gigabytes_per_second"]["L1"] > 0

@@ -55,6 +55,7 @@ class Aggregate : public Layer {
       const Shape shape{blocks(), 1, layer_.weight.shape[1], partitions_ * kChannelBlock};
       if (tiles_pay(shape[2], shape[3], isa)) {
         tiles_.emplace(layer_.weight.values, shape, layer_.weight_bias.values);
+        layer_.weight.values = {};  // packed
       }
     }
   }

@@ -7,66 +7,29 @@
 #include "../dispatch.h"
 #include "bhar_ops/kernels.h"
 #include "bhar_ops/temporal_conv.h"
+#include "float_conv.h"
 #include "layer.h"
 #include "tiles.h"
 
 namespace bhar {
 namespace {
 
-class Conv : public Layer {
+class Conv : public FloatConv {
  public:
-  const char* kind() const override { return "conv"; }
-
   Conv(ConvLayer layer, const Features& x, const Features& out, const Features* add, Isa isa)
-      : layer_(std::move(layer)),
-        x_(layer_.x, x),
-        out_(layer_.out, out),
-        add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
-        history_(x_, layer_.weight.shape[0] * layer_.weight.shape[2], looks_back()),
+      : FloatConv(std::move(layer), x, out, add),
         kernel_(temporal_conv_kernel(isa)),
         pool_(temporal_pool_kernel(isa)) {}
 
   void run(const Run& run) const override {
-    if (layer_.zero_edges) std::fill_n(run.scratch, x_.frame_stride(), 0.0f);
+    write_edges(run);
     for (std::int64_t t = 0; t < out_.frames; ++t) {
       std::array<const float*, kMaxTaps> taps{};
       const std::int64_t stride = find(taps, run, x_.row_stride(), [&](std::int64_t offset) {
-        return tap(x_.of(run), t * layer_.stride + offset, run.scratch);
+        return frame_at(run, t * layer_.stride + offset);
       });
       compute(run, t, taps, stride);
     }
-  }
-
-  void step(const Run& run, float* state, std::int64_t index) const override {
-    const bool computes = index % layer_.stride == 0;
-    if (looks_back() == 0) {
-      if (computes) this->run(run);
-      return;
-    }
-    float* newest = run.scratch;
-    history_.pack(x_.of(run), newest);
-    if (index == 0) history_.begin(newest, state, layer_.zero_edges);
-    if (computes) {
-      std::array<const float*, kMaxTaps> taps{};
-      const std::int64_t stride = find(taps, run, inputs(), [&](std::int64_t offset) {
-        return offset == 0 ? newest : history_.at(state, index, -offset);
-      });
-      compute(run, 0, taps, stride);
-    }
-    history_.keep(newest, state, index);
-  }
-  std::int64_t state_size() const override { return looks_back() == 0 ? 0 : history_.size(); }
-  std::int64_t looks_back() const override {
-    return -std::min(std::int64_t{0},
-                     *std::min_element(layer_.offsets.begin(), layer_.offsets.end()));
-  }
-
-  std::int64_t multiply_adds() const override {
-    return element_count(layer_.weight.shape) * out_.frames * out_.rows;
-  }
-
-  void observe(const Run& run, Range& range) const override {
-    widen(x_, layer_.weight.shape[0] * layer_.weight.shape[2], run, range);
   }
 
   std::int64_t scratch_size() const override {
@@ -74,13 +37,16 @@ class Conv : public Layer {
     return edges_size() + samples * history_.frame_size();
   }
 
- private:
-  std::int64_t inputs() const { return layer_.weight.shape[0] * layer_.weight.shape[2]; }
-  // Of the zeros beyond a clip, or a stream's newest frame.
-  std::int64_t edges_size() const {
-    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
+ protected:
+  void compute_newest(const Run& run, const float* state, std::int64_t index) const override {
+    std::array<const float*, kMaxTaps> taps{};
+    const std::int64_t stride = find(taps, run, inputs(), [&](std::int64_t offset) {
+      return frame_at(run, state, index, offset);
+    });
+    compute(run, 0, taps, stride);
   }
 
+ private:
   // What the taps read of frames, in rows `x_stride` apart, which frame_at(offset) finds; what lies
   // between two of them is made in scratch memory. Returns how far apart the rows of taps are.
   template <class FrameAt>
@@ -114,12 +80,6 @@ class Conv : public Layer {
     pool_(frame);
   }
 
-  const float* tap(const float* x, std::int64_t t, const float* zeros) const {
-    const std::int64_t last = x_.frames - 1;
-    if (layer_.zero_edges && (t < 0 || t > last)) return zeros;
-    return x + std::clamp(t, std::int64_t{0}, last) * x_.frame_stride();
-  }
-
   // Frame t of the result from the frames of its taps, in groups of channels.
   void compute(const Run& run, std::int64_t t, std::array<const float*, kMaxTaps>& taps,
                std::int64_t x_stride) const {
@@ -146,9 +106,6 @@ class Conv : public Layer {
     }
   }
 
-  ConvLayer layer_;
-  PartShape x_, out_, add_;
-  History history_;
   TemporalConvFn kernel_;
   TemporalPoolFn pool_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bhar_ops/temporal_conv.h"
+#include "float_conv.h"
 #include "layer.h"
 #include "memory.h"
 #include "tiles.h"
@@ -16,18 +17,13 @@ namespace {
 // taps read stay in the second-level cache; rows that one reads in the first.
 constexpr std::int64_t kMostInFrames = 96 << 10, kMostInRows = 48 << 10;
 
-class TileConv : public Layer {
+class TileConv : public FloatConv {
  public:
-  const char* kind() const override { return "conv"; }
-
   TileConv(ConvLayer layer, const Features& x, const Features& out, const Features* add)
-      : layer_(std::move(layer)),
-        x_(layer_.x, x),
-        out_(layer_.out, out),
-        add_(add == nullptr ? out_ : PartShape(*layer_.add, *add)),
+      : FloatConv(std::move(layer), x, out, add),
         groups_(layer_.weight.shape[0]),
-        weight_(layer_.weight.values, layer_.weight.shape, layer_.bias.values),
-        history_(x_, groups_ * layer_.weight.shape[2], looks_back()) {
+        weight_(layer_.weight.values, layer_.weight.shape, layer_.bias.values) {
+    layer_.weight.values = {};  // packed
     const auto [first, last] = std::minmax_element(layer_.offsets.begin(), layer_.offsets.end());
     earliest_ = *first;
     span_ = *last - *first;
@@ -42,7 +38,7 @@ class TileConv : public Layer {
       run_rows(run);
       return;
     }
-    if (layer_.zero_edges) std::fill_n(run.scratch, x_.frame_stride(), 0.0f);
+    write_edges(run);
     std::uint16_t* parts = parts_of(run);
     for (std::int64_t t = 0; t < out_.frames; t += frames_) {
       const std::int64_t frames = std::min(frames_, out_.frames - t);
@@ -52,47 +48,11 @@ class TileConv : public Layer {
       }
       for (std::int64_t i = 0; i < (frames - 1) * layer_.stride + span_ + 1; ++i) {
         if (!is_read(i)) continue;
-        const float* x = frame_of(run, t * layer_.stride + earliest_ + i);
+        const float* x = frame_at(run, t * layer_.stride + earliest_ + i);
         split(x, x_.rows, x_.row_stride(), parts + place(i) * frame_parts());
       }
       compute(run, t * x_.rows, frames * x_.rows, taps);
     }
-  }
-
-  void step(const Run& run, float* state, std::int64_t index) const override {
-    const bool computes = index % layer_.stride == 0;
-    if (looks_back() == 0) {
-      if (computes) this->run(run);
-      return;
-    }
-    float* newest = run.scratch;
-    history_.pack(x_.of(run), newest);
-    if (index == 0) history_.begin(newest, state, layer_.zero_edges);
-    if (computes) {
-      Taps taps{};
-      std::uint16_t* parts = parts_of(run);
-      for (std::size_t k = 0; k < taps_of_frame(); ++k, parts += frame_parts()) {
-        const std::int64_t back = -layer_.offsets[k];
-        const float* frame = back == 0 ? newest : history_.at(state, index, back);
-        split(frame, x_.rows, groups_ * layer_.weight.shape[2], parts);
-        taps[k] = parts;
-      }
-      compute(run, 0, x_.rows, taps);
-    }
-    history_.keep(newest, state, index);
-  }
-  std::int64_t state_size() const override { return looks_back() == 0 ? 0 : history_.size(); }
-  std::int64_t looks_back() const override {
-    return -std::min(std::int64_t{0},
-                     *std::min_element(layer_.offsets.begin(), layer_.offsets.end()));
-  }
-
-  std::int64_t multiply_adds() const override {
-    return element_count(layer_.weight.shape) * out_.frames * out_.rows;
-  }
-
-  void observe(const Run& run, Range& range) const override {
-    widen(x_, groups_ * layer_.weight.shape[2], run, range);
   }
 
   std::int64_t scratch_size() const override {
@@ -101,28 +61,29 @@ class TileConv : public Layer {
     return align(edges_size()) + weight_.memory(std::max(places * x_.rows, rows_), groups_);
   }
 
+ protected:
+  void compute_newest(const Run& run, const float* state, std::int64_t index) const override {
+    Taps taps{};
+    std::uint16_t* parts = parts_of(run);
+    for (std::size_t k = 0; k < taps_of_frame(); ++k, parts += frame_parts()) {
+      split(frame_at(run, state, index, layer_.offsets[k]), x_.rows, inputs(), parts);
+      taps[k] = parts;
+    }
+    compute(run, 0, x_.rows, taps);
+  }
+
  private:
   using Taps = std::array<const std::uint16_t*, kMaxTaps>;
 
   std::size_t taps_of_frame() const { return layer_.offsets.size(); }
   std::int64_t row_parts() const { return groups_ * weight_.group_size(); }
   std::int64_t frame_parts() const { return x_.rows * row_parts(); }
-  // Of the zeros beyond a clip, or a stream's newest frame.
-  std::int64_t edges_size() const {
-    return std::max(layer_.zero_edges ? x_.frame_stride() : 0, history_.frame_size());
-  }
   std::uint16_t* parts_of(const Run& run) const {
     return reinterpret_cast<std::uint16_t*>(run.scratch + align(edges_size()));
   }
   // Whether every row of x alone makes the same row of the result.
   bool is_pointwise() const {
     return layer_.stride == 1 && layer_.offsets.size() == 1 && layer_.offsets[0] == 0;
-  }
-
-  const float* frame_of(const Run& run, std::int64_t t) const {
-    const std::int64_t last = x_.frames - 1;
-    if (layer_.zero_edges && (t < 0 || t > last)) return run.scratch;
-    return x_.of(run) + std::clamp(t, std::int64_t{0}, last) * x_.frame_stride();
   }
 
   // Where the i-th frame from the first one on lies that is read: those that one tap reads, a
@@ -171,11 +132,8 @@ class TileConv : public Layer {
     }
   }
 
-  ConvLayer layer_;
-  PartShape x_, out_, add_;
   std::int64_t groups_;
   TileWeight weight_;
-  History history_;
   std::int64_t earliest_, span_;
   std::int64_t frames_, rows_;  // in one go
 };

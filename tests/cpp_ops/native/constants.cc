@@ -12,6 +12,18 @@ bhar::Array constants(bhar::Shape shape, std::mt19937& g) {
   return array;
 }
 
+bhar::InputLayer all_joints(std::int64_t joints, std::int64_t persons, std::int64_t channels,
+                            std::mt19937& g) {
+  bhar::InputLayer enter;
+  enter.out = {0};
+  for (std::int64_t row = 0; row < persons * joints; ++row) {
+    enter.rows.push_back({0, row % joints, row / joints});
+  }
+  enter.scale = constants({persons * joints, channels}, g);
+  enter.shift = constants({persons * joints, channels}, g);
+  return enter;
+}
+
 bhar::Integers take_integers(bhar::Array& weight) {
   bhar::Integers integers{{}, {}, 0.0625f, 128};
   integers.scale.assign(static_cast<std::size_t>(weight.shape.front() * weight.shape.back()),

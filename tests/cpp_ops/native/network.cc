@@ -65,14 +65,7 @@ std::vector<float> logits_of(bhar::Isa isa, bhar::Fusion fusion, bool integers, 
        {input, wide, input, wide, half, half, wide, wide, half, one, half, one}) {
     network.add(f);
   }
-  bhar::InputLayer enter;
-  enter.out = {0};
-  for (std::int64_t row = 0; row < kRows; ++row) {
-    enter.rows.push_back({0, row % kJoints, row / kJoints});
-  }
-  enter.scale = constants({kRows, kChannels}, g);
-  enter.shift = constants({kRows, kChannels}, g);
-  network.add(std::move(enter));
+  network.add(all_joints(kJoints, kPersons, kChannels, g));
   network.add(bhar::DifferenceLayer{{0}, {2}, kChannels});
 
   bhar::ConvLayer conv{

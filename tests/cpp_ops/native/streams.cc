@@ -29,14 +29,7 @@ bhar::ConvLayer conv(bhar::Part x, bhar::Part out, std::int64_t inputs,
 void fill(bhar::Network& network, bool integers, std::mt19937 g) {
   const bhar::Features input{1, kPersons, kJoints, kChannels}, wide{1, kPersons, kJoints, kWidth};
   for (const bhar::Features& f : {input, input, wide, wide, wide, wide, wide}) network.add(f);
-  bhar::InputLayer enter;
-  enter.out = {0};
-  for (std::int64_t row = 0; row < kRows; ++row) {
-    enter.rows.push_back({0, row % kJoints, row / kJoints});
-  }
-  enter.scale = constants({kRows, kChannels}, g);
-  enter.shift = constants({kRows, kChannels}, g);
-  network.add(std::move(enter));
+  network.add(all_joints(kJoints, kPersons, kChannels, g));
   network.add(bhar::DifferenceLayer{{0}, {1}, kChannels});
   bhar::ConvLayer first = conv({1}, {2}, kChannels, {-2, -1, 0}, g);
   first.zero_edges = true;

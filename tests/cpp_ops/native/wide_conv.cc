@@ -41,14 +41,7 @@ std::vector<float> logits_of(const Sizes& s, bhar::Isa isa, std::mt19937 g) {
                                   {frames, kPersons, kJoints, kWidth}}) {
     network.add(f);
   }
-  bhar::InputLayer enter;
-  enter.out = {0};
-  for (std::int64_t row = 0; row < kRows; ++row) {
-    enter.rows.push_back({0, row % kJoints, row / kJoints});
-  }
-  enter.scale = constants({kRows, inputs}, g);
-  enter.shift = constants({kRows, inputs}, g);
-  network.add(std::move(enter));
+  network.add(all_joints(kJoints, kPersons, inputs, g));
   const auto taps = static_cast<std::int64_t>(s.offsets.size());
   bhar::ConvLayer conv{{0},
                        {1},
