@@ -5,9 +5,11 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these two)
     model.int8.onnx   quantised graph, QDQ
+    model.tflite      for LiteRT
+    model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
-                      of the native network too, if it is quantised
+                      of the other forms too, if they are quantised
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 
@@ -45,6 +47,10 @@ __all__ = [
     "NATIVE_LOGITS",
     "NATIVE_NETWORK",
     "NATIVE_WEIGHTS",
+    "QDQ_LOGITS",
+    "QDQ_MODEL",
+    "TFLITE_LOGITS",
+    "TFLITE_MODEL",
     "Bundle",
     "FileRecord",
     "Manifest",
@@ -62,6 +68,12 @@ NATIVE_NETWORK, NATIVE_WEIGHTS = "native/network.json", "native/weights.bin"
 NATIVE_INTEGERS, NATIVE_LOGITS = "native/integers.bin", "golden/native-logits.npy"
 """Of a quantised native network: rounding makes its logits others than those of the graph."""
 
+TFLITE_MODEL, TFLITE_LOGITS = "model.tflite", "golden/tflite-logits.npy"
+"""For LiteRT; the logits if it is quantised."""
+
+QDQ_MODEL, QDQ_LOGITS = "model.qdq.onnx", "golden/qdq-logits.npy"
+"""For TensorRT, which builds its engine from it on the device."""
+
 MAX_BUNDLE_BYTES = 64 << 20
 
 
@@ -69,6 +81,7 @@ ALLOWED_FILES = frozenset(
     {
         *(p.model_file for p in Precision),
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
+        *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

@@ -17,6 +17,9 @@ from bharsdk.bundle import load_bundle
 from bharsdk.codec import to_json_dict
 from bharsdk.command import INTERRUPTED, exit_code_of
 from bharsdk.draw import AnnotatedVideo
+from bharsdk.engines import Backend, backends_of
+from bharsdk.engines.golden import verify_bundle
+from bharsdk.errors import BackendMissingError
 from bharsdk.recognizer import Recognizer, bundle_path, shipped_bundles
 from bharsdk.results import Result, StageSummary, StageTimes
 from bharsdk.sources import Source, open_source
@@ -77,7 +80,25 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "--card", action="store_true", help="print the model card: data, accuracy, size, limits"
     )
+    inspect.add_argument(
+        "--report", action="store_true", help="print what the exporter measured, as JSON"
+    )
     inspect.set_defaults(command=_inspect)
+
+    verify = commands.add_parser(
+        "verify",
+        help="replay a bundle's golden inputs on this machine, on every back end",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verify.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    choices = [backend.value for backend in Backend]
+    verify.add_argument(
+        "--backend",
+        choices=choices,
+        help="this one alone; default: each that the bundle has a model for",
+    )
+    verify.set_defaults(command=_verify)
 
     models = commands.add_parser("models", help="list the shipped models")
     models.set_defaults(command=_models)
@@ -96,8 +117,30 @@ def _inspect(arguments: argparse.Namespace) -> int:
     if arguments.card:
         print(bundle.model_card)
         return 0
+    if arguments.report:
+        print(json.dumps(bundle.report, indent=2, ensure_ascii=False))
+        return 0
     manifest = bundle.manifest
     print(json.dumps(to_json_dict(manifest), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    """One line for each back end; the first that computes something else ends the command."""
+    bundle = load_bundle(bundle_path(arguments.bundle))
+    wanted = [Backend(arguments.backend)] if arguments.backend else backends_of(bundle)
+    for backend in wanted:
+        try:
+            found = verify_bundle(bundle, backend)
+        except BackendMissingError as error:
+            if arguments.backend:
+                raise
+            print(f"{backend.value:<8} not checked: {error}")
+            continue
+        print(
+            f"{backend.value:<8} ok: {found.engine}, {found.clips} golden clips, largest difference"
+            f" of a logit {found.max_abs_difference:.3g} (at most {found.tolerance:.3g})"
+        )
     return 0
 
 

@@ -8,31 +8,47 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import Precision
+from bhar_export.spec import Target
+from bharsdk.bundle import GOLDEN, Precision
+from bharsdk.engines import Backend
 from bharsdk.engines.onnx import single_thread_session
 
-__all__ = ["INTEGER_FORMS", "NATIVE", "NATIVE_INT8", "Artefact", "onnx_artefact"]
+__all__ = ["Artefact", "form_name", "onnx_artefact", "onnx_runner"]
 
 FloatArray = npt.NDArray[np.float32]
 
-NATIVE, NATIVE_INT8 = "native", "native-int8"
-"""The artefacts that bharsdk's own kernels run; others are named by their precision."""
 
-INTEGER_FORMS = (Precision.INT8.value, NATIVE_INT8)
-"""Those that lose accuracy, and have to show how much."""
+def form_name(target: Target, precision: Precision) -> str:
+    """What reports call a form of the model: ``native-int8``."""
+    return f"{target.value}-{precision.value}"
 
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """One form of a model. name: in reports. files: of the bundle, by name. reads: its inputs.
+    """One form of a model. files: of the bundle, by name. reads: its inputs.
 
-    run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes].
+    run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes]. backend: what
+    replays it from the bundle; None where it cannot run on this machine. golden: the file that
+    holds its logits; a quantised form rounds in its own way and has its own.
     """
 
-    name: str
+    target: Target
+    precision: Precision
     files: Mapping[str, bytes]
     reads: tuple[str, ...]
     run: Callable[[Mapping[str, FloatArray]], FloatArray]
+    backend: Backend | None
+    golden: str = GOLDEN["logits"]
+
+    @property
+    def name(self) -> str:
+        """In reports."""
+        return form_name(self.target, self.precision)
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it loses accuracy, and has to show how much."""
+        return self.precision is not Precision.FP32
 
     @property
     def size(self) -> int:
@@ -42,6 +58,14 @@ class Artefact:
 
 def onnx_artefact(precision: Precision, model: bytes) -> Artefact:
     """An ONNX graph under ONNX Runtime."""
+    reads, run = onnx_runner(model)
+    return Artefact(Target.ONNX, precision, {precision.model_file: model}, reads, run, Backend.ONNX)
+
+
+def onnx_runner(
+    model: bytes,
+) -> tuple[tuple[str, ...], Callable[[Mapping[str, FloatArray]], FloatArray]]:
+    """What the graph ``model`` reads, and a call that runs it under ONNX Runtime."""
     session = single_thread_session(model)
     reads = tuple(value.name for value in session.get_inputs())
 
@@ -49,4 +73,4 @@ def onnx_artefact(precision: Precision, model: bytes) -> Artefact:
         logits: FloatArray = session.run(["logits"], {name: inputs[name] for name in reads})[0]
         return logits
 
-    return Artefact(precision.value, {precision.model_file: model}, reads, run)
+    return reads, run

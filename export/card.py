@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bhar_export.proof import Proof
+from bhar_export.spec import Target
 from bhar_training.checkpoint import CheckpointMeta
 from bharsdk.bundle import Manifest
 from bharsdk.features import ModelInput
@@ -57,10 +58,10 @@ def _data(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
 
 
 def _accuracy(manifest: Manifest, proof: Proof) -> str:
-    if not proof.accuracy:
+    if proof.accuracy is None:
         return "## Accuracy\n\nNot measured."
-    names = list(proof.accuracy)
-    scores = list(proof.accuracy.values())
+    of_forms = {name: form.accuracy for name, form in proof.forms.items() if form.accuracy}
+    names, scores = ["torch", *of_forms], [proof.accuracy, *of_forms.values()]
     rows = [
         ("top-1", [100 * score.top1 for score in scores]),
         ("macro recall of the signs", [100 * score.macro_recall_signs for score in scores]),
@@ -76,24 +77,30 @@ def _accuracy(manifest: Manifest, proof: Proof) -> str:
 
 
 def _cost(proof: Proof) -> str:
-    lines = ["## Size and speed", "", "| | ms a window, one thread | KB |", "|---|---|---|"]
-    for name, ms in proof.latency_ms.items():
-        lines.append(f"| {name} | {ms:.2f} | {proof.size_bytes[name] / 1000:.0f} |")
+    lines = [
+        "## Size and speed",
+        "",
+        "| | ms a window, one thread | KB | largest difference of a logit from torch | |",
+        "|---|---|---|---|---|",
+    ]
+    for name, form in proof.forms.items():
+        state = form.status.value + (f": {form.reason}" if form.reason else "")
+        if form.difference is None:
+            lines.append(f"| {name} | | | | {state} |")
+            continue
+        lines.append(
+            f"| {name} | {form.latency_ms:.2f} | {form.size_bytes / 1000:.0f}"
+            f" | {form.difference.largest:.1g} | {state} |"
+        )
     lines += ["", f"Median on {proof.machine}, ONNX Runtime {proof.tools.get('onnxruntime', '')}."]
-    parity = f"{proof.parity_max_abs:.1g}"
-    lines.append(f"Largest difference of a logit, torch against the float32 graph: {parity}.")
-    if proof.parity_native is not None:
-        lines.append(
-            f"native: bharsdk's own kernels in float32, on {active_isa()}; largest difference"
-            f" {proof.parity_native:.1g}."
-        )
-    if proof.logit_error_native_int8 is not None:
-        lines.append("native-int8: the same with weights and what they meet in bytes.")
-    if proof.nodes is not None:
-        lines.append(
-            f"{proof.nodes.integer} nodes multiply in integers,"
-            f" {len(proof.nodes.float_compute)} in float."
-        )
+    if any(name.startswith(Target.NATIVE.value) for name in proof.forms):
+        lines.append(f"native: bharsdk's own kernels, on {active_isa()}.")
+    for name, form in proof.forms.items():
+        if form.nodes is not None:
+            lines.append(
+                f"{name}: {form.nodes.integer} nodes multiply in integers,"
+                f" {len(form.nodes.float_compute)} in float."
+            )
     return "\n".join(lines)
 
 

@@ -17,10 +17,13 @@ from bharsdk.decode import DecoderConfig
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from bhar_export.spec import ExportSpec
+    from bhar_export.proof import Form, Proof
+    from bhar_export.spec import ExportSpec, Target
 
 __all__ = ["main"]
 
+TARGETS = ("onnx", "native", "tflite", "jetson")
+PRECISIONS = [precision.value for precision in Precision]
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
     " version, 6 accuracy gate failed, 7 parity failed, 8 package missing"
@@ -41,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    print(_summary(_export(_spec(arguments)), arguments.output))
+    bundle = _export(_spec(arguments))
+    size = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {bundle.manifest.name}, {size:.2f} MB")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,11 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
     add("--output", type=Path, required=True, help="the bundle to write, NAME.bhar")
-    targets = "where it runs: onnx (default), or native, bharsdk's own kernels, with onnx beside"
-    add("--target", choices=("onnx", "native"), default="onnx", help=targets)
+    targets = (
+        "where it runs: onnx (default, always there), native (bharsdk's own kernels), tflite"
+        " (LiteRT), jetson (TensorRT), or all; may be repeated"
+    )
+    choices = (*TARGETS, "all")
+    add("--target", choices=choices, action="append", dest="targets", help=targets)
     precision = parser.add_mutually_exclusive_group()
-    choices = [p.value for p in Precision]
-    precision.add_argument("--precision", choices=choices, default="fp32", help="default fp32")
+    precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default fp32")
     precision.add_argument(
         "--int8", dest="precision", action="store_const", const="int8", help="--precision int8"
     )
@@ -80,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _spec(arguments: argparse.Namespace) -> ExportSpec:
     """The specification that the command line asks for. Raises UsageError if it contradicts."""
-    from bhar_export.spec import DataSpec, ExportSpec, Target
+    from bhar_export.spec import DataSpec, ExportSpec
 
     def data(path: Path | None, signers: str, option: str) -> DataSpec | None:
         if path is None and signers:
@@ -91,7 +99,7 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
     return ExportSpec(
         checkpoint=arguments.checkpoint,
         output=arguments.output,
-        target=Target(arguments.target),
+        targets=_targets(arguments.targets or ["onnx"]),
         precision=Precision(arguments.precision),
         calibration=data(arguments.calib, arguments.calib_signers, "--calib"),
         evaluation=data(arguments.eval, arguments.eval_signers, "--eval"),
@@ -102,6 +110,12 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
         licence=arguments.licence,
         decoder=_decoder(arguments.decoder),
     )
+
+
+def _targets(names: Sequence[str]) -> tuple[Target, ...]:
+    from bhar_export.spec import Target
+
+    return tuple(t for t in Target if t.value in names or "all" in names)
 
 
 def _decoder(name: str) -> DecoderConfig:
@@ -121,7 +135,7 @@ def _decoder(name: str) -> DecoderConfig:
 
 
 def _export(spec: ExportSpec) -> Bundle:
-    """Export with a bar of the stages."""
+    """Export with a bar of the stages, and print what was measured, even if a gate refuses it."""
     from tqdm import tqdm
 
     from bhar_export.pipeline import STAGES, export_bundle
@@ -132,43 +146,51 @@ def _export(spec: ExportSpec) -> Bundle:
             bar.set_description(stage)
             bar.update(STAGES.index(stage) - bar.n)
 
-        return export_bundle(spec, progress)
+        def tell(proof: Proof) -> None:
+            bar.write("\n".join(_summary(proof)), file=sys.stdout)
+
+        return export_bundle(spec, progress, tell)
 
 
-def _summary(bundle: Bundle, path: Path) -> str:
-    """What was written and measured, for people; the same figures as in report.json."""
-    report = bundle.report
-    lines = [f"{path}: {bundle.manifest.name}, {path.stat().st_size / 1e6:.2f} MB"]
-    lines += [f"  warning: {warning}" for warning in report["warnings"]]
-    if report["forced"]:
-        lines.append("  FORCED: it failed its gate")
-    lines.append(
-        f"  parity torch -> onnx fp32: {report['parity_max_abs']:.1e} on the largest logit"
-    )
-    if "parity_native" in report:
-        lines.append(f"  parity torch -> native: {report['parity_native']:.1e}")
-    for name, ms in report["latency_ms"].items():
-        size = report["size_bytes"][name] / 1e6
-        score = report["accuracy"].get(name)
-        found = (
-            ""
-            if score is None
-            else (
-                f"  top-1 {100 * score['top1']:6.2f} %"
-                f"  macro recall {100 * score['macro_recall_signs']:6.2f} %"
-            )
-        )
-        lines.append(f"  {name}{found}  {ms:6.2f} ms  {size:5.2f} MB")
-    if report["drop_points"] is not None:
-        limit = report["max_drop_points"]
-        lines.append(f"  int8 loses {report['drop_points']:.2f} points of top-1 (limit {limit:g})")
-    if report["nodes"] is not None:
-        named = report["nodes"]["float_compute"]
+def _summary(proof: Proof) -> list[str]:
+    """What was measured, for people; the same figures as in report.json."""
+    lines = [f"warning: {warning}" for warning in proof.warnings]
+    if proof.accuracy is not None:
         lines.append(
-            f"  {report['nodes']['integer']} nodes multiply in integers, {len(named)} in float"
-            + (f": {', '.join(named[:5])}" if named else "")
+            f"{proof.model} in torch: top-1 {100 * proof.accuracy.top1:.2f} % of"
+            f" {proof.accuracy.clips} clips of {proof.evaluated_on}"
         )
-    return "\n".join(lines)
+    lines.append(
+        f"{'form':<14}{'top-1 %':>8}{'loses':>7}{'signs %':>9}{'largest':>10}{'relative':>10}"
+        f"{'cosine':>9}{'ms':>8}{'MB':>7}  state"
+    )
+    lines += [_row(name, form) for name, form in proof.forms.items()]
+    for name, form in proof.forms.items():
+        if form.nodes is not None:
+            named = form.nodes.float_compute
+            lines.append(
+                f"{name}: {form.nodes.integer} nodes multiply in integers, {len(named)} in float"
+                + (f": {', '.join(named[:5])}" if named else "")
+            )
+    if proof.forced:
+        lines.append("FORCED: it failed its gate")
+    return lines
+
+
+def _row(name: str, form: Form) -> str:
+    state = form.status.value + (f": {form.reason}" if form.reason else "")
+    if form.difference is None:
+        return f"{name:<14}{'':68}  {state}"
+    score, off = form.accuracy, form.difference
+    found = (
+        f"{'':24}"
+        if score is None
+        else f"{100 * score.top1:8.2f}{form.drop_points:7.2f}{100 * score.macro_recall_signs:9.2f}"
+    )
+    return (
+        f"{name:<14}{found}{off.largest:10.1e}{off.relative:10.1e}{off.cosine:9.5f}"
+        f"{form.latency_ms:8.2f}{form.size_bytes / 1e6:7.2f}  {state}"
+    )
 
 
 if __name__ == "__main__":

@@ -6,24 +6,24 @@ Every stage is a function of its own module and can be used alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from onnx import ModelProto
+from torch import nn
 
-from bhar_export.artefacts import INTEGER_FORMS, NATIVE_INT8, Artefact
+from bhar_export.artefacts import Artefact, form_name
 from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures, load_features
 from bhar_export.card import write_card
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.targets import native, onnx
+from bhar_export.targets import native, onnx, tensorrt, tflite
 from bhar_export.verify import run_artefact, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import (
     MODEL_CARD,
-    NATIVE_LOGITS,
     REPORT,
     Bundle,
     Manifest,
@@ -32,9 +32,8 @@ from bharsdk.bundle import (
     save_bundle,
 )
 from bharsdk.codec import to_json_dict
-from bharsdk.engines import Backend
 from bharsdk.engines.golden import Golden, encode_array, encode_golden, verify_bundle
-from bharsdk.errors import InputError, UsageError, assert_never
+from bharsdk.errors import BackendMissingError, InputError, UsageError, assert_never
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
@@ -48,10 +47,16 @@ GOLDEN_TOLERANCE = {Precision.FP32: 1e-3, Precision.INT8: 0.05}
 other machines sum in another order, and in INT8 a sum near a half rounds to the neighbour."""
 
 
-def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda stage: None) -> Bundle:
+def export_bundle(
+    spec: ExportSpec,
+    progress: Callable[[str], None] = lambda stage: None,
+    tell: Callable[[Proof], None] = lambda proof: None,
+) -> Bundle:
     """Export and prove one model, and write its bundle; nothing is written if a gate fails.
 
-    ``progress`` is told the name of each stage as it starts. Raises InputError, BundleError and
+    ``progress`` is told the name of each stage as it starts, ``tell`` what was measured, before any
+    gate refuses it. A target that cannot be made ends an export that asks for it alone; of several
+    it is left out, and the proof says why. Raises InputError, BundleError and
     IncompatibleError as the checkpoint and data readers do, ParityError when a graph computes
     something else, AccuracyGateError when INT8 loses more than ``spec.max_drop_points``.
     """
@@ -62,9 +67,10 @@ def export_bundle(spec: ExportSpec, progress: Callable[[str], None] = lambda sta
     progress("graph")
     graph = to_onnx(deploy(checkpoint.model), features)
     progress("quantise")
-    artefacts = _build(spec, checkpoint, graph, calibration)
+    artefacts, impossible = _build(spec, checkpoint, graph, calibration)
     progress("verify")
-    proof = prove(spec, checkpoint, artefacts, calibration, evaluation)
+    proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluation)
+    tell(proof)
     check_gates(spec, proof)
     progress("bundle")
     return _write(spec, checkpoint, artefacts, inputs_of(graph), proof, evaluation)
@@ -104,22 +110,46 @@ def _build(
     checkpoint: Checkpoint,
     graph: ModelProto,
     calibration: LabelledFeatures | None,
-) -> list[Artefact]:
+) -> tuple[list[Artefact], dict[str, str]]:
+    """The forms of all targets, and of those that cannot be made: name -> why."""
     made = onnx.build(graph, spec.precision, calibration)
-    match spec.target:
-        case Target.ONNX:
-            return made
-        case Target.NATIVE:
-            meta = checkpoint.meta
-            shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs_of(graph)).input_shapes
-            model = deploy(checkpoint.model), shapes, len(meta.labels)
-            made.append(native.build(*model))
-            if spec.precision is Precision.INT8 and calibration is not None:
-                clips = calibration.evenly(MAX_CALIBRATION_CLIPS).batches(tuple(shapes))
-                made.append(native.build_quantised(*model, clips))
-            return made
-        case _:
-            assert_never(spec.target)
+    impossible: dict[str, str] = {}
+    inputs = inputs_of(graph)
+    shapes = replace(_manifest(spec, checkpoint.meta, 1.0), inputs=inputs).input_shapes
+    model = deploy(checkpoint.model), shapes, len(checkpoint.meta.labels)
+    clips = calibration.evenly(MAX_CALIBRATION_CLIPS) if calibration else None
+    if spec.precision is Precision.FP32:
+        clips = None
+    for target in spec.targets:
+        try:
+            match target:
+                case Target.ONNX:
+                    pass
+                case Target.NATIVE:
+                    made += _native(*model, clips)
+                case Target.TFLITE:
+                    made += tflite.build(*model[:2], clips)
+                case Target.JETSON:
+                    made += tensorrt.build(graph, shapes, clips)
+                case _:
+                    assert_never(target)
+        except (UsageError, BackendMissingError) as error:
+            if len(spec.targets) == 1:
+                raise
+            impossible[form_name(target, spec.precision)] = str(error)
+    return made, impossible
+
+
+def _native(
+    model: nn.Module,
+    shapes: Mapping[str, tuple[int, ...]],
+    classes: int,
+    clips: LabelledFeatures | None,
+) -> list[Artefact]:
+    made = [native.build(model, shapes, classes)]
+    if clips is not None:
+        made.append(native.build_quantised(model, shapes, classes, clips.batches(tuple(shapes))))
+    return made
 
 
 def _write(
@@ -130,40 +160,36 @@ def _write(
     proof: Proof,
     evaluation: LabelledFeatures,
 ) -> Bundle:
-    (shipped,) = (a for a in artefacts if a.name == spec.precision.value)
+    kept = _kept(spec, artefacts)
     clips = evaluation.evenly(GOLDEN_CLIPS)
     (seen,) = clips.batches([name.value for name in inputs])
+    (shipped,) = (a for a in kept if (a.target, a.precision) == (Target.ONNX, spec.precision))
     golden = Golden(seen, run_artefact(shipped, clips))
     scale = max(1.0, float(np.abs(golden.logits).max()))
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
     manifest = replace(_manifest(spec, checkpoint.meta, tolerance), inputs=inputs)
     report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
+    own = {a.golden: encode_array(run_artefact(a, clips)) for a in kept}
     files = {
-        **{n: data for artefact in _kept(spec, artefacts) for n, data in artefact.files.items()},
+        **{name: data for artefact in kept for name, data in artefact.files.items()},
+        **own,
         **encode_golden(golden),
-        **_native_golden(artefacts, clips),
         REPORT: report.encode(),
         MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),
     }
     # Replayed as users will load it, before anything is on disk.
     made = make_bundle(str(spec.output), manifest, files)
-    verify_bundle(made, Backend.ONNX)
+    for artefact in kept:
+        if artefact.backend is not None and artefact.precision is spec.precision:
+            verify_bundle(made, artefact.backend)
     verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
 
 
-def _native_golden(artefacts: Sequence[Artefact], clips: LabelledFeatures) -> dict[str, bytes]:
-    """Of a quantised native network, by file."""
-    quantised = next((a for a in artefacts if a.name == NATIVE_INT8), None)
-    return {NATIVE_LOGITS: encode_array(run_artefact(quantised, clips))} if quantised else {}
-
-
 def _kept(spec: ExportSpec, artefacts: Sequence[Artefact]) -> list[Artefact]:
-    """What goes into the bundle: one for INT8 leaves the float copies out."""
-    if spec.precision is Precision.FP32:
-        return list(artefacts)
-    float_graph = (Precision.FP32.value,) if spec.keep_fp32 else ()
-    return [a for a in artefacts if a.name in (*INTEGER_FORMS, *float_graph)]
+    """What goes into the bundle: the forms of its precision, and the float graph if asked for."""
+    float_graph = form_name(Target.ONNX, Precision.FP32) if spec.keep_fp32 else ""
+    return [a for a in artefacts if a.precision is spec.precision or a.name == float_graph]
 
 
 def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -> Manifest:

@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bhar_export.artefacts import INTEGER_FORMS, NATIVE, NATIVE_INT8, Artefact
+from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.quantize import IntegerNodes, integer_nodes
-from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
+from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec, Target
 from bhar_export.verify import (
     PARITY_LIMIT,
     Accuracy,
+    Difference,
     accuracy,
+    difference,
     latency_ms,
     machine,
-    max_difference,
     run_artefact,
     run_torch,
     tool_versions,
 )
 from bhar_training.checkpoint import Checkpoint
 from bharsdk.bundle import Precision
-from bharsdk.errors import AccuracyGateError, ParityError
+from bharsdk.errors import AccuracyGateError, BharError, ParityError
 
-__all__ = ["Proof", "check_gates", "prove"]
+__all__ = ["Form", "Proof", "Status", "check_gates", "prove"]
+
+
+class Status(enum.Enum):
+    """What became of a form that was asked for."""
+
+    OK = "ok"
+    UNEQUAL = "failed: parity"
+    INACCURATE = "failed: accuracy"
+    IMPOSSIBLE = "not possible"
+
+
+GATES: dict[Status, type[BharError]] = {
+    Status.UNEQUAL: ParityError,
+    Status.INACCURATE: AccuracyGateError,
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of the model, measured. reason: why it is not ok.
+
+    difference: of its logits from those of the checkpoint's own model, in torch. accuracy: None
+    where there were no labelled clips. drop_points: top-1 that it loses, in points; below 0: gains.
+    latency_ms: median of one clip on one thread. nodes: of a quantised graph of ONNX Runtime.
+    """
+
+    status: Status
+    reason: str = ""
+    difference: Difference | None = None
+    accuracy: Accuracy | None = None
+    drop_points: float | None = None
+    latency_ms: float | None = None
+    size_bytes: int = 0
+    nodes: IntegerNodes | None = None
 
 
 @dataclass(frozen=True)
 class Proof:
-    """``report.json``. Dictionaries are keyed by artefact: fp32, int8, native and native-int8.
+    """``report.json``. forms: by name, ``onnx-fp32`` first.
 
-    evaluated_on: the clips behind ``accuracy``; empty when there were none. held_out: whether they
-    are other clips than the calibration's. parity_max_abs: largest difference of a logit, torch
-    against the float32 graph, on ``parity_clips`` clips; parity_native: against the native network
-    in float32. drop_points: top-1 that INT8 loses, in points, in the form that loses most.
-    logit_error_int8: largest difference of a logit, the float32 graph against the INT8 one;
-    logit_error_native_int8: against the native network in INT8. forced: written though a gate
-    failed.
+    evaluated_on: the clips behind every accuracy; empty when there were none. accuracy: of the
+    checkpoint's own model, in torch. held_out: whether they are other clips than the calibration's.
+    parity_clips, parity_limit: how many clips the differences are of, and how large they may be in
+    float32. forced: written though a gate failed.
     """
 
     model: str
@@ -46,106 +78,122 @@ class Proof:
     evaluated_on: str
     signers: tuple[str, ...]
     held_out: bool
+    accuracy: Accuracy | None
     parity_clips: int
-    parity_max_abs: float
     parity_limit: float
-    accuracy: dict[str, Accuracy]
-    drop_points: float | None
     max_drop_points: float
-    logit_error_int8: float | None
+    forms: dict[str, Form]
     forced: bool
-    latency_ms: dict[str, float]
     machine: str
-    size_bytes: dict[str, int]
-    nodes: IntegerNodes | None
     warnings: tuple[str, ...]
     tools: dict[str, str]
-    parity_native: float | None = None
-    logit_error_native_int8: float | None = None
 
 
 def prove(
     spec: ExportSpec,
     checkpoint: Checkpoint,
     artefacts: Sequence[Artefact],
+    impossible: Mapping[str, str],
     calibration: LabelledFeatures | None,
     clips: LabelledFeatures,
 ) -> Proof:
-    """Measure each of ``artefacts`` on ``clips``, the evaluation clips."""
-    logits = {artefact.name: run_artefact(artefact, clips) for artefact in artefacts}
-    # Against the checkpoint's own model, so that folding is under test too.
-    exact = run_torch(checkpoint.model, clips)
-    parity = max_difference(exact, logits["fp32"])
-    native = max_difference(exact, logits[NATIVE]) if NATIVE in logits else None
-    labelled = bool(clips.source)
+    """Measure each of ``artefacts`` on ``clips``, the evaluation clips.
+
+    impossible: forms that were asked for and could not be made -> why.
+    """
     meta = checkpoint.meta
-    scores = {n: accuracy(x, clips, meta) for n, x in logits.items()} if labelled else {}
-    drops = [100 * (scores["fp32"].top1 - scores[n].top1) for n in INTEGER_FORMS if n in scores]
-    drop = max(drops, default=None)
-    errors = {n: max_difference(logits["fp32"], logits[n]) for n in INTEGER_FORMS if n in logits}
-    failed = not max(parity, native or 0.0) <= PARITY_LIMIT or (
-        drop is not None and drop > spec.max_drop_points
-    )
+    # The checkpoint's own model, so that folding is under test too.
+    exact = run_torch(checkpoint.model, clips)
+    before = accuracy(exact, clips, meta) if clips.source else None
+    times = latency_ms(artefacts, clips)
+
+    def measured(artefact: Artefact) -> Form:
+        logits = run_artefact(artefact, clips)
+        after = accuracy(logits, clips, meta) if before is not None else None
+        drop = None if before is None or after is None else 100 * (before.top1 - after.top1)
+        off = difference(exact, logits)
+        status, reason = _judged(spec, artefact.quantised, off, before, after)
+        return Form(
+            status=status,
+            reason=reason,
+            difference=off,
+            accuracy=after,
+            drop_points=drop,
+            latency_ms=round(times[artefact.name], 3),
+            size_bytes=artefact.size,
+            nodes=_nodes(artefact),
+        )
+
+    forms = {artefact.name: measured(artefact) for artefact in artefacts}
+    failed = any(form.status in GATES for form in forms.values())
+    forms |= {name: Form(Status.IMPOSSIBLE, why) for name, why in impossible.items()}
     return Proof(
         model=meta.model.name.value,
         parameters=sum(p.numel() for p in checkpoint.model.parameters()),
         evaluated_on=clips.source,
         signers=clips.signers,
         held_out=spec.evaluation is not None and spec.evaluation != spec.calibration,
+        accuracy=before,
         parity_clips=len(clips),
-        parity_max_abs=parity,
         parity_limit=PARITY_LIMIT,
-        accuracy=scores,
-        drop_points=drop,
         max_drop_points=spec.max_drop_points,
-        logit_error_int8=errors.get(Precision.INT8.value),
-        logit_error_native_int8=errors.get(NATIVE_INT8),
+        forms=forms,
         forced=failed and spec.force,
-        latency_ms={n: round(ms, 3) for n, ms in latency_ms(artefacts, clips).items()},
         machine=machine(),
-        size_bytes={artefact.name: artefact.size for artefact in artefacts},
-        nodes=_nodes(artefacts),
         warnings=_warnings(spec, calibration, clips),
         tools=tool_versions(),
-        parity_native=native,
     )
 
 
 def check_gates(spec: ExportSpec, proof: Proof) -> None:
-    """Raise ParityError or AccuracyGateError if ``proof`` fails a gate and nothing forces it.
+    """Raise ParityError or AccuracyGateError if a form fails its gate and nothing forces it.
 
     Values that are not finite are refused even when forced: such a model says nothing.
     """
-    found = (
-        *(proof.parity_max_abs, proof.parity_native),
-        *(proof.logit_error_int8, proof.logit_error_native_int8),
-    )
-    if not all(math.isfinite(value or 0.0) for value in found):
-        raise ParityError("export: a graph gives logits that are not finite; nothing was written")
+    for name, form in proof.forms.items():
+        if form.difference is not None and not form.difference.finite:
+            raise ParityError(
+                f"export: {name} gives logits that are not finite; nothing was written"
+            )
     if spec.force:
         return
-    for name, parity in ("graph", proof.parity_max_abs), ("native network", proof.parity_native):
-        if parity is not None and parity > proof.parity_limit:
-            raise ParityError(
-                f"export: the float32 {name} is off torch by {parity:.2g}, expected at most"
-                f" {proof.parity_limit:g}; nothing was written (--force writes it, marked)"
+    for name, form in proof.forms.items():
+        if form.status in GATES:
+            raise GATES[form.status](
+                f"export: {name} {form.reason}; nothing was written: calibrate on more real clips,"
+                " or --force writes it, marked"
             )
-    if proof.drop_points is not None and proof.drop_points > spec.max_drop_points:
-        scores = {name: 100 * score.top1 for name, score in proof.accuracy.items()}
-        worst = min((n for n in INTEGER_FORMS if n in scores), key=lambda name: scores[name])
-        before, after = scores["fp32"], scores[worst]
-        raise AccuracyGateError(
-            f"export: {worst} loses {proof.drop_points:.2f} points of top-1 ({before:.2f} ->"
-            f" {after:.2f} %), expected at most {spec.max_drop_points:g}; nothing was written:"
-            " calibrate on more real clips, or --force writes it, marked"
-        )
 
 
-def _nodes(artefacts: Sequence[Artefact]) -> IntegerNodes | None:
-    for artefact in artefacts:
-        if artefact.name == Precision.INT8.value:
-            return integer_nodes(artefact.files[Precision.INT8.model_file])
-    return None
+def _judged(
+    spec: ExportSpec,
+    quantised: bool,
+    off: Difference,
+    before: Accuracy | None,
+    after: Accuracy | None,
+) -> tuple[Status, str]:
+    """Whether a form passes its gates, and why not."""
+    if not off.finite:
+        return Status.UNEQUAL, "gives logits that are not finite"
+    if not quantised and not off.largest <= PARITY_LIMIT:
+        reason = f"is off torch by {off.largest:.2g}, expected at most {PARITY_LIMIT:g}"
+        return Status.UNEQUAL, reason
+    if before is not None and after is not None:
+        was, now = 100 * before.top1, 100 * after.top1
+        if was - now > spec.max_drop_points:
+            reason = (
+                f"loses {was - now:.2f} points of top-1 ({was:.2f} -> {now:.2f} %), expected at"
+                f" most {spec.max_drop_points:g}"
+            )
+            return Status.INACCURATE, reason
+    return Status.OK, ""
+
+
+def _nodes(artefact: Artefact) -> IntegerNodes | None:
+    """How much of a graph runs in integers; only ONNX Runtime tells."""
+    if artefact.target is not Target.ONNX or artefact.precision is not Precision.INT8:
+        return None
+    return integer_nodes(artefact.files[Precision.INT8.model_file])
 
 
 def _warnings(

@@ -1,18 +1,20 @@
-"""ONNX float32 -> ONNX INT8 for CPUs: explicit Q/DQ, u8 activations, s8 weights per channel.
+"""ONNX float32 -> ONNX INT8: explicit Q/DQ, weights per channel, for CPUs or for TensorRT.
 
-MinMax ranges: percentile ranges (99.99) gave PR-GCN 1.6 times the logit error. Weights use seven
-bits (``reduce_range``): ONNX Runtime documents that on x86 without VNNI the products of eight-bit
-activations and weights saturate at 16 bits, which would make another model of it there. With the
-input left float, seven bits instead of eight cost PR-GCN little (relative logit error 0.127 instead
-of 0.121). What eight bits cannot carry stays float: see ``sensitive.py``.
+MinMax ranges: percentile ranges (99.99) gave PR-GCN 1.6 times the logit error. For CPUs, weights
+use seven bits (``reduce_range``): ONNX Runtime documents that on x86 without VNNI the products of
+eight-bit activations and weights saturate at 16 bits, which would make another model of it. With
+the input left float, seven bits instead of eight cost PR-GCN little (relative logit error 0.127
+instead of 0.121). What eight bits cannot carry stays float: see ``sensitive.py``.
 """
 
 from __future__ import annotations
 
+import enum
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -21,8 +23,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from bhar_export.calibrate import CalibrationReader, LabelledFeatures
 from bhar_export.sensitive import sensitive_nodes
 from bhar_training.quiet import quiet
+from bharsdk.errors import assert_never
 
-__all__ = ["IntegerNodes", "integer_nodes", "quantize"]
+__all__ = ["IntegerNodes", "Profile", "integer_nodes", "quantize"]
 
 COMPUTE_OPS = ("Conv", "FusedConv", "MatMul", "FusedMatMul", "Gemm", "FusedGemm")
 """Operators that hold the multiply-adds: each that stays float is named in the report."""
@@ -43,10 +46,26 @@ class IntegerNodes:
     float_other: dict[str, int]
 
 
+class Profile(enum.Enum):
+    """For whose integer kernels a graph is quantised."""
+
+    CPU = "cpu"
+    """ONNX Runtime's: unsigned activations, signed weights."""
+    TENSORRT = "tensorrt"
+    """Signed and symmetric, weights quantised by nodes of their own, biases in float."""
+
+
 def quantize(
-    model: onnx.ModelProto, clips: LabelledFeatures, *, reduce_range: bool = True
+    model: onnx.ModelProto,
+    clips: LabelledFeatures,
+    profile: Profile = Profile.CPU,
+    *,
+    reduce_range: bool = True,
 ) -> onnx.ModelProto:
-    """The INT8 graph of ``model``, its ranges from ``clips``."""
+    """The INT8 graph of ``model``, its ranges from ``clips``.
+
+    reduce_range: weights of seven bits (``CPU`` alone).
+    """
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, prepared, result = (str(Path(folder, f"{n}.onnx")) for n in ("in", "pre", "out"))
         onnx.save(model, source)
@@ -57,14 +76,35 @@ def quantize(
             CalibrationReader(clips, [value.name for value in model.graph.input]),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            reduce_range=reduce_range,
-            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=list(sensitive_nodes(onnx.load(prepared))),
-            extra_options={"TensorQuantOverrides": _per_tensor(onnx.load(prepared))},
+            **_options(profile, onnx.load(prepared), reduce_range),
         )
         return onnx.load(result)
+
+
+def _options(profile: Profile, model: onnx.ModelProto, reduce_range: bool) -> dict[str, Any]:
+    match profile:
+        case Profile.CPU:
+            return {
+                "activation_type": QuantType.QUInt8,
+                "reduce_range": reduce_range,
+                "extra_options": {"TensorQuantOverrides": _per_tensor(model)},
+            }
+        case Profile.TENSORRT:
+            return {
+                "activation_type": QuantType.QInt8,
+                "extra_options": {
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "AddQDQPairToWeight": True,
+                    "QuantizeBias": False,
+                    "TensorQuantOverrides": _per_tensor(model),
+                },
+            }
+        case _:
+            assert_never(profile)
 
 
 def _per_tensor(model: onnx.ModelProto) -> dict[str, list[dict[str, QuantType]]]:

@@ -29,8 +29,13 @@ class Target(enum.Enum):
     """Where the bundle will run."""
 
     ONNX = "onnx"
+    """CPUs, run by ONNX Runtime. Every bundle has this form: it is what the others must equal."""
     NATIVE = "native"
-    """bharsdk's own kernels, the ONNX graph beside them for other machines."""
+    """bharsdk's own kernels."""
+    TFLITE = "tflite"
+    """Phones and small boards, run by LiteRT."""
+    JETSON = "jetson"
+    """TensorRT, which builds its engine on the device, from a graph it accepts."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +54,16 @@ class DataSpec:
 class ExportSpec:
     """One export. Raises UsageError when the parts contradict.
 
-    checkpoint: folder of ``model.safetensors``. output: the bundle to write. calibration: clips
-    that set the ranges of INT8. evaluation: clips the accuracy gate counts; the calibration clips
-    when None. max_drop_points: top-1, in points, that INT8 may lose. force: write a bundle that
-    failed its gate, and mark it. keep_fp32: keep the float32 graph beside the INT8 one.
+    checkpoint: folder of ``model.safetensors``. output: the bundle to write. targets: where it will
+    run; ONNX is always made. calibration: clips that set the ranges of INT8. evaluation: clips the
+    accuracy gate counts; the calibration clips when None. max_drop_points: top-1, in points, that
+    INT8 may lose. force: write a bundle that failed its gate, and mark it. keep_fp32: keep the
+    float32 graph beside the INT8 one.
     """
 
     checkpoint: Path
     output: Path
-    target: Target = Target.ONNX
+    targets: tuple[Target, ...] = (Target.ONNX,)
     precision: Precision = Precision.FP32
     calibration: DataSpec | None = None
     evaluation: DataSpec | None = None

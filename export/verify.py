@@ -24,10 +24,11 @@ from bhar_training.metrics import Report, report
 __all__ = [
     "PARITY_LIMIT",
     "Accuracy",
+    "Difference",
     "accuracy",
+    "difference",
     "latency_ms",
     "machine",
-    "max_difference",
     "run_artefact",
     "run_torch",
     "tool_versions",
@@ -52,6 +53,20 @@ class Accuracy:
     recalls: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Of logits from the exact ones.
+
+    largest: absolute. relative: root mean square, as a part of the exact ones' own. cosine: of all
+    logits of all clips as one vector. One that is not finite has ``finite`` false, and zeros.
+    """
+
+    largest: float
+    relative: float
+    cosine: float
+    finite: bool = True
+
+
 def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
     """Logits [N, classes] of ``artefact``."""
     return np.concatenate([artefact.run(batch) for batch in clips.batches(artefact.reads)])
@@ -67,10 +82,17 @@ def run_torch(module: nn.Module, clips: LabelledFeatures) -> FloatArray:
     return np.concatenate(parts)
 
 
-def max_difference(a: FloatArray, b: FloatArray) -> float:
-    """Largest absolute difference; infinite when a value is not finite."""
-    difference = np.abs(a - b)
-    return float(difference.max()) if np.isfinite(difference).all() else float("inf")
+def difference(exact: FloatArray, logits: FloatArray) -> Difference:
+    """Of ``logits`` from ``exact``, both [N, classes]."""
+    if not (np.isfinite(exact).all() and np.isfinite(logits).all()):
+        return Difference(0.0, 0.0, 0.0, finite=False)
+    a, b = exact.astype(np.float64).ravel(), logits.astype(np.float64).ravel()
+    size, other = (float(np.linalg.norm(x)) or 1.0 for x in (a, b))
+    return Difference(
+        largest=float(np.abs(a - b).max()),
+        relative=float(np.linalg.norm(a - b)) / size,
+        cosine=float(a @ b) / (size * other),
+    )
 
 
 def accuracy(logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta) -> Accuracy:

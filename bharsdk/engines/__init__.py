@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import NATIVE_NETWORK, Bundle
+from bharsdk.bundle import NATIVE_NETWORK, TFLITE_MODEL, Bundle
 from bharsdk.errors import assert_never
 
-__all__ = ["Backend", "Engine", "open_engine"]
+__all__ = ["Backend", "Engine", "backends_of", "open_engine"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -50,6 +50,13 @@ class Backend(enum.Enum):
     AUTO = "auto"
     ONNX = "onnx"
     NATIVE = "native"
+    TFLITE = "tflite"
+
+
+def backends_of(bundle: Bundle) -> list[Backend]:
+    """Those that ``bundle`` has a model for."""
+    own = {Backend.NATIVE: NATIVE_NETWORK, Backend.TFLITE: TFLITE_MODEL}
+    return [Backend.ONNX, *(backend for backend, file in own.items() if file in bundle.files)]
 
 
 def open_engine(
@@ -74,5 +81,9 @@ def open_engine(
             from bharsdk.engines.onnx import OnnxEngine
 
             return OnnxEngine(bundle, optimised=optimised)
+        case Backend.TFLITE:
+            from bharsdk.engines.tflite import TfliteEngine
+
+            return TfliteEngine(bundle)
         case _:
             assert_never(backend)

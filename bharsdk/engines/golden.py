@@ -86,8 +86,8 @@ def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engin
 
 def _forms(bundle: Bundle, backend: Backend) -> list[tuple[Backend, bool]]:
     """(back end, whether it fuses the graph), the fastest first."""
-    if backend is Backend.NATIVE:
-        return [(Backend.NATIVE, True)]
+    if backend in (Backend.NATIVE, Backend.TFLITE):
+        return [(backend, True)]
     graph = [(Backend.ONNX, True), (Backend.ONNX, False)]
     has_native = backend is Backend.AUTO and NATIVE_NETWORK in bundle.files
     return [(Backend.NATIVE, True), *graph] if has_native else graph

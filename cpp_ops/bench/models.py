@@ -20,7 +20,7 @@ from measure import Compute, Row
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import OPSET
 from bhar_export.quantize import quantize
-from bhar_export.targets import native
+from bhar_export.targets import native, tflite
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
 from bhar_training.models.bharnet import SingleStream
 from bhar_training.models.plain import plain_form
@@ -199,9 +199,12 @@ def _litert(case: Case) -> dict[str, Compute]:
         return {}
     inputs, peers = case._inputs(), dict[str, Compute]()
     try:
-        in_float = litert.convert(_OfInputs(case._model().deploy()), inputs)
+        shapes = {name: array.shape[1:] for name, array in inputs.items()}
+        in_float = tflite.convert(case._model().deploy(), shapes)
         peers["float32"] = litert.run_by(in_float, inputs)
-        integers = litert.quantize(in_float, _inputs(case.layout, case.frames, 8))
+        clips = _inputs(case.layout, case.frames, 8)
+        one_by_one = ({n: x[i : i + 1] for n, x in clips.items()} for i in range(8))
+        integers = tflite.quantize(in_float, one_by_one)
         peers["INT8"] = litert.run_by(integers, inputs)
     except Exception as error:  # of a foreign compiler, or of what it made: any
         kind, reason = ", INT8," if peers else "", "".join(str(error).splitlines()[:1])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bhar_export.artefacts import NATIVE, NATIVE_INT8, Artefact
+from bhar_export.artefacts import Artefact
 from bhar_export.attention_writer import (
     write_interaction,
     write_normalised,
@@ -23,6 +23,7 @@ from bhar_export.attention_writer import (
 )
 from bhar_export.network_quantize import quantise_network
 from bhar_export.network_writer import RELU, Flow, NetworkWriter
+from bhar_export.spec import Target
 from bhar_training.models import ActionModel
 from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
 from bhar_training.models.bharnet import (
@@ -52,7 +53,15 @@ from bhar_training.models.prgcn import (
     TemporalAggregation,
     TemporalConv,
 )
-from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_NETWORK, NATIVE_WEIGHTS
+from bharsdk.bundle import (
+    GOLDEN,
+    NATIVE_INTEGERS,
+    NATIVE_LOGITS,
+    NATIVE_NETWORK,
+    NATIVE_WEIGHTS,
+    Precision,
+)
+from bharsdk.engines import Backend
 from bharsdk.engines.native import network_of
 from bharsdk.engines.network import (
     Aggregate,
@@ -81,7 +90,7 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     """
     spec, weights = _written(model, shapes, classes)
     files = {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights}
-    return _artefact(NATIVE, files, tuple(shapes))
+    return _artefact(Precision.FP32, files, tuple(shapes))
 
 
 def build_quantised(
@@ -100,7 +109,7 @@ def build_quantised(
         NATIVE_WEIGHTS: made.weights,
         NATIVE_INTEGERS: made.integers,
     }
-    return _artefact(NATIVE_INT8, files, tuple(shapes))
+    return _artefact(Precision.INT8, files, tuple(shapes), NATIVE_LOGITS)
 
 
 def _written(
@@ -116,13 +125,18 @@ def _written(
     return writer.spec(classes, _fusion(model), causal=causal), writer.weights()
 
 
-def _artefact(name: str, files: Mapping[str, bytes], reads: tuple[str, ...]) -> Artefact:
+def _artefact(
+    precision: Precision,
+    files: Mapping[str, bytes],
+    reads: tuple[str, ...],
+    golden: str = GOLDEN["logits"],
+) -> Artefact:
     network = network_of(files)
 
     def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         return network.run([np.ascontiguousarray(inputs[name]) for name in reads])
 
-    return Artefact(name, files, reads, run)
+    return Artefact(Target.NATIVE, precision, files, reads, run, Backend.NATIVE, golden)
 
 
 def _window_of(model: nn.Module) -> int | None:

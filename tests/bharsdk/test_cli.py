@@ -237,3 +237,21 @@ def test_inspect_prints_the_card_of_a_shipped_model(capsys: pytest.CaptureFixtur
     card = capsys.readouterr().out
     assert "top-1" in card
     assert "Strangers to the model, never seen in training: s2" in card
+
+
+def test_verify_replays_the_golden_clips_on_every_back_end(capsys: pytest.CaptureFixture[str]):
+    """Of a shipped model: a line for each, with how far off it is."""
+    assert main(["verify", "asl-coffee-prgcn"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["onnx", "ok:"], ["native", "ok:"]]
+    assert all("3 golden clips" in line for line in lines)
+
+
+def test_verify_says_which_back_end_a_bundle_has_no_model_for(capfd: pytest.CaptureFixture[str]):
+    message = _fails(capfd, 8, "verify", "asl-coffee-prgcn", "--backend", "tflite")
+    assert "--target tflite" in message
+
+
+def test_inspect_prints_what_the_exporter_measured(capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", "asl-letters", "--report"]) == 0
+    assert json.loads(capsys.readouterr().out)["evaluated_on"]

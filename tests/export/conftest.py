@@ -111,3 +111,12 @@ def noise_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "noise.npz"
     np.savez(path, **arrays)
     return path
+
+
+@pytest.fixture(scope="session")
+def every_target(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One export to all targets, in INT8: a bundle that every back end can run."""
+    output = tmp_path_factory.mktemp("all") / "model.bhar"
+    data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS), "--max-drop", "100"]
+    assert main([str(checkpoint), "--target", "all", *data, "--output", str(output)]) == 0
+    return output

@@ -63,19 +63,26 @@ def test_the_bundle_runs_the_int8_graph_that_was_measured(int8_bundle: Path) -> 
     body, hands = features_of(clips, bundle.manifest.features)
     logits = open_engine(bundle).run({"body": body.numpy(), "hands": hands.numpy()})
     hits = [LABELS[i] == label for i, label in zip(logits.argmax(1), clips.labels, strict=True)]
-    assert np.mean(hits) == pytest.approx(bundle.report["accuracy"]["int8"]["top1"])
+    assert np.mean(hits) == pytest.approx(bundle.report["forms"]["onnx-int8"]["accuracy"]["top1"])
 
 
 def test_the_report_holds_the_proof(int8_bundle: Path) -> None:
     report = load_bundle(int8_bundle).report
-    assert report["parity_max_abs"] <= 1e-4
+    exact, quantised = report["forms"]["onnx-fp32"], report["forms"]["onnx-int8"]
+    assert set(report["forms"]) == {"onnx-fp32", "onnx-int8"}
+    assert exact["difference"]["largest"] <= 1e-4
+    assert exact["difference"]["cosine"] == pytest.approx(1, abs=1e-9)
+    assert exact["difference"]["relative"] < quantised["difference"]["relative"] < 1
     assert report["held_out"] is True
     assert report["forced"] is False
     assert report["signers"] == ["s2"]
-    assert report["size_bytes"]["int8"] < 0.5 * report["size_bytes"]["fp32"]
-    assert set(report["latency_ms"]) == {"fp32", "int8"}
-    assert report["accuracy"]["fp32"]["clips"] == 24
-    assert len(report["nodes"]["float_compute"]) < report["nodes"]["integer"] / 2
+    assert quantised["size_bytes"] < 0.5 * exact["size_bytes"]
+    assert quantised["latency_ms"] > 0 < exact["latency_ms"]
+    assert exact["status"] == "ok" and exact["reason"] == ""
+    assert report["accuracy"]["clips"] == exact["accuracy"]["clips"] == 24
+    assert report["accuracy"]["top1"] == exact["accuracy"]["top1"]
+    nodes = quantised["nodes"]
+    assert len(nodes["float_compute"]) < nodes["integer"] / 2
     assert any("calibration clips" in warning for warning in report["warnings"])
 
 
@@ -202,6 +209,9 @@ def test_int8_that_loses_too_much_is_exit_6_unless_forced(
     assert "FORCED" in capsys.readouterr().out
     bundle = load_bundle(tmp_path / "model.bhar")
     assert bundle.report["forced"] is True
+    form = bundle.report["forms"]["onnx-int8"]
+    assert form["status"] == "failed: accuracy" and form["drop_points"] > 0.5
+    assert form["reason"] in bundle.model_card
     assert "failed its gate" in bundle.model_card
 
 

@@ -1,0 +1,158 @@
+"""Runs ``model.tflite`` with LiteRT, on the calling thread.
+
+Full INT8 models take and give bytes; they are converted here, by the scales that the model states.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
+from bharsdk.engines.inputs import checked_inputs
+from bharsdk.errors import BackendMissingError, BundleError
+
+__all__ = ["TfliteEngine", "TfliteModel"]
+
+FloatArray = npt.NDArray[np.float32]
+
+THREADS = 1
+BATCH = 1
+"""LiteRT's models have one batch size; single clips are what a recogniser asks for."""
+
+
+class TfliteModel:
+    """A model in memory: inputs by name, ``logits`` out. May be shared between threads.
+
+    Raises BackendMissingError when LiteRT is not installed, BundleError when it refuses the model.
+    """
+
+    def __init__(self, model: bytes, where: str) -> None:
+        self._where = where
+        interpreter = _interpreter_class()
+        try:
+            with _quiet():
+                self._interpreter = interpreter(model_content=model, num_threads=THREADS)
+                self._runner = self._interpreter.get_signature_runner()
+        # LiteRT's exceptions are plain ValueErrors and RuntimeErrors.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BundleError(f"{where} does not load: {reason}") from error
+        self._inputs = self._runner.get_input_details()
+        self._outputs = self._runner.get_output_details()
+        self._lock = threading.Lock()
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what it reads, without batch, by name."""
+        return {name: _shape(of) for name, of in self._inputs.items()}
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what it gives, without batch, by name."""
+        return {name: _shape(of) for name, of in self._outputs.items()}
+
+    @property
+    def integer(self) -> bool:
+        """Whether it takes bytes."""
+        return any(of["dtype"] == np.int8 for of in self._inputs.values())
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [N, classes] of inputs [N, ...], those of the model by name."""
+        count = len(next(iter(inputs.values())))
+        with self._lock:
+            return np.concatenate([self._one(inputs, i) for i in range(count)])
+
+    def _one(self, inputs: Mapping[str, FloatArray], i: int) -> FloatArray:
+        # A row that is not contiguous would be read as if it were.
+        fed = {
+            name: _quantised(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
+            for name, of in self._inputs.items()
+        }
+        ((name, result),) = self._runner(**fed).items()
+        return _real(result, self._outputs[name])
+
+
+class TfliteEngine:
+    """See :class:`bharsdk.engines.Engine`.
+
+    Raises BackendMissingError if the bundle has no such model or LiteRT is not installed,
+    BundleError if the model is not what the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        where = f"{bundle.source}: {TFLITE_MODEL}"
+        if TFLITE_MODEL not in bundle.files:
+            raise BackendMissingError(
+                f"{bundle.source} has no LiteRT model: export it with  --target tflite"
+            )
+        self._model = TfliteModel(bundle.files[TFLITE_MODEL], where)
+        self._shapes = bundle.manifest.input_shapes
+        self._golden = TFLITE_LOGITS if TFLITE_LOGITS in bundle.files else GOLDEN["logits"]
+        got = self._model.inputs, list(self._model.outputs.values())
+        expected = self._shapes, [(len(bundle.manifest.labels),)]
+        if got != expected:
+            raise BundleError(f"{where}: got inputs and outputs {got}, expected {expected}")
+
+    @property
+    def name(self) -> str:
+        """``litert``, and what it takes."""
+        return f"litert {'int8' if self._model.integer else 'fp32'}"
+
+    @property
+    def golden_logits(self) -> str:
+        """Those of the graph, or its own if it is quantised."""
+        return self._golden
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [N, classes] of ``inputs``, those of the model by name."""
+        return self._model.run(checked_inputs(inputs, self._shapes))
+
+
+def _shape(of: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(n) for n in of["shape"][1:])
+
+
+def _quantised(x: FloatArray, of: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """``x`` as the input ``of`` takes it, by LiteRT's 8-bit quantization specification."""
+    if of["dtype"] != np.int8:
+        return x
+    scale, zero = of["quantization"]
+    steps: FloatArray = np.rint(x / np.float32(scale)) + np.float32(zero)
+    return np.clip(steps, -128, 127).astype(np.int8)
+
+
+def _real(x: npt.NDArray[Any], of: Mapping[str, Any]) -> FloatArray:
+    if of["dtype"] != np.int8:
+        return np.asarray(x, np.float32)
+    scale, zero = of["quantization"]
+    return (x.astype(np.float32) - np.float32(zero)) * np.float32(scale)
+
+
+def _interpreter_class() -> Any:
+    """LiteRT's interpreter, or its predecessor's: what that computes wrongly, golden data show."""
+    for package in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        with contextlib.suppress(ImportError):
+            return __import__(package, fromlist=["Interpreter"]).Interpreter
+    raise BackendMissingError(
+        "LiteRT is not installed, which runs  --target tflite:  pip install 'bharsdk[tflite]'"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Its C++ announces itself on standard error."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

@@ -1,0 +1,104 @@
+"""A deployed model in the operators that LiteRT converts rightly and runs fast: the same numbers.
+
+- A product with a constant matrix becomes FULLY_CONNECTED; a broadcast BATCH_MATMUL takes several
+  times as long. Of a single frame the converter makes neither: there it is a convolution.
+- Replicate padding becomes CONCATENATION (GATHER_ND), an average of whole windows MEAN (with a
+  ceiling, a REDUCE_WINDOW that the quantiser refuses).
+- A refined topology is applied apart from the constant one. Their sum makes the converter store the
+  constant for every channel: 24 MB for BHaRNet-E instead of 10.
+- Constants lie contiguous. The converter copies those that do not, and takes two copies at one
+  address for the same constant: now and then a network computes something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from bhar_training.models.deployed import DeployedRefinedGraphConv
+
+__all__ = ["InOperatorsOfLiteRt", "litert_form"]
+
+
+def litert_form(model: nn.Module) -> nn.Module:
+    """The deployed ``model``, changed in place."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, DeployedRefinedGraphConv):
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_submodule(parent), own, _RefinedGraphConv(module))
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.contiguous()
+    return model
+
+
+class _RefinedGraphConv(nn.Module):
+    """The same as ``of``: values over the refinement, and over the constant adjacency."""
+
+    adjacency: Tensor
+
+    def __init__(self, of: DeployedRefinedGraphConv) -> None:
+        super().__init__()
+        self.of = of
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [N, C, T, V] -> [N, C', T, V]."""
+        of = self.of
+        if of.running is None:
+            return self._shifted(x, x.mean(2, keepdim=True))
+        means, parts = of.running.split(x)
+        return of.running.join(self._shifted(parts, means[:, :, None]), x.shape[2])
+
+    def _shifted(self, x: Tensor, mean: Tensor) -> Tensor:
+        of, parts = self.of, []
+        for k, value in enumerate(of.value):
+            query, key = of.query[k](mean), of.key[k](mean)
+            refinement = of.refine[k](torch.tanh(query - key.transpose(2, 3)))
+            values = value(x)
+            parts += [values @ refinement, F.linear(values, of.adjacency[k].t())]
+        shifted: Tensor = of.shift(sum(parts[1:], parts[0]))
+        return shifted
+
+
+class InOperatorsOfLiteRt(TorchFunctionMode):
+    """While it is entered, torch's functions take the forms that LiteRT has."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One call of torch."""
+        named = kwargs or {}
+        if func is torch.Tensor.matmul and args[1].dim() == 2:
+            return _product(*args)
+        if func is F.pad and named.get("mode") == "replicate":
+            x, (*_, before, after) = args
+            return torch.cat([x[:, :, :1]] * before + [x] + [x[:, :, -1:]] * after, dim=2)
+        if func is F.avg_pool2d and named.get("ceil_mode"):
+            return _average(args[0], args[1][0])
+        return func(*args, **named)
+
+
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    """x [N, C, T, V] times a constant [V, W] -> [N, C, T, W]."""
+    if x.shape[2] > 1:
+        return F.linear(x, matrix.t())
+    of_joints = F.conv2d(x.transpose(1, 3), matrix.t()[:, :, None, None])
+    return of_joints.transpose(1, 3)
+
+
+def _average(x: Tensor, frames: int) -> Tensor:
+    """The mean of every ``frames`` frames of x [N, C, T, V], and of those that are left."""
+    n, c, t, v = x.shape
+    whole = t // frames
+    means = [x[:, :, : whole * frames].reshape(n, c, whole, frames, v).mean(3)] if whole else []
+    if t % frames:
+        means.append(x[:, :, whole * frames :].mean(2, keepdim=True))
+    return torch.cat(means, 2) if len(means) > 1 else means[0]

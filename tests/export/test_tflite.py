@@ -1,0 +1,82 @@
+"""Promises of the target ``tflite``: what LiteRT runs is the model, whatever its layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bhar_export.graph import deploy
+from bhar_export.targets import tflite
+from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
+from bharsdk.bundle import TFLITE_LOGITS, TFLITE_MODEL, load_bundle
+from bharsdk.engines import Backend, open_engine
+from bharsdk.engines.golden import verify_bundle
+from bharsdk.engines.tflite import TfliteModel
+from bharsdk.errors import BackendMissingError, BundleError
+
+CLASSES, FRAMES, CHANNELS = 5, 14, 4
+SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(ModelName.PR_GCN),
+        ModelConfig(ModelName.BHARNET_E),
+        ModelConfig(ModelName.BHARNET_E, window=FRAMES),
+    ],
+    ids=["pr-gcn", "bharnet-e", "bharnet-e, causal"],
+)
+def test_logits_are_those_of_torch(config: ModelConfig) -> None:
+    """Of a model whose normalisations and topologies are no identities."""
+    torch.manual_seed(3)
+    model = build_model(config, InputLayout(CHANNELS, CHANNELS), CLASSES).train()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("alpha"):
+                parameter.fill_(0.5)
+        random = torch.Generator().manual_seed(0)
+        clips = [torch.randn(6, *shape, generator=random) for shape in SHAPES.values()]
+        model(*clips)  # sets the running means
+        model.eval()
+        expected = model(*clips).numpy()
+    found = TfliteModel(tflite.convert(deploy(model), SHAPES), "model")
+    assert found.inputs == SHAPES and list(found.outputs.values()) == [(CLASSES,)]
+    got = found.run({name: clip.numpy() for name, clip in zip(SHAPES, clips, strict=True)})
+    assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+
+
+def test_a_bundle_holds_the_model_with_golden_logits_of_its_own(every_target: Path) -> None:
+    made = load_bundle(every_target)
+    assert {TFLITE_MODEL, TFLITE_LOGITS} <= set(made.files)
+    forms = made.report["forms"]
+    assert forms["tflite-fp32"]["difference"]["largest"] <= 1e-4
+    assert forms["tflite-int8"]["drop_points"] <= 10
+    assert forms["tflite-int8"]["size_bytes"] < 0.5 * forms["tflite-fp32"]["size_bytes"]
+    assert open_engine(made, Backend.TFLITE).name.startswith("litert ")
+    assert verify_bundle(made, Backend.TFLITE).max_abs_difference == 0
+
+
+def test_damage_behind_the_hashes_is_an_error_of_its_own(every_target: Path) -> None:
+    """A model that LiteRT refuses, and one that is none."""
+    model = load_bundle(every_target).files[TFLITE_MODEL]
+    for damaged in (b"", b"TFL3" * 100, model[: len(model) // 2]):
+        with pytest.raises(BundleError, match="does not load"):
+            TfliteModel(damaged, "model.tflite")
+
+
+def test_a_bundle_without_the_model_says_how_to_get_one(int8_bundle: Path) -> None:
+    with pytest.raises(BackendMissingError, match="--target tflite"):
+        open_engine(load_bundle(int8_bundle), Backend.TFLITE)
+
+
+def test_rows_that_are_not_contiguous_are_read_as_they_are(every_target: Path) -> None:
+    engine = open_engine(load_bundle(every_target), Backend.TFLITE)
+    shapes = load_bundle(every_target).manifest.input_shapes
+    random = np.random.default_rng(0)
+    inputs = {n: random.standard_normal((2, *s), dtype=np.float32) for n, s in shapes.items()}
+    turned = {n: np.asfortranarray(x) for n, x in inputs.items()}
+    np.testing.assert_array_equal(engine.run(inputs), engine.run(turned))
