@@ -18,7 +18,7 @@ from bharsdk.codec import to_json_dict
 from bharsdk.command import INTERRUPTED, exit_code_of
 from bharsdk.draw import AnnotatedVideo
 from bharsdk.engines import Backend, backends_of
-from bharsdk.engines.golden import verify_bundle
+from bharsdk.engines.golden import check_engine, verify_bundle
 from bharsdk.errors import BackendMissingError
 from bharsdk.recognizer import Recognizer, bundle_path, shipped_bundles
 from bharsdk.results import Result, StageSummary, StageTimes
@@ -100,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(command=_verify)
 
+    build = commands.add_parser(
+        "build",
+        help="build the TensorRT engine of a bundle on this device, and keep it beside the bundle",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    build.add_argument("bundle", help="path of a bundle that was exported with --target jetson")
+    build.set_defaults(command=_build)
+
     models = commands.add_parser("models", help="list the shipped models")
     models.set_defaults(command=_models)
     return parser
@@ -141,6 +150,22 @@ def _verify(arguments: argparse.Namespace) -> int:
             f"{backend.value:<8} ok: {found.engine}, {found.clips} golden clips, largest difference"
             f" of a logit {found.max_abs_difference:.3g} (at most {found.tolerance:.3g})"
         )
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from bharsdk.engines.tensorrt import TensorrtEngine
+
+    def say(line: str) -> None:
+        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+
+    bundle = load_bundle(bundle_path(arguments.bundle))
+    engine = TensorrtEngine(bundle, say)
+    found = check_engine(bundle, engine)
+    print(
+        f"\n{found.engine}: {found.clips} golden clips, largest difference of a logit"
+        f" {found.max_abs_difference:.3g} (at most {found.tolerance:.3g})"
+    )
     return 0
 
 

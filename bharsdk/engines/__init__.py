@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import NATIVE_NETWORK, TFLITE_MODEL, Bundle
+from bharsdk.bundle import NATIVE_NETWORK, QDQ_MODEL, TFLITE_MODEL, Bundle
 from bharsdk.errors import assert_never
 
 __all__ = ["Backend", "Engine", "backends_of", "open_engine"]
@@ -51,11 +51,16 @@ class Backend(enum.Enum):
     ONNX = "onnx"
     NATIVE = "native"
     TFLITE = "tflite"
+    TENSORRT = "tensorrt"
 
 
 def backends_of(bundle: Bundle) -> list[Backend]:
     """Those that ``bundle`` has a model for."""
-    own = {Backend.NATIVE: NATIVE_NETWORK, Backend.TFLITE: TFLITE_MODEL}
+    own = {
+        Backend.NATIVE: NATIVE_NETWORK,
+        Backend.TFLITE: TFLITE_MODEL,
+        Backend.TENSORRT: QDQ_MODEL,
+    }
     return [Backend.ONNX, *(backend for backend, file in own.items() if file in bundle.files)]
 
 
@@ -85,5 +90,9 @@ def open_engine(
             from bharsdk.engines.tflite import TfliteEngine
 
             return TfliteEngine(bundle)
+        case Backend.TENSORRT:
+            from bharsdk.engines.tensorrt import TensorrtEngine
+
+            return TensorrtEngine(bundle)
         case _:
             assert_never(backend)

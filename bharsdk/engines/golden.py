@@ -19,6 +19,7 @@ from bharsdk.errors import BundleError, ParityError
 __all__ = [
     "Golden",
     "GoldenResult",
+    "check_engine",
     "encode_array",
     "encode_golden",
     "open_proven_engine",
@@ -59,7 +60,7 @@ def verify_bundle(bundle: Bundle, backend: Backend = Backend.AUTO) -> GoldenResu
     Raises ParityError when a logit differs by more than the manifest's tolerance or is not finite,
     BundleError when the bundle has no golden data or cannot run.
     """
-    return _check(bundle, open_engine(bundle, backend))
+    return check_engine(bundle, open_engine(bundle, backend))
 
 
 def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
@@ -76,24 +77,25 @@ def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engin
     for form, optimised in forms[:-1]:
         engine = open_engine(bundle, form, optimised=optimised)
         with contextlib.suppress(ParityError):
-            _check(bundle, engine)
+            check_engine(bundle, engine)
             return engine
     form, optimised = forms[-1]
     engine = open_engine(bundle, form, optimised=optimised)
-    _check(bundle, engine)
+    check_engine(bundle, engine)
     return engine
 
 
 def _forms(bundle: Bundle, backend: Backend) -> list[tuple[Backend, bool]]:
     """(back end, whether it fuses the graph), the fastest first."""
-    if backend in (Backend.NATIVE, Backend.TFLITE):
+    if backend not in (Backend.AUTO, Backend.ONNX):
         return [(backend, True)]
     graph = [(Backend.ONNX, True), (Backend.ONNX, False)]
     has_native = backend is Backend.AUTO and NATIVE_NETWORK in bundle.files
     return [(Backend.NATIVE, True), *graph] if has_native else graph
 
 
-def _check(bundle: Bundle, engine: Engine) -> GoldenResult:
+def check_engine(bundle: Bundle, engine: Engine) -> GoldenResult:
+    """Replay the golden inputs of ``bundle`` on ``engine``; raises as :func:`verify_bundle`."""
     golden = read_golden(bundle, engine.golden_logits)
     difference = float(np.abs(engine.run(golden.inputs) - golden.logits).max())
     tolerance = bundle.manifest.golden_tolerance

@@ -1,0 +1,163 @@
+"""Runs ``model.qdq.onnx`` with TensorRT, on a Jetson or another NVIDIA GPU.
+
+The engine is built on the device at the first load, which takes a minute or so, and kept beside the
+bundle (:mod:`bharsdk.engines.tensorrt_cache`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.bundle import GOLDEN, QDQ_LOGITS, QDQ_MODEL, Bundle
+from bharsdk.engines.inputs import checked_inputs
+from bharsdk.engines.tensorrt_build import BATCH, build_engine
+from bharsdk.engines.tensorrt_cache import (
+    EngineKey,
+    engine_path,
+    load_engine,
+    machine_id,
+    store_engine,
+)
+from bharsdk.errors import BackendMissingError, BundleError, IncompatibleError
+
+__all__ = ["TensorrtEngine"]
+
+FloatArray = npt.NDArray[np.float32]
+Say = Callable[[str], None]
+
+RELEASE = Path("/etc/nv_tegra_release")
+"""Of JetPack's board support: its first line names the release."""
+
+
+class TensorrtEngine:
+    """See :class:`bharsdk.engines.Engine`.
+
+    say: told in a line why an engine is built and how far it is. Raises BackendMissingError if the
+    bundle has no graph for TensorRT or TensorRT is not installed, IncompatibleError without a GPU,
+    BundleError when TensorRT refuses the graph.
+    """
+
+    def __init__(self, bundle: Bundle, say: Say = lambda line: None) -> None:
+        where = f"{bundle.source}: {QDQ_MODEL}"
+        if QDQ_MODEL not in bundle.files:
+            raise BackendMissingError(
+                f"{bundle.source} has no graph for TensorRT: export it with  --target jetson --int8"
+            )
+        self._shapes, self._classes = bundle.manifest.input_shapes, len(bundle.manifest.labels)
+        self._golden = QDQ_LOGITS if QDQ_LOGITS in bundle.files else GOLDEN["logits"]
+        self._trt, self._cuda = _libraries()
+        self._lock = threading.Lock()
+        serialized = self._kept_or_built(bundle, where, say)
+        logger = self._trt.Logger(self._trt.Logger.ERROR)
+        self._runtime = self._trt.Runtime(logger)
+        self._engine = self._runtime.deserialize_cuda_engine(serialized)
+        if self._engine is None:
+            raise BundleError(f"{where}: TensorRT does not load the engine it built; remove it")
+        self._context = self._engine.create_execution_context()
+        self._stream = self._done(self._cuda.cudaStreamCreate())
+        sizes = {**self._shapes, "logits": (self._classes,)}
+        self._memory = {
+            name: self._done(self._cuda.cudaMalloc(4 * BATCH * int(np.prod(shape))))
+            for name, shape in sizes.items()
+        }
+        for name, address in self._memory.items():
+            if name in self._shapes:
+                self._context.set_input_shape(name, (BATCH, *self._shapes[name]))
+            self._context.set_tensor_address(name, int(address))
+
+    @property
+    def name(self) -> str:
+        """``tensorrt``, its version, and the precision."""
+        return f"tensorrt {self._trt.__version__} int8"
+
+    @property
+    def golden_logits(self) -> str:
+        """Those of the graph with TensorRT's Q/DQ."""
+        return self._golden
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        fed = checked_inputs(inputs, self._shapes)
+        count = len(next(iter(fed.values())))
+        with self._lock:
+            return np.stack([self._one({n: x[i] for n, x in fed.items()}) for i in range(count)])
+
+    def _one(self, clip: Mapping[str, FloatArray]) -> FloatArray:
+        cuda, kinds = self._cuda, self._cuda.cudaMemcpyKind
+        held = {name: np.ascontiguousarray(x) for name, x in clip.items()}
+        for name, x in held.items():
+            self._copy(self._memory[name], x.ctypes.data, x.nbytes, kinds.cudaMemcpyHostToDevice)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise BundleError("TensorRT could not run the engine; remove it to build it anew")
+        logits = np.empty(self._classes, np.float32)
+        back = kinds.cudaMemcpyDeviceToHost
+        self._copy(logits.ctypes.data, self._memory["logits"], logits.nbytes, back)
+        self._done(cuda.cudaStreamSynchronize(self._stream))
+        return logits
+
+    def _copy(self, to: Any, of: Any, size: int, kind: Any) -> None:
+        self._done(self._cuda.cudaMemcpyAsync(to, of, size, kind, self._stream))
+
+    def _kept_or_built(self, bundle: Bundle, where: str, say: Say) -> bytes:
+        model = bundle.files[QDQ_MODEL]
+        key = self._key(model, bundle.manifest.precision.value)
+        path = engine_path(Path(bundle.source))
+        kept, reason = load_engine(path, key)
+        if kept is not None:
+            return kept
+        say(f"{path.name}: {reason}: TensorRT builds it, once")
+        built = build_engine(
+            self._trt,
+            model,
+            self._shapes,
+            where,
+            progress=lambda phase, part: say(f"{phase}: {100 * part:.0f} %"),
+        )
+        if path.parent.is_dir():
+            store_engine(path, key, built)
+        return built
+
+    def _key(self, model: bytes, precision: str) -> EngineKey:
+        gpu = self._done(self._cuda.cudaGetDeviceProperties(0))
+        name = gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name)
+        release = RELEASE.read_text().splitlines()[:1] if RELEASE.is_file() else []
+        return EngineKey(
+            model_sha256=hashlib.sha256(model).hexdigest(),
+            precision=precision,
+            tensorrt=str(self._trt.__version__),
+            gpu=name,
+            compute_capability=f"{gpu.major}.{gpu.minor}",
+            jetpack="".join(release)[:100],
+            machine=machine_id(),
+        )
+
+    def _done(self, result: tuple[Any, ...]) -> Any:
+        """The value of a CUDA call, whose error comes first."""
+        error, *values = result
+        if int(error) != 0:
+            raise IncompatibleError(f"CUDA says {error}: is there an NVIDIA GPU, and its driver?")
+        return values[0] if values else None
+
+
+def _libraries() -> tuple[Any, Any]:
+    """TensorRT and CUDA's run time, as JetPack and NVIDIA's wheels bring them."""
+    try:
+        trt = importlib.import_module("tensorrt")
+    except ImportError as error:
+        raise BackendMissingError(
+            "TensorRT is not installed: JetPack brings it (apt-get install python3-libnvinfer)"
+        ) from error
+    for name in ("cuda.bindings.runtime", "cuda.cudart"):
+        try:
+            return trt, importlib.import_module(name)
+        except ImportError:
+            continue
+    raise BackendMissingError("CUDA's Python bindings are not installed: pip install cuda-python")

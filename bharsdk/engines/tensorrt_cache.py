@@ -1,0 +1,123 @@
+"""Engines that TensorRT built on this device, kept beside the bundle with what they hold for.
+
+::
+
+    NAME.bhar               the bundle
+    NAME.bhar.engine        the serialized engine
+    NAME.bhar.engine.json   EngineKey, and the engine's sha256
+
+TensorRT runs what is in an engine, so one is only loaded where it was built: by the same TensorRT,
+for the same GPU, on the same machine, from the same graph. Anything else is built anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.errors import BundleError, InputError
+from bharsdk.manifest import parse_object
+
+__all__ = ["EngineKey", "engine_path", "load_engine", "machine_id", "store_engine"]
+
+MAX_ENGINE_BYTES = 512 << 20
+MAX_SIDECAR_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """What an engine holds for, and nothing else.
+
+    model_sha256: of the graph it was built from. gpu: its name. compute_capability: ``8.7``.
+    jetpack: the board's release, empty elsewhere. machine: see :func:`machine_id`.
+    """
+
+    model_sha256: str
+    precision: str
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+    jetpack: str
+    machine: str
+
+    def differs(self, other: EngineKey) -> str:
+        """What is not the same, both named; empty if nothing is."""
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        return ", ".join(f"{name} {a[:40]} -> {b[:40]}" for name, a, b in pairs if a != b)
+
+
+@dataclass(frozen=True)
+class _Sidecar:
+    key: EngineKey
+    engine_sha256: str
+
+
+def engine_path(bundle: Path) -> Path:
+    """Where the engine of the bundle at ``bundle`` lies."""
+    return bundle.with_name(bundle.name + ".engine")
+
+
+def load_engine(path: Path, key: EngineKey) -> tuple[bytes | None, str]:
+    """(the engine at ``path`` if it holds for ``key``, or None, and why not)."""
+    sidecar = _sidecar_path(path)
+    try:
+        if sidecar.stat().st_size > MAX_SIDECAR_BYTES or path.stat().st_size > MAX_ENGINE_BYTES:
+            return None, "it is larger than any that was built here"
+        fields_of = parse_object(sidecar.read_bytes(), sidecar.name)
+        found = from_json_dict(_Sidecar, fields_of, sidecar.name)
+        if found.key != key:
+            return None, found.key.differs(key)
+        engine = path.read_bytes()
+    except OSError:
+        return None, "there is none"
+    except (BundleError, InputError):
+        return None, "its description is damaged"
+    if hashlib.sha256(engine).hexdigest() != found.engine_sha256:
+        return None, "it is damaged"
+    return engine, ""
+
+
+def store_engine(path: Path, key: EngineKey, engine: bytes) -> None:
+    """Write ``engine`` and what it holds for; neither is ever seen half-written.
+
+    Raises InputError when the folder cannot be written.
+    """
+    sidecar = _Sidecar(key, hashlib.sha256(engine).hexdigest())
+    text = json.dumps(to_json_dict(sidecar), indent=1) + "\n"
+    try:
+        # The old description goes first: an engine without one is built anew.
+        _sidecar_path(path).unlink(missing_ok=True)
+        _write(path, engine)
+        _write(_sidecar_path(path), text.encode())
+    except OSError as error:
+        raise InputError(f"{path}: cannot keep the engine: {error.strerror}") from error
+
+
+def machine_id() -> str:
+    """Names this machine; a hash, since the system's own name of it is confidential."""
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(b"bharsdk" + Path("/etc/machine-id").read_bytes()).hexdigest()[:16]
+    return ""
+
+
+def _sidecar_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
