@@ -83,3 +83,16 @@ def test_rows_that_are_not_contiguous_are_read_as_they_are(every_target: Path) -
     inputs = {n: random.standard_normal((2, *s), dtype=np.float32) for n, s in shapes.items()}
     turned = {n: np.asfortranarray(x) for n, x in inputs.items()}
     np.testing.assert_array_equal(engine.run(inputs), engine.run(turned))
+
+
+def test_coordinates_stay_float_and_all_else_multiplies_bytes(every_target: Path) -> None:
+    """By the names that the converter gives to modules, which another release might change."""
+    model = TfliteModel(load_bundle(every_target).files[TFLITE_MODEL], "model.tflite")
+    assert model.integer
+    tensors = model._interpreter.get_tensor_details()
+    names = "input_norm", "PoseRefinement_refine", "enter_position", "enter_motion"
+    for name in names:
+        found = [t for t in tensors if name in t["name"] and t["shape"].size == 4]
+        assert found and all(t["dtype"] == np.float32 for t in found), name
+    weights = [t for t in tensors if "GraphConv_position" in t["name"] and t["dtype"] == np.int8]
+    assert len(weights) >= 5
