@@ -65,7 +65,8 @@ void pooled_tokens(const TokenGrid& grid, float* tokens);
 // outputs.
 class AxisAttention {
  public:
-  // most_queries, most_keys: tokens of the longest axis. scratch: scratch_size() floats of memory.
+  // attention outlives this. most_queries, most_keys: tokens of the longest axis. scratch:
+  // scratch_size() floats of memory.
   AxisAttention(const PooledAttention& attention, Isa isa, std::int64_t most_queries,
                 std::int64_t most_keys, float* scratch);
   static std::int64_t scratch_size(const PooledAttention& attention, std::int64_t most_queries,
@@ -90,7 +91,7 @@ class AxisAttention {
   void outputs(float* out) const;
 
  private:
-  PooledAttention p_;
+  const PooledAttention& p_;
   TemporalConvFn linear_;
   RandomFeaturesFn kernel_;
   float *query_, *key_, *query_features_, *key_features_, *key_sum_, *weight_, *summaries_, *zeros_;

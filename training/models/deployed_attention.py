@@ -76,7 +76,7 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor, window: int | No
     query, key: random features [..., Q, m] and [..., K, m]; value: [..., K, D]. window: of the
     causal form, whose tokens are [B, H, T, ...]: a query sees the keys up to its own frame. What
     they add up to, with values and alone, then runs along with the frames: prefix sums (Choromanski
-    et al. 2021, the unidirectional case), and the number of frames that they are divided by cancels.
+    et al. 2021, the unidirectional case), divided by the number of frames, which cancels.
     """
     summed, key_sum = key.transpose(-1, -2) @ value, key.sum(-2)[..., None]
     if window is not None:
