@@ -150,7 +150,7 @@ class InteractiveBranch(nn.Module):
         tokens, context = tokens_of(features, other, by_frame=self.window is not None)
         seen = self.norm(tokens + self.attention(tokens, context))
         told = self.project(F.gelu(self.hidden(seen)))
-        pooled = mean_token(told, len(features), self.window)
+        pooled = mean_token(told, features.shape[0], self.window)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 

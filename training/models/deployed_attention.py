@@ -183,7 +183,7 @@ class DeployedInteractiveBranch(nn.Module):
         tokens, context = tokens_of(features, other, by_frame=window is not None)
         seen = tokens + self.attention(_normalised(tokens), _normalised(context))
         hidden = F.gelu(self.hidden(_normalised(seen)))
-        logits: Tensor = self.head(mean_token(hidden, len(features), window))
+        logits: Tensor = self.head(mean_token(hidden, features.shape[0], window))
         return logits
 
 
