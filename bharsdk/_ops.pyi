@@ -169,7 +169,14 @@ class Network:
     def add_normalise(self, x: Part, out: Part, channels: int) -> None: ...
     def add_gelu(self, x: Part, out: Part, channels: int) -> None: ...
     def add_attention(
-        self, query: Part, key: Part, value: Part, out: Part, directions: Array, heads: int
+        self,
+        query: Part,
+        key: Part,
+        value: Part,
+        out: Part,
+        directions: Array,
+        heads: int,
+        window: int = 0,
     ) -> None: ...
     def add_pooled_attention(
         self,
@@ -182,6 +189,7 @@ class Network:
         directions: Array,
         value: Array,
         bias: Array,
+        window: int = 0,
     ) -> None: ...
     def finish(self) -> None: ...
     def run(self, inputs: Sequence[Array]) -> Array: ...

@@ -635,20 +635,20 @@ void add_classify(BoundNetwork& self, const PartPair& x, const py::object& weigh
 
 void add_attention(BoundNetwork& self, const PartPair& query, const PartPair& key,
                    const PartPair& value, const PartPair& out, const py::object& directions,
-                   std::int64_t heads) {
+                   std::int64_t heads, std::int64_t window) {
   self.network.add(bhar::AttentionLayer{part(query), part(key), part(value), part(out),
-                                        constants(directions, "directions"), heads});
+                                        constants(directions, "directions"), heads, window});
 }
 
 void add_pooled_attention(BoundNetwork& self, const PartPair& x, const PartPair& context,
                           const py::object& query, const py::object& query_bias,
                           const py::object& key, const py::object& key_bias,
                           const py::object& directions, const py::object& value,
-                          const py::object& bias) {
+                          const py::object& bias, std::int64_t window) {
   self.network.add(bhar::PooledAttentionLayer{
       part(x), part(context), constants(query, "query"), constants(query_bias, "query_bias"),
       constants(key, "key"), constants(key_bias, "key_bias"), constants(directions, "directions"),
-      constants(value, "value"), constants(bias, "bias")});
+      constants(value, "value"), constants(bias, "bias"), window});
 }
 
 void register_network(py::module_& m) {
@@ -705,10 +705,10 @@ void register_network(py::module_& m) {
           },
           py::arg("x"), py::arg("out"), py::arg("channels"))
       .def("add_attention", &add_attention, py::arg("query"), py::arg("key"), py::arg("value"),
-           py::arg("out"), py::arg("directions"), py::arg("heads"))
+           py::arg("out"), py::arg("directions"), py::arg("heads"), py::arg("window") = 0)
       .def("add_pooled_attention", &add_pooled_attention, py::arg("x"), py::arg("context"),
            py::arg("query"), py::arg("query_bias"), py::arg("key"), py::arg("key_bias"),
-           py::arg("directions"), py::arg("value"), py::arg("bias"))
+           py::arg("directions"), py::arg("value"), py::arg("bias"), py::arg("window") = 0)
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
       .def("observe", &BoundNetwork::observe, py::arg("inputs"))

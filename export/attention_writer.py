@@ -48,12 +48,12 @@ def write_interaction(
     mixed = w.features(x.of, query.channels)
     directions = w.constant(attention.directions)
     parts = query.part, key.part, value.part, mixed.part
-    w.add(Layer(attention=Attention(*parts, directions, HEADS)))
+    w.add(Layer(attention=Attention(*parts, directions, HEADS, attention.window)))
     seen = _write_linear(w, mixed, attention.out, add=x)
     hidden = _write_linear(w, write_normalised(w, seen), branch.hidden)
     raised = w.features(x.of, hidden.channels)
     w.add(Layer(gelu=Gelu(hidden.part, raised.part, hidden.channels)))
-    w.classify(raised, head, None, greatest=False)
+    w.classify(raised, head, attention.window, greatest=False)
 
 
 def write_pooled_attention(w: NetworkWriter, x: Flow, context: Flow, attention: nn.Module) -> None:
@@ -72,8 +72,10 @@ def write_pooled_attention(w: NetworkWriter, x: Flow, context: Flow, attention: 
         of_axes(lambda axis: axis.value.weight.t().reshape(HEADS, WIDTH, -1)),
         of_axes(lambda axis: axis.value.bias).sum(0),
     )
-    constants = (w.constant(array) for array in arrays)
-    w.add(Layer(pooled_attention=PooledAttention(x.part, context.part, *constants)))
+    query, query_bias, key, key_bias, directions, value, bias = map(w.constant, arrays)
+    sides = x.part, context.part, query, query_bias, key, key_bias
+    layer = PooledAttention(*sides, directions, value, bias, attention.window)
+    w.add(Layer(pooled_attention=layer))
 
 
 def _write_linear(w: NetworkWriter, x: Flow, layer: nn.Linear, add: Flow | None = None) -> Flow:

@@ -247,7 +247,10 @@ class Gelu:
 
 @dataclass(frozen=True)
 class Attention:
-    """Random-feature attention (FAVOR+) of every joint and frame; directions [D, J]."""
+    """Random-feature attention (FAVOR+) of every joint and frame; directions [D, J].
+
+    window: of the running means of a causal network; None in one of clips.
+    """
 
     query: Part
     key: Part
@@ -255,11 +258,16 @@ class Attention:
     out: Part
     directions: Constant
     heads: int
+    window: int | None = None
 
 
 @dataclass(frozen=True)
 class PooledAttention:
-    """Logits of attention along three axes: what :func:`bharsdk.ops.pooled_attention` computes."""
+    """Logits of attention along three axes: what :func:`bharsdk.ops.pooled_attention` computes.
+
+    window: of a causal network, of its tokens along time and its running means; None in one of
+    clips.
+    """
 
     x: Part
     context: Part
@@ -270,6 +278,7 @@ class PooledAttention:
     directions: Constant
     value: Constant
     bias: Constant
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -418,7 +427,7 @@ def _arguments(layer: object, constants: _Constants) -> dict[str, object]:
                 "refined_period": inner.pop("period"),
                 "refined": inner,
             }
-        elif name not in ("refinement", "x_bytes"):
+        elif name not in ("refinement", "x_bytes") and value is not None:
             arguments[name] = value
     if isinstance(layer, Conv | Aggregate) and layer.x_bytes is not None:
         arguments["weight"], scales = constants.integers(layer.weight)

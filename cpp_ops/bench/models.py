@@ -56,6 +56,8 @@ def model_rows(parts: Sequence[str]) -> Iterator[Row]:
         "bharnet-p-clip-f32": POOLED.clip,
         "bharnet-step-vs-own-clip": BHARNET.step_against_own,
         "bharnet-step-vs-peer-clip": BHARNET.step_against_peers,
+        "bharnet-e-full-step-vs-own-clip": ALL_BRANCHES.step_against_own,
+        "bharnet-p-step-vs-own-clip": POOLED.step_against_own,
         "prgcn-step-vs-own-clip": JOINED.step_against_own,
         "prgcn-step-vs-peer-clip": JOINED.step_against_peers,
         "step-vs-costgcn": functools.partial(prgcn.step_against_costgcn, strides=True),

@@ -72,7 +72,7 @@ void Linear::operator()(TemporalConvFn kernel, const Rows& x, float* out,
 void RandomFeatures::keys(const Rows& x, float* out, float* sum) const {
   const std::int64_t count = exponents.outputs;
   exponents(linear, x, out, count);
-  kernel({x.x, nullptr, out, x.count, exponents.inputs, count, x.stride});
+  kernel({x.x, nullptr, out, x.count, exponents.inputs, count, x.stride, more_keys});
   std::fill_n(sum, count, 0.0f);
   for (std::int64_t row = 0; row < x.count; ++row, out += count) {
     for (std::int64_t j = 0; j < count; ++j) sum[j] += out[j];
@@ -81,7 +81,7 @@ void RandomFeatures::keys(const Rows& x, float* out, float* sum) const {
 
 void RandomFeatures::queries(const Rows& x, const float* key_sum, float* out) const {
   exponents(linear, x, out, exponents.outputs);
-  kernel({x.x, key_sum, out, x.count, exponents.inputs, exponents.outputs, x.stride});
+  kernel({x.x, key_sum, out, x.count, exponents.inputs, exponents.outputs, x.stride, false});
 }
 
 void normalise(const float* x, std::int64_t count, float* out) {

@@ -1,6 +1,8 @@
 // What attention by random features (FAVOR+) is made of, in ops and in layers of networks.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "bhar_ops/isa.h"
@@ -25,11 +27,13 @@ struct Linear {
   void operator()(TemporalConvFn kernel, const Rows& x, float* out, std::int64_t out_stride) const;
 };
 
-// The random features of the tokens of one head.
+// The random features of the tokens of one head. more_keys: what keys add up to is added to what
+// keys of other calls do.
 struct RandomFeatures {
   TemporalConvFn linear;
   RandomFeaturesFn kernel;
   Linear exponents;  // by the directions [D, J]; without a bias: zeros
+  bool more_keys = false;
 
   // out: [rows, J]; sum: [J], of all of them.
   void keys(const Rows& x, float* out, float* sum) const;
@@ -49,6 +53,48 @@ struct TokenGrid {
   std::int64_t frames, persons, joints, channels, frame_stride, row_stride;
 
   std::int64_t tokens() const { return frames + joints + persons; }
+  // Tokens of each axis, in the order of the axes.
+  std::array<std::int64_t, kPooledAxes> lengths() const { return {frames, joints, persons}; }
+  std::int64_t longest() const { return std::max({frames, joints, persons}); }
+};
+
+// The tokens of all axes, [T + V + M, C]: means over the other two axes.
+void pooled_tokens(const TokenGrid& grid, float* tokens);
+
+// What pooled_attention computes behind its tokens, which are normalised: axis by axis, then
+// outputs.
+class AxisAttention {
+ public:
+  // attention outlives this. most_queries, most_keys: tokens of the longest axis. scratch:
+  // scratch_size() floats of memory.
+  AxisAttention(const PooledAttention& attention, Isa isa, std::int64_t most_queries,
+                std::int64_t most_keys, float* scratch);
+  static std::int64_t scratch_size(const PooledAttention& attention, std::int64_t most_queries,
+                                   std::int64_t most_keys);
+  // Of what an axis computes: of tokens projected to queries or keys, of queries, and of keys.
+  static std::int64_t multiply_adds(const PooledAttention& attention, std::int64_t projected,
+                                    std::int64_t queries, std::int64_t keys);
+  // Of outputs().
+  static std::int64_t multiply_adds(const PooledAttention& attention);
+
+  // Tokens [count, C] -> their queries or keys in all heads, [count, H * D].
+  void project_queries(std::int64_t axis, const float* tokens, std::int64_t count,
+                       float* out) const;
+  void project_keys(std::int64_t axis, const float* tokens, std::int64_t count, float* out) const;
+  // What projected queries see in context tokens [keys, C], whose projections are `key`.
+  void look(std::int64_t axis, const float* query, std::int64_t queries, const float* key,
+            const float* context, std::int64_t keys) const;
+  // Both, of tokens [queries, C] and context [keys, C].
+  void attend(std::int64_t axis, const float* tokens, std::int64_t queries, const float* context,
+              std::int64_t keys) const;
+  // Of what all axes saw.
+  void outputs(float* out) const;
+
+ private:
+  const PooledAttention& p_;
+  TemporalConvFn linear_;
+  RandomFeaturesFn kernel_;
+  float *query_, *key_, *query_features_, *key_features_, *key_sum_, *weight_, *summaries_, *zeros_;
 };
 
 // One sample of pooled_attention, which is checked; and the scratch memory that it takes.

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "attention.h"
-#include "dispatch.h"
 
 namespace bhar {
 namespace {
@@ -25,96 +24,10 @@ bool is_empty(const Shape& shape, std::size_t from) {
                      [](std::int64_t length) { return length < 1; });
 }
 
-struct Sizes {
-  std::int64_t channels, heads, width, features, outputs;
-
-  explicit Sizes(const PooledAttention& p)
-      : channels(p.query_shape[1]),
-        heads(p.value_shape[1]),
-        width(p.directions_shape[1]),
-        features(p.directions_shape[2]),
-        outputs(p.value_shape[3]) {}
-  std::int64_t inner() const { return heads * width; }
-  std::int64_t summaries() const { return kPooledAxes * heads * channels; }
-};
-
-// Tokens of each axis, in the order of the axes.
-std::array<std::int64_t, kPooledAxes> lengths(const TokenGrid& grid) {
-  return {grid.frames, grid.joints, grid.persons};
-}
-
-std::int64_t longest(const TokenGrid& grid) {
-  const auto all = lengths(grid);
-  return *std::max_element(all.begin(), all.end());
-}
-
-void add_to(float* sum, const float* x, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
-}
-
-// The tokens of all axes, [T + V + M, C], normalised.
-void tokens_of(const TokenGrid& grid, float* tokens) {
-  const std::int64_t c = grid.channels;
-  float *joints = tokens + grid.frames * c, *persons = joints + grid.joints * c;
-  std::fill_n(tokens, grid.tokens() * c, 0.0f);
-  for (std::int64_t t = 0; t < grid.frames; ++t) {
-    for (std::int64_t m = 0; m < grid.persons; ++m) {
-      const float* row = grid.x + t * grid.frame_stride + m * grid.joints * grid.row_stride;
-      for (std::int64_t v = 0; v < grid.joints; ++v, row += grid.row_stride) {
-        add_to(tokens + t * c, row, c);
-        add_to(joints + v * c, row, c);
-        add_to(persons + m * c, row, c);
-      }
-    }
-  }
-  const std::int64_t all = grid.frames * grid.joints * grid.persons;
-  float* token = tokens;
-  for (const std::int64_t length : lengths(grid)) {
-    const auto count = static_cast<float>(all / length);
-    for (std::int64_t i = 0; i < length; ++i, token += c) {
-      for (std::int64_t j = 0; j < c; ++j) token[j] /= count;
-      normalise(token, c, token);
-    }
-  }
-}
-
-// Where the parts of the scratch memory begin: pointers, or numbers to know its size.
-template <class Address>
-struct Scratch {
-  Address tokens, context, query, key, query_features, key_features, key_sum, weight, summaries,
-      zeros, end;
-
-  Scratch(const Sizes& s, const TokenGrid& x, const TokenGrid& of, Address begin) {
-    tokens = begin;
-    context = tokens + x.tokens() * s.channels;
-    query = context + of.tokens() * s.channels;
-    key = query + longest(x) * s.inner();
-    query_features = key + longest(of) * s.inner();
-    key_features = query_features + longest(x) * s.features;
-    key_sum = key_features + longest(of) * s.features;
-    weight = key_sum + s.features;
-    summaries = weight + s.features;
-    zeros = summaries + s.summaries();
-    end = zeros + s.features;
-  }
-};
-
-// summary [C]: of the context's tokens, weighed as the mean query of a head weighs them.
-void summarise(const RandomFeatures& head, const Rows& query, const Rows& key, const Rows& context,
-               std::int64_t channels, const Scratch<float*>& m, float* summary) {
-  const std::int64_t count = head.exponents.outputs;
-  head.keys(key, m.key_features, m.key_sum);
-  head.queries(query, m.key_sum, m.query_features);
-  std::fill_n(m.weight, count, 0.0f);
-  for (std::int64_t q = 0; q < query.count; ++q) {
-    add_to(m.weight, m.query_features + q * count, count);
-  }
-  std::fill_n(summary, channels, 0.0f);
-  for (std::int64_t k = 0; k < key.count; ++k) {
-    const float weight =
-        dot(m.weight, m.key_features + k * count, count) / static_cast<float>(query.count);
-    const float* token = context.x + k * context.stride;
-    for (std::int64_t c = 0; c < channels; ++c) summary[c] += weight * token[c];
+void normalised_tokens(const TokenGrid& grid, float* tokens) {
+  pooled_tokens(grid, tokens);
+  for (std::int64_t i = 0; i < grid.tokens(); ++i, tokens += grid.channels) {
+    normalise(tokens, grid.channels, tokens);
   }
 }
 
@@ -169,47 +82,33 @@ std::array<std::int64_t, 2> pooled_attention_shape(const Shape& x, const Shape& 
 
 std::int64_t pooled_attention_scratch(const TokenGrid& x, const TokenGrid& context,
                                       const PooledAttention& attention) {
-  return Scratch<std::int64_t>(Sizes(attention), x, context, 0).end;
+  return (x.tokens() + context.tokens()) * x.channels +
+         AxisAttention::scratch_size(attention, x.longest(), context.longest());
 }
 
 std::int64_t pooled_attention_multiply_adds(const TokenGrid& x, const TokenGrid& context,
                                             const PooledAttention& attention) {
-  const Sizes s(attention);
-  const std::int64_t tokens = x.tokens() + context.tokens();
-  const std::int64_t of_token = s.inner() * (s.channels + s.features);
-  const std::int64_t of_key = s.heads * (s.features + s.channels);
-  return tokens * of_token + context.tokens() * of_key + s.summaries() * s.outputs;
+  const std::int64_t queries = x.tokens(), keys = context.tokens();
+  return AxisAttention::multiply_adds(attention, queries + keys, queries, keys) +
+         AxisAttention::multiply_adds(attention);
 }
 
 void pooled_attention_sample(const TokenGrid& x, const TokenGrid& context, const PooledAttention& p,
                              Isa isa, float* scratch, float* out) {
-  const Sizes s(p);
-  const Scratch<float*> m(s, x, context, scratch);
-  const TemporalConvFn linear = temporal_conv_kernel(isa);
-  RandomFeatures head{linear, random_features_kernel(isa), {}};
-  tokens_of(x, m.tokens);
-  tokens_of(context, m.context);
-  std::fill_n(m.zeros, s.features, 0.0f);
-  const auto queries = lengths(x), keys = lengths(context);
-  Rows query{m.tokens, 0, s.channels}, key{m.context, 0, s.channels};
-  float* summary = m.summaries;
+  float *token = scratch, *seen = token + x.tokens() * x.channels;
+  const AxisAttention axes(p, isa, x.longest(), context.longest(),
+                           seen + context.tokens() * x.channels);
+  normalised_tokens(x, token);
+  normalised_tokens(context, seen);
+  const auto queries = x.lengths(), keys = context.lengths();
   for (std::int64_t axis = 0; axis < kPooledAxes; ++axis) {
-    const std::int64_t matrix = axis * s.channels * s.inner(), bias = axis * s.inner();
-    query.count = queries[static_cast<std::size_t>(axis)];
-    key.count = keys[static_cast<std::size_t>(axis)];
-    Linear{p.query + matrix, p.query_bias + bias, s.channels, s.inner()}(linear, query, m.query,
-                                                                         s.inner());
-    Linear{p.key + matrix, p.key_bias + bias, s.channels, s.inner()}(linear, key, m.key, s.inner());
-    head.exponents = {p.directions + axis * s.width * s.features, m.zeros, s.width, s.features};
-    for (std::int64_t h = 0; h < s.heads; ++h, summary += s.channels) {
-      summarise(head, {m.query + h * s.width, query.count, s.inner()},
-                {m.key + h * s.width, key.count, s.inner()}, key, s.channels, m, summary);
-    }
-    query.x += query.count * s.channels;
-    key.x += key.count * s.channels;
+    const std::int64_t q = queries[static_cast<std::size_t>(axis)];
+    const std::int64_t k = keys[static_cast<std::size_t>(axis)];
+    axes.attend(axis, token, q, seen, k);
+    token += q * x.channels;
+    seen += k * x.channels;
   }
-  Linear{p.value, p.bias, s.summaries(), s.outputs}(linear, {m.summaries, 1, s.summaries()}, out,
-                                                    s.outputs);
+  axes.outputs(out);
 }
 
 void pooled_attention(const float* x, const Shape& x_shape, const float* context,

@@ -25,7 +25,7 @@ from bhar_export.network_quantize import quantise_network
 from bhar_export.network_writer import RELU, Flow, NetworkWriter
 from bhar_export.spec import Target
 from bhar_training.models import ActionModel
-from bhar_training.models.backbone import TOTAL_STRIDE, Backbone
+from bhar_training.models.backbone import Backbone
 from bhar_training.models.bharnet import (
     BHaRNetE,
     BHaRNetExpertOnly,
@@ -34,7 +34,7 @@ from bhar_training.models.bharnet import (
     JoinedPRGCN,
     SingleStream,
 )
-from bhar_training.models.causal import CausalMaxPool, RunningTopology, window_at
+from bhar_training.models.causal import CausalMaxPool, RunningTopology
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
     SLOPE,
@@ -193,7 +193,7 @@ def _write_all_branches(w: NetworkWriter, model: BHaRNetE, streams: tuple[Flow, 
     # Of four logits the sum is four times the mean: exact in floating point.
     factor = 4 if model.fusion is Fusion.MEAN else 1
     for x, net in ((body, model.body), (hand, model.hand)):
-        w.classify(x, _times(factor, net.head), None, greatest=False)
+        w.classify(x, _times(factor, net.head), net.feature_window, greatest=False)
     branches = (
         (body, of_body, of_hand, model.body_interaction),
         (hand, of_hand, of_body, model.hand_interaction),
@@ -210,8 +210,7 @@ def _times(factor: int, layer: nn.Module | Tensor) -> nn.Linear:
 def _write_expert(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> None:
     x = _write_features(w, net, source, of)
     assert isinstance(net, DeGCN)
-    window = None if net.window is None else window_at(net.window, TOTAL_STRIDE)
-    w.classify(x, net.head, window, greatest=False)
+    w.classify(x, net.head, net.feature_window, greatest=False)
 
 
 def _write_features(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> Flow:

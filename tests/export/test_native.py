@@ -199,6 +199,17 @@ CAUSAL = [
     (ModelConfig(ModelName.BHARNET_E, window=10), MEDIAPIPE),
     (ModelConfig(ModelName.BHARNET_E, window=10, fusion=Fusion.NOISY_OR), MEDIAPIPE),
     (ModelConfig(ModelName.BODY_EXPERT, window=10), TWO_PERSONS),
+    (ModelConfig(ModelName.BHARNET_E_FULL, window=10), MEDIAPIPE),
+    (ModelConfig(ModelName.BHARNET_E_FULL, window=10), BOTH_WITH_HANDS),
+    (ModelConfig(ModelName.BHARNET_E_FULL, window=10, fusion=Fusion.NOISY_OR), MEDIAPIPE),
+    (ModelConfig(ModelName.BHARNET_P, window=10), MEDIAPIPE),
+    (ModelConfig(ModelName.BHARNET_P, window=10), BOTH_WITH_HANDS),
+]
+STREAMS = [
+    ModelName.BHARNET_E,
+    ModelName.BHARNET_E_FULL,
+    ModelName.BHARNET_P,
+    ModelName.PR_GCN,
 ]
 
 
@@ -232,7 +243,7 @@ def test_frame_by_frame_the_logits_are_those_of_the_clip_so_far(
 
 
 @pytest.mark.parametrize("isa", _ops.available_isas())
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+@pytest.mark.parametrize("name", STREAMS)
 def test_every_instruction_set_runs_streams(isa: str, name: ModelName) -> None:
     model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 11, 1)
     got = _network(model, inputs, isa).run(list(inputs.values()))
@@ -240,7 +251,7 @@ def test_every_instruction_set_runs_streams(isa: str, name: ModelName) -> None:
     assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
+@pytest.mark.parametrize("name", STREAMS)
 def test_streams_interleaved_give_the_bits_of_streams_alone(name: ModelName) -> None:
     """Eight streams on one network, also in threads; after a reset a state is as new."""
     model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 13, 8)
@@ -263,11 +274,19 @@ def test_streams_interleaved_give_the_bits_of_streams_alone(name: ModelName) -> 
         np.testing.assert_array_equal(list(pool.map(alone, clips)), together)
 
 
-@pytest.mark.parametrize("name", [ModelName.BHARNET_E, ModelName.PR_GCN])
-def test_a_stream_is_small_and_says_what_it_sees(name: ModelName) -> None:
+@pytest.mark.parametrize(
+    ("name", "most_bytes"),
+    [
+        (ModelName.BHARNET_E, 2_000_000),
+        (ModelName.BHARNET_E_FULL, 3_100_000),  # of each branch a matrix for every head
+        (ModelName.BHARNET_P, 2_200_000),
+        (ModelName.PR_GCN, 2_000_000),
+    ],
+)
+def test_a_stream_is_small_and_says_what_it_sees(name: ModelName, most_bytes: int) -> None:
     model = _model(ModelConfig(name, window=24), InputLayout(7, 3))
     network = _network(model, _inputs(InputLayout(7, 3), 24, 1))
-    assert network.state_bytes < 2_000_000
+    assert network.state_bytes < most_bytes
     assert 24 < network.receptive_field < 200
 
 
@@ -280,6 +299,7 @@ def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
     assert sum(seconds for _, seconds in times) > 0
 
 
+@pytest.mark.parametrize("window", [None, 6])
 @pytest.mark.parametrize(
     ("name", "more"),
     [
@@ -288,12 +308,13 @@ def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
     ],
 )
 def test_streams_that_look_at_each_other_have_layers_for_it(
-    name: ModelName, more: set[str]
+    name: ModelName, more: set[str], window: int | None
 ) -> None:
-    network = _network(_model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 1))
+    model = _model(ModelConfig(name, window=window), MEDIAPIPE)
+    network = _network(model, _inputs(MEDIAPIPE, 8, 1))
     kinds = {kind for kind, _ in network.profile(2)}
     assert kinds == {"input", "conv", "aggregate", "pool"} | more
-    assert not network.causal
+    assert network.causal == (window is not None)
 
 
 def test_a_stream_refuses_what_is_no_frame() -> None:
@@ -390,6 +411,7 @@ def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
         (ModelConfig(ModelName.PR_GCN), TWO_PERSONS),
         (ModelConfig(ModelName.BHARNET_E, window=10), MEDIAPIPE),
         (ModelConfig(ModelName.PR_GCN, window=10), MEDIAPIPE),
+        (ModelConfig(ModelName.BHARNET_E_FULL, window=10), MEDIAPIPE),
     ],
     ids=str,
 )
@@ -408,10 +430,13 @@ def test_integers_are_near_the_floats_and_less_than_half_their_size(
 
 
 @pytest.mark.parametrize("isa", _ops.available_isas())
-def test_streams_in_integers_give_the_clip_on_every_instruction_set(isa: str) -> None:
+@pytest.mark.parametrize("name", [ModelName.PR_GCN, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P])
+def test_streams_in_integers_give_the_clip_on_every_instruction_set(
+    isa: str, name: ModelName
+) -> None:
     """Frame by frame, two streams in turns: the bits of each clip alone."""
     inputs = _inputs(MEDIAPIPE, 13, 2)
-    files = _quantised(_model(ModelConfig(ModelName.PR_GCN, window=10), MEDIAPIPE), inputs).files
+    files = _quantised(_model(ModelConfig(name, window=10), MEDIAPIPE), inputs).files
     arguments = files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa
     network = build_network(*arguments, integers=files[NATIVE_INTEGERS])
     expected = network.run(list(inputs.values()))

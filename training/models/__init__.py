@@ -144,10 +144,6 @@ def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> Actio
     match config.name:
         case ModelName.BHARNET_E:
             return BHaRNetExpertOnly(body(), hand(), config.fusion)
-        case ModelName.BHARNET_E_FULL | ModelName.BHARNET_P if config.window is not None:
-            raise UsageError(
-                f"{config.name.value}: attention over a clip has no causal form, use bharnet-e"
-            )
         case ModelName.BHARNET_E_FULL:
             return BHaRNetE(body(), hand(), config.fusion, dropout)
         case ModelName.BHARNET_P:

@@ -3,7 +3,7 @@
 FAVOR+ (Choromanski et al., ICLR 2021): softmax attention by positive orthogonal random features.
 With d the width of a head and omega m random directions, softmax(q.k) is near phi(q).phi(k) for
 ``phi(x) = exp(omega x - |x|^2 / 2) / sqrt(m)`` on inputs scaled by d^-1/4 (eq. 5, 7), so keys and
-values are summed once instead of for every query.
+values are summed once instead of for every query. The causal form looks at the frames so far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from bhar_training.models.backbone import WIDTH
 from bhar_training.models.deployed_attention import (
-    AXES,
     HEAD_WIDTH,
     HEADS,
     STABLE,
@@ -25,6 +24,9 @@ from bhar_training.models.deployed_attention import (
     DeployedInteractiveBranch,
     DeployedPooledAttention,
     linear,
+    linear_attention,
+    mean_token,
+    pooled_tokens,
     tokens_of,
 )
 
@@ -47,12 +49,16 @@ class FastCrossAttention(nn.Module):
 
     LayerNorm on both, 8 heads of 64, projections without bias, one output layer. The random
     directions are drawn once, from a fixed seed, and stored with the weights.
+
+    window: of the causal form, in frames of the tokens. They are [B, T, Q, 256] and [B, T, K, 256]
+    then, and queries see the keys up to their own frame (:func:`linear_attention`).
     """
 
     directions: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, window: int | None = None) -> None:
         super().__init__()
+        self.window = window
         inner = HEADS * HEAD_WIDTH
         self.query_norm, self.context_norm = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.query, self.key, self.value = (nn.Linear(WIDTH, inner, bias=False) for _ in range(3))
@@ -65,20 +71,21 @@ class FastCrossAttention(nn.Module):
         """See the class."""
         context = self.context_norm(context)
         query = self._features(self._heads(self.query(self.query_norm(tokens))), (-1,))
-        # One stabiliser for all keys of a head: it must cancel between sum and normaliser.
-        key = self._features(self._heads(self.key(context)), (-1, -2))
-        value = self._heads(self.value(context))
-        summed = key.transpose(-1, -2) @ value  # [B, H, m, 64]
-        normaliser = query @ key.sum(-2)[..., None]  # [B, H, Q, 1]
-        mixed = (query @ summed) / normaliser
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        # One stabiliser for all keys of a head: it must cancel between sum and normaliser. Of keys
+        # that are still to come none is known, and none is needed: what is raised is at most half
+        # the square of the longest direction, of which float32 holds any sum.
+        over = (-1, -2) if self.window is None else ()
+        key = self._features(self._heads(self.key(context)), over)
+        mixed = linear_attention(query, key, self._heads(self.value(context)), self.window)
+        out: Tensor = self.out(mixed.movedim(1, -2).flatten(-2))
         return out
 
     def deploy(self) -> DeployedCrossAttention:
         """The same of tokens and context that are normalised already."""
         query, key = self._folded_query_key()
         value = _behind(self.context_norm, self.value)
-        return DeployedCrossAttention(query, key, value, self.out, self.directions.T.clone())
+        directions = self.directions.T.clone()
+        return DeployedCrossAttention(query, key, value, self.out, directions, self.window)
 
     def deploy_axis(self, head: nn.Linear) -> DeployedAxisAttention:
         """The mean of the results over all tokens, behind ``head``."""
@@ -103,15 +110,15 @@ class FastCrossAttention(nn.Module):
 
     @staticmethod
     def _heads(x: Tensor) -> Tensor:
-        b, tokens, _ = x.shape
-        return x.view(b, tokens, HEADS, HEAD_WIDTH).transpose(1, 2)
+        """[B, ..., N, 512] -> [B, H, ..., N, 64]."""
+        return x.view(*x.shape[:-1], HEADS, HEAD_WIDTH).movedim(-2, 1)
 
     def _features(self, x: Tensor, over: tuple[int, ...]) -> Tensor:
-        """phi(x) for x [B, H, N, 64] -> [B, H, N, m], divided by its largest over ``over``."""
+        """phi(x) for x [..., N, 64] -> [..., N, m], divided by its largest over axes, if any."""
         x = x * HEAD_WIDTH**-0.25
         exponent = x @ self.directions.T
         # The largest is a constant that cancels: no gradient need flow through it.
-        largest = exponent.amax(over, keepdim=True).detach()
+        largest = exponent.amax(over, keepdim=True).detach() if over else 0.0
         scale = len(self.directions) ** -0.5
         raised = torch.exp(exponent - x.square().sum(-1, keepdim=True) / 2 - largest)
         features: Tensor = scale * (raised + STABLE)
@@ -124,11 +131,15 @@ class InteractiveBranch(nn.Module):
     Every token (frame and joint) of an instance attends to those of the other stream's instance of
     the same number; where the streams have different numbers of instances (one body, two hands),
     to those of all of them.
+
+    window: of the causal form, in frames of the features: a token sees those of the frames so far,
+    and what is classified is their running mean.
     """
 
-    def __init__(self, classes: int, dropout: float = 0.0) -> None:
+    def __init__(self, classes: int, dropout: float = 0.0, window: int | None = None) -> None:
         super().__init__()
-        self.attention = FastCrossAttention()
+        self.window = window
+        self.attention = FastCrossAttention(window)
         self.norm = nn.LayerNorm(WIDTH)
         self.hidden, self.project = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.dropout = nn.Dropout(dropout)
@@ -136,13 +147,10 @@ class InteractiveBranch(nn.Module):
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
-        n, _, _, m, _ = features.shape
-        tokens, context = tokens_of(features), tokens_of(other)
-        if other.shape[3] != m:
-            context = context.reshape(n, 1, -1, WIDTH).expand(n, m, -1, WIDTH).flatten(0, 1)
+        tokens, context = tokens_of(features, other, by_frame=self.window is not None)
         seen = self.norm(tokens + self.attention(tokens, context))
         told = self.project(F.gelu(self.hidden(seen)))
-        pooled = told.reshape(n, -1, WIDTH).mean(1)
+        pooled = mean_token(told, features.shape[0], self.window)
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
@@ -160,19 +168,21 @@ class PooledAttention(nn.Module):
 
     Each axis keeps its tokens and pools the others, so there are T + V + M tokens instead of T * V
     for each instance.
+
+    window: of the causal form, in frames of the features. It looks along the last ``window`` tokens
+    of time, and at joints and instances whose means run along (:func:`pooled_tokens`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: int | None = None) -> None:
         super().__init__()
+        self.window = window
         self.time, self.joints, self.instances = (FastCrossAttention() for _ in range(3))
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> [N, 256]: each axis's mean, summed."""
-        axes = zip((self.time, self.joints, self.instances), AXES, strict=True)
-        seen = [
-            attention(features.mean(pooled).transpose(1, 2), other.mean(pooled).transpose(1, 2))
-            for attention, pooled in axes
-        ]
+        axes = self.time, self.joints, self.instances
+        both = (pooled_tokens(x, self.window) for x in (features, other))
+        seen = [axis(tokens, context) for axis, tokens, context in zip(axes, *both, strict=True)]
         return torch.stack([tokens.mean(1) for tokens in seen]).sum(0)
 
     def deploy(self, head: nn.Linear) -> DeployedPooledAttention:
@@ -182,6 +192,7 @@ class PooledAttention(nn.Module):
             self.time.deploy_axis(head),
             self.joints.deploy_axis(unbiased),
             self.instances.deploy_axis(unbiased),
+            self.window,
         )
 
 

@@ -48,6 +48,11 @@ class Backbone(nn.Module, ABC):
         nn.init.normal_(self.head.weight, 0.0, 0.01)
         nn.init.zeros_(self.head.bias)
 
+    @property
+    def feature_window(self) -> int | None:
+        """``window`` in frames of the features."""
+        return None if self.window is None else window_at(self.window, TOTAL_STRIDE)
+
     @abstractmethod
     def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
         """Blocks from [N, channels, T, V] to [N, 256, ceil(T / 4), V]; partitions: [3, V, V]."""
@@ -70,11 +75,10 @@ class Backbone(nn.Module, ABC):
 
     def classify(self, features: Tensor) -> Tensor:
         """features: [N, 256, T', M, V] -> logits [N, classes]: mean over T, M and V, one layer."""
-        if self.window is None:
+        if self.feature_window is None:
             pooled = features.mean((2, 3, 4))
         else:
-            window = window_at(self.window, TOTAL_STRIDE)
-            pooled = running_mean(features.mean((3, 4)), window)[:, :, -1]
+            pooled = running_mean(features.mean((3, 4)), self.feature_window)[:, :, -1]
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 

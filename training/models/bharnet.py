@@ -117,9 +117,9 @@ class BHaRNetE(BHaRNetExpertOnly):
         self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN, dropout: float = 0.0
     ) -> None:
         super().__init__(body, hand, fusion)
-        classes = body.head.out_features
-        self.body_interaction: nn.Module = InteractiveBranch(classes, dropout)
-        self.hand_interaction: nn.Module = InteractiveBranch(classes, dropout)
+        sizes = body.head.out_features, dropout, body.feature_window
+        self.body_interaction: nn.Module = InteractiveBranch(*sizes)
+        self.hand_interaction: nn.Module = InteractiveBranch(*sizes)
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(fused, body interactive, hand interactive) logits, each [N, classes].
@@ -144,8 +144,8 @@ class BHaRNetP(BHaRNetExpertOnly):
 
     def __init__(self, body: Backbone, hand: Backbone, fusion: Fusion = Fusion.MEAN) -> None:
         super().__init__(body, hand, fusion)
-        self.body_attention: nn.Module = PooledAttention()
-        self.hand_attention: nn.Module = PooledAttention()
+        self.body_attention: nn.Module = PooledAttention(body.feature_window)
+        self.hand_attention: nn.Module = PooledAttention(hand.feature_window)
 
     def streams(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """(fused, body, hand) logits, each [N, classes]."""

@@ -89,7 +89,7 @@ class RunningTopology:
         _, c, _, v = frames.shape
         periods = -(-t // self.period)
         joined = frames.view(-1, periods, c, self.period, v).transpose(1, 2)
-        return joined.reshape(len(joined), c, -1, v)[:, :, :t]
+        return joined.reshape(joined.shape[0], c, -1, v)[:, :, :t]
 
 
 class CausalMaxPool(nn.Module):

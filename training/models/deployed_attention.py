@@ -5,6 +5,8 @@ and keys, the factor m^-1/2 of its features cancels, and the weights of all keys
 that what is added to every value is added to every result. Means commute with linear layers:
 what follows a mean over tokens is computed once, of the mean, and is one matrix.
 
+What the trained and the deployed forms share is here too: which tokens look at which, and how.
+
 :mod:`bhar_training.models.attention` makes these modules from its trained ones (``deploy()``).
 """
 
@@ -15,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bhar_training.models.backbone import WIDTH
+from bhar_training.models.causal import running_mean
 
 __all__ = [
     "AXES",
@@ -26,6 +29,9 @@ __all__ = [
     "DeployedInteractiveBranch",
     "DeployedPooledAttention",
     "linear",
+    "linear_attention",
+    "mean_token",
+    "pooled_tokens",
     "tokens_of",
 ]
 
@@ -45,9 +51,61 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     return layer
 
 
-def tokens_of(features: Tensor) -> Tensor:
-    """[N, 256, T, M, V] -> [N * M, T * V, 256]."""
-    return features.permute(0, 3, 2, 4, 1).flatten(2, 3).flatten(0, 1)
+def tokens_of(features: Tensor, other: Tensor, *, by_frame: bool) -> tuple[Tensor, Tensor]:
+    """Features [N, 256, T, M, V] of both streams -> tokens [N * groups, T * M / groups * V, 256].
+
+    An instance and the other stream's instance of the same number are a group; where the streams
+    have different numbers of instances, all of them are one. by_frame: the tokens of every frame
+    on their own, [N * groups, T, M / groups * V, 256].
+    """
+    groups = features.shape[3] if features.shape[3] == other.shape[3] else 1
+    frames = [
+        x.reshape(*x.shape[:3], groups, -1, x.shape[4])
+        .permute(0, 3, 2, 4, 5, 1)
+        .flatten(3, 4)
+        .flatten(0, 1)
+        for x in (features, other)
+    ]
+    tokens, context = frames if by_frame else (x.flatten(1, 2) for x in frames)
+    return tokens, context
+
+
+def linear_attention(query: Tensor, key: Tensor, value: Tensor, window: int | None) -> Tensor:
+    """What queries see: [..., Q, D].
+
+    query, key: random features [..., Q, m] and [..., K, m]; value: [..., K, D]. window: of the
+    causal form, whose tokens are [B, H, T, ...]: a query sees the keys up to its own frame. What
+    they add up to, with values and alone, then runs along with the frames: prefix sums (Choromanski
+    et al. 2021, the unidirectional case), divided by the number of frames, which cancels.
+    """
+    summed, key_sum = key.transpose(-1, -2) @ value, key.sum(-2)[..., None]
+    if window is not None:
+        summed, key_sum = running_mean(summed, window), running_mean(key_sum, window)
+    return (query @ summed) / (query @ key_sum)
+
+
+def mean_token(tokens: Tensor, samples: int, window: int | None) -> Tensor:
+    """The mean [N, 256] of the tokens of N ``samples``, as :func:`tokens_of` gives them.
+
+    window: of the causal form: the running mean at the last frame.
+    """
+    groups = tokens.view(samples, -1, *tokens.shape[1:])
+    if window is None:
+        return groups.mean((1, 2))
+    return running_mean(groups.mean((1, 3)).transpose(1, 2), window)[:, :, -1]
+
+
+def pooled_tokens(features: Tensor, window: int | None) -> list[Tensor]:
+    """[N, 256, T, M, V] -> tokens [N, tokens, 256] along time, joints and instances.
+
+    window: of the causal form, as the last frame sees them: time has no more than the last
+    ``window`` tokens, and joints and instances pool it by a running mean.
+    """
+    if window is None:
+        return [features.mean(axes).transpose(1, 2) for axes in AXES]
+    time = features.mean(AXES[0])[:, :, -window:]
+    running = (running_mean(features.mean(axis), window)[:, :, -1] for _, axis in AXES[1:])
+    return [tokens.transpose(1, 2) for tokens in (time, *running)]
 
 
 def _normalised(x: Tensor) -> Tensor:
@@ -55,16 +113,15 @@ def _normalised(x: Tensor) -> Tensor:
 
 
 def _heads(x: Tensor) -> Tensor:
-    """[B, N, 512] -> [B, H, N, 64]."""
-    b, tokens, _ = x.shape
-    return x.view(b, tokens, HEADS, HEAD_WIDTH).transpose(1, 2)
+    """[B, ..., N, 512] -> [B, H, ..., N, 64]."""
+    return x.view(*x.shape[:-1], HEADS, HEAD_WIDTH).movedim(-2, 1)
 
 
 def _features(x: Tensor, directions: Tensor, over: tuple[int, ...]) -> Tensor:
-    """phi(x) for x [B, H, N, 64] -> [B, H, N, m], divided by its largest over ``over``."""
+    """phi(x) for x [..., N, 64] -> [..., N, m], divided by its largest ``over`` axes, if any."""
     exponent = x @ directions
-    raised = torch.exp(exponent - x.square().sum(-1, keepdim=True) / 2 - exponent.amax(over, True))
-    return raised + STABLE
+    largest = exponent.amax(over, True) if over else 0.0
+    return torch.exp(exponent - x.square().sum(-1, keepdim=True) / 2 - largest) + STABLE
 
 
 class _Folded(nn.Module):
@@ -77,27 +134,37 @@ class _Folded(nn.Module):
         self.query, self.key = query, key
         self.register_buffer("directions", directions)
 
-    def _both(self, tokens: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the keys, and those of the queries over their product with all keys."""
-        key = _features(_heads(self.key(context)), self.directions, (-1, -2))
+    def _both(
+        self, tokens: Tensor, context: Tensor, over: tuple[int, ...] = (-1, -2)
+    ) -> tuple[Tensor, Tensor]:
+        """Features of the queries, and those of the keys, by their largest over ``over``."""
         query = _features(_heads(self.query(tokens)), self.directions, (-1,))
-        return key, query / (query @ key.sum(-2)[..., None])
+        return query, _features(_heads(self.key(context)), self.directions, over)
 
 
 class DeployedCrossAttention(_Folded):
-    """FAVOR+ from tokens [B, Q, 256] to context [B, K, 256], both normalised -> [B, Q, 256]."""
+    """FAVOR+ from tokens [B, Q, 256] to context [B, K, 256], both normalised -> [B, Q, 256].
+
+    window: of the causal form, of tokens and context of each frame, as in training.
+    """
 
     def __init__(
-        self, query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear, directions: Tensor
+        self,
+        query: nn.Linear,
+        key: nn.Linear,
+        value: nn.Linear,
+        out: nn.Linear,
+        directions: Tensor,
+        window: int | None,
     ) -> None:
         super().__init__(query, key, directions)
-        self.value, self.out = value, out
+        self.value, self.out, self.window = value, out, window
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """See the class."""
-        key, weights = self._both(tokens, context)
-        mixed = weights @ (key.transpose(-1, -2) @ _heads(self.value(context)))
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        query, key = self._both(tokens, context, (-1, -2) if self.window is None else ())
+        mixed = linear_attention(query, key, _heads(self.value(context)), self.window)
+        out: Tensor = self.out(mixed.movedim(1, -2).flatten(-2))
         return out
 
 
@@ -112,13 +179,11 @@ class DeployedInteractiveBranch(nn.Module):
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
-        n, m = features.shape[0], features.shape[3]
-        tokens, context = tokens_of(features), _normalised(tokens_of(other))
-        if other.shape[3] != m:
-            context = context.reshape(n, 1, -1, WIDTH).expand(n, m, -1, WIDTH).flatten(0, 1)
-        seen = tokens + self.attention(_normalised(tokens), context)
+        window = self.attention.window
+        tokens, context = tokens_of(features, other, by_frame=window is not None)
+        seen = tokens + self.attention(_normalised(tokens), _normalised(context))
         hidden = F.gelu(self.hidden(_normalised(seen)))
-        logits: Tensor = self.head(hidden.reshape(n, -1, WIDTH).mean(1))
+        logits: Tensor = self.head(mean_token(hidden, features.shape[0], window))
         return logits
 
 
@@ -136,7 +201,8 @@ class DeployedAxisAttention(_Folded):
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Normalised tokens [N, Q, 256] and context [N, K, 256] -> [N, outputs]."""
-        key, weights = self._both(tokens, context)
+        query, key = self._both(tokens, context)
+        weights = query / (query @ key.sum(-2)[..., None])
         of_keys = weights.mean(-2, keepdim=True) @ key.transpose(-1, -2)  # [N, H, 1, K]
         summaries = of_keys[:, :, 0] @ context  # [N, H, 256]
         out: Tensor = self.value(summaries.flatten(1))
@@ -144,16 +210,21 @@ class DeployedAxisAttention(_Folded):
 
 
 class DeployedPooledAttention(nn.Module):
-    """BHaRNet-P's attention of one stream and its classifier: logits at once."""
+    """BHaRNet-P's attention of one stream and its classifier: logits at once.
+
+    window: of the causal form (:func:`pooled_tokens`).
+    """
 
     def __init__(
         self,
         time: DeployedAxisAttention,
         joints: DeployedAxisAttention,
         instances: DeployedAxisAttention,
+        window: int | None,
     ) -> None:
         super().__init__()
         self.time, self.joints, self.instances = time, joints, instances
+        self.window = window
 
     @property
     def axes(self) -> tuple[DeployedAxisAttention, ...]:
@@ -162,8 +233,9 @@ class DeployedPooledAttention(nn.Module):
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
+        both = (pooled_tokens(x, self.window) for x in (features, other))
         parts = [
-            attention(*(_normalised(x.mean(pooled).transpose(1, 2)) for x in (features, other)))
-            for attention, pooled in zip(self.axes, AXES, strict=True)
+            attention(_normalised(tokens), _normalised(context))
+            for attention, tokens, context in zip(self.axes, *both, strict=True)
         ]
         return torch.stack(parts).sum(0)

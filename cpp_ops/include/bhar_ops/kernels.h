@@ -250,20 +250,22 @@ extern const PairwiseTanhFn pairwise_tanh_f32_neon;
 // Positive random features of the tokens of one head, in the place of their exponents (FAVOR+,
 // Choromanski et al. 2021, eq. 5 and 7; the factor of all features is left out, since it cancels):
 //   feature[r, j] = exp(out[r, j] - |x[r]|^2 / 2 - largest) + kFeatureFloor
-// Of keys, `largest` is the greatest exponent of all rows. Of queries it is that of the row, and
-// their features become the weights of sums over the keys:
+// Of keys, `largest` is the greatest exponent of all rows, or 0 where more keys are to come: it has
+// to be the same for all. Of queries it is that of the row, and their features become the weights
+// of sums over the keys:
 //   out[r, j] = feature[r, j] / sum_i feature[r, i] * normaliser[i]
 struct RandomFeatureRows {
   const float* x;           // [rows, width], rows x_stride apart
   const float* normaliser;  // [features], the sum of the keys: of queries; null: of keys
   float* out;               // [rows, features]: the exponents x . direction, then what they become
   std::int64_t rows, width, features, x_stride;
+  bool more_keys;  // are to come
 };
 
 // So that no query divides by nothing.
 constexpr float kFeatureFloor = 1e-6f;
 
-// Bound, relative to the feature, D being the width:
+// Bound, relative to the feature, D being the width, of features up to exp(88):
 //   (D + 8) * eps * (1 + |exponent| + |x|^2 / 2 + |largest|)
 // and of a query's weight the sum of twice the greatest of its row and (features + 2) * eps.
 using RandomFeaturesFn = void (*)(const RandomFeatureRows&);

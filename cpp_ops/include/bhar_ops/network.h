@@ -191,19 +191,22 @@ struct GeluLayer {
 // Every row of a query, that is a frame and joint of a person, looks at those of key and value: at
 // all of the person of the same number, or of all persons where their numbers differ. Heads have
 // D channels each, side by side; phi are their random features (kernels.h). (FAVOR+, Choromanski
-// et al. 2021, eq. 5 to 7; the factor D^-1/4 is in queries and keys.) Not in a causal network.
+// et al. 2021, eq. 5 to 7; the factor D^-1/4 is in queries and keys.)
 //   out[q, h] = sum_k phi(query[q, h]) . phi(key[k, h]) * value[k, h] / sum_k (the same products)
+// Causal: both sums, over the keys of a frame, are running means over the frames so far.
 struct AttentionLayer {
   Part query, key, value, out;
   Array directions;  // [D, J]
   std::int64_t heads;
+  std::int64_t window = 0;  // causal: of the running means
 };
 
-// A head: the logits are what pooled_attention.h computes of x and context. Not in a causal
-// network.
+// A head: the logits are what pooled_attention.h computes of x and context. Causal: of the last
+// `window` frames, with joints and persons that pool time by a running mean.
 struct PooledAttentionLayer {
   Part x, context;
   Array query, query_bias, key, key_bias, directions, value, bias;  // as there
+  std::int64_t window = 0;                                          // causal
 };
 
 enum class Fusion { kMean, kNoisyOr };
@@ -311,7 +314,7 @@ class Network {
   void expect_window(const char* name, std::int64_t window) const;
   void run_all(const Run& run, Range* ranges) const;
   void step_all(Run run, State& state, Range* ranges) const;
-  void expect_clips(const char* layer) const;
+  void expect_same_rate(const Part& x, const Part& other) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
   void fuse(const float* heads, float* logits) const;
 

@@ -6,10 +6,9 @@
 namespace bhar {
 namespace {
 
-// exp(x) for x up to 0, which greater ones count as, within 2 * eps of it; below -87 as there. NaN
-// stays NaN.
+// exp(x) for x of -87 to 88, which what is beyond counts as, within 2 * eps of it. NaN stays NaN.
 BHAR_INLINE Vector exp_of(Vector x) {
-  const Vector bounded = at_least(-87.0f, at_most(0.0f, x));
+  const Vector bounded = at_least(-87.0f, at_most(88.0f, x));
   // x = n ln 2 + rest: a sum of this size has no bits for a fraction, so that n is whole, and ln 2
   // in two parts, of which n times the first one is exact.
   const Vector rounder = all(12582912.0f);

@@ -68,7 +68,8 @@ BHAR_KERNEL void query(const RandomFeatureRows& p, const float* x, float* out) {
 
 BHAR_KERNEL void run(const RandomFeatureRows& p) {
   if (p.rows == 0) return;
-  const float largest = p.normaliser == nullptr ? greatest(p.out, p.rows * p.features) : 0.0f;
+  const bool of_all = p.normaliser == nullptr && !p.more_keys;
+  const float largest = of_all ? greatest(p.out, p.rows * p.features) : 0.0f;
   for (std::int64_t r = 0; r < p.rows; ++r) {
     const float* x = p.x + r * p.x_stride;
     float* out = p.out + r * p.features;

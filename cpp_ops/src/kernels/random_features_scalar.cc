@@ -28,7 +28,7 @@ void weigh(const RandomFeatureRows& p, float* out) {
 
 void run(const RandomFeatureRows& p) {
   if (p.rows == 0) return;
-  const float of_all = greatest(p.out, p.rows * p.features);
+  const float of_all = p.more_keys ? 0.0f : greatest(p.out, p.rows * p.features);
   for (std::int64_t r = 0; r < p.rows; ++r) {
     float* out = p.out + r * p.features;
     const float largest = p.normaliser == nullptr ? of_all : greatest(out, p.features);

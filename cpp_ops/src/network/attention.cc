@@ -1,5 +1,5 @@
-// The layers of streams that look at each other: attention over all joints and frames, what goes
-// before and behind it, and attention along pooled axes.
+// The layers of streams that look at each other joint by joint: attention over all joints and
+// frames, and what goes before and behind it.
 
 #include "../attention.h"
 
@@ -63,7 +63,8 @@ class Gelu : public Layer {
 };
 
 // Head by head: its keys and values are laid out side by side, and added up to one matrix, which
-// every query then reads with weights of its own.
+// every query then reads with weights of its own. A stream keeps the running means of these
+// matrices, and of the sums of the keys.
 class Attention : public Layer {
  public:
   const char* kind() const override { return "attention"; }
@@ -82,20 +83,17 @@ class Attention : public Layer {
         kernel_(random_features_kernel(isa)) {}
 
   void run(const Run& run) const override {
-    Scratch m(*this, run.scratch);
-    std::fill_n(m.zeros, std::max(features_, width_), 0.0f);
-    const Linear exponents{layer_.directions.values.data(), m.zeros, width_, features_};
-    const RandomFeatures head{linear_, kernel_, exponents};
-    for (std::int64_t group = 0; group < groups_; ++group) {
-      for (std::int64_t h = 0; h < layer_.heads; ++h) {
-        pack(run, key_, group, h, m.keys);
-        pack(run, value_, group, h, m.values);
-        head.keys({m.keys, tokens(), width_}, m.key_features, m.key_sum);
-        add_up(m);
-        look(run, group, h, head, m);
-      }
-    }
+    attend(run, [](const float* sums, std::int64_t) { return sums; });
   }
+
+  void step(const Run& run, float* state, std::int64_t index) const override {
+    attend(run, [&](const float* sums, std::int64_t number) -> const float* {
+      float* means = state + number * sums_size();
+      run_along(sums, sums_size(), index, layer_.window, means);
+      return means;
+    });
+  }
+  std::int64_t state_size() const override { return groups_ * layer_.heads * sums_size(); }
 
   std::int64_t multiply_adds() const override {
     const std::int64_t queries = query_.frames * rows_of(query_);
@@ -108,22 +106,41 @@ class Attention : public Layer {
 
  private:
   struct Scratch {
-    float *keys, *values, *key_features, *key_sum, *sums, *weights, *zeros;
+    float *keys, *values, *key_features, *sums, *weights, *zeros;
 
     Scratch(const Attention& of, float* begin) {
       keys = begin;
       values = keys + of.tokens() * of.width_;
       key_features = values + of.tokens() * of.width_;
-      key_sum = key_features + of.tokens() * of.features_;
-      sums = key_sum + of.features_;
-      weights = sums + of.features_ * of.width_;
+      sums = key_features + of.tokens() * of.features_;
+      weights = sums + of.sums_size();
       zeros = weights + of.rows_of(of.query_) * of.features_;
     }
   };
 
+  // Of a group and head: the sum of the keys, [J], and keys times values, [J, D].
+  std::int64_t sums_size() const { return features_ * (1 + width_); }
   // Of a group of persons: in a frame, and in all frames of the keys.
   std::int64_t rows_of(const PartShape& part) const { return part.rows / groups_; }
   std::int64_t tokens() const { return key_.frames * rows_of(key_); }
+
+  // means_of(sums, number): of every group and head by its number, what queries read.
+  template <class MeansOf>
+  void attend(const Run& run, const MeansOf& means_of) const {
+    Scratch m(*this, run.scratch);
+    std::fill_n(m.zeros, std::max(features_, width_), 0.0f);
+    const Linear exponents{layer_.directions.values.data(), m.zeros, width_, features_};
+    const RandomFeatures head{linear_, kernel_, exponents, layer_.window > 0};
+    for (std::int64_t group = 0; group < groups_; ++group) {
+      for (std::int64_t h = 0; h < layer_.heads; ++h) {
+        pack(run, key_, group, h, m.keys);
+        pack(run, value_, group, h, m.values);
+        head.keys({m.keys, tokens(), width_}, m.key_features, m.sums);
+        add_up(m);
+        look(run, group, h, head, means_of(m.sums, group * layer_.heads + h), m);
+      }
+    }
+  }
 
   float* at(const Run& run, const PartShape& part, std::int64_t group, std::int64_t h) const {
     return part.of(run) + group * rows_of(part) * part.row_stride() + h * width_;
@@ -139,14 +156,15 @@ class Attention : public Layer {
     }
   }
 
-  // sums[j] = sum_k key_features[k, j] * values[k]: keys are the taps of a convolution whose rows
-  // are the features.
+  // Behind the sum of the keys, keys times values: sums[j] = sum_k key_features[k, j] * values[k].
+  // Keys are the taps of a convolution whose rows are the features.
   void add_up(const Scratch& m) const {
+    float* sums = m.sums + features_;
     std::array<const float*, kTaps> taps{};
     TemporalConvFrame frame{};
     frame.taps = taps.data();
     frame.bias = m.zeros;
-    frame.out = m.sums;
+    frame.out = sums;
     frame.rows = features_;
     frame.inputs = frame.x_stride = 1;
     frame.outputs = frame.add_stride = frame.out_stride = width_;
@@ -159,17 +177,17 @@ class Attention : public Layer {
       }
       frame.weight = m.values + k * width_;
       linear_(frame);
-      frame.add = m.sums;
+      frame.add = sums;
     }
   }
 
   void look(const Run& run, std::int64_t group, std::int64_t h, const RandomFeatures& head,
-            const Scratch& m) const {
-    const Linear sums{m.sums, m.zeros, features_, width_};
+            const float* key_sum, const Scratch& m) const {
+    const Linear sums{key_sum + features_, m.zeros, features_, width_};
     const float* query = at(run, query_, group, h);
     float* out = at(run, out_, group, h);
     for (std::int64_t t = 0; t < query_.frames; ++t) {
-      head.queries({query, rows_of(query_), query_.row_stride()}, m.key_sum, m.weights);
+      head.queries({query, rows_of(query_), query_.row_stride()}, key_sum, m.weights);
       sums(linear_, {m.weights, rows_of(query_), features_}, out, out_.row_stride());
       query += query_.frame_stride();
       out += out_.frame_stride();
@@ -185,72 +203,7 @@ class Attention : public Layer {
   RandomFeaturesFn kernel_;
 };
 
-TokenGrid grid_of(const Part& part, const Features& of) {
-  const PartShape shape(part, of);
-  return {nullptr,           of.frames, of.persons, of.joints, of.channels, shape.frame_stride(),
-          shape.row_stride()};
-}
-
-class PooledAttentionHead : public Layer {
- public:
-  const char* kind() const override { return "pooled attention"; }
-
-  PooledAttentionHead(PooledAttentionLayer layer, const Features& x, const Features& context,
-                      std::int64_t head, Isa isa)
-      : layer_(std::move(layer)),
-        x_(layer_.x, x),
-        context_(layer_.context, context),
-        of_x_(grid_of(layer_.x, x)),
-        of_context_(grid_of(layer_.context, context)),
-        constants_(pooled_attention_of(layer_)),
-        head_(head),
-        isa_(isa) {
-    of_x_.channels = of_context_.channels = layer_.query.shape[1];
-    random_features_kernel(isa);  // throws now and not as it runs
-  }
-
-  void run(const Run& run) const override {
-    TokenGrid x = of_x_, context = of_context_;
-    x.x = x_.of(run);
-    context.x = context_.of(run);
-    float* logits = run.logits + head_ * layer_.bias.shape[0];
-    pooled_attention_sample(x, context, constants_, isa_, run.scratch, logits);
-  }
-
-  std::int64_t multiply_adds() const override {
-    return pooled_attention_multiply_adds(of_x_, of_context_, constants_);
-  }
-  std::int64_t scratch_size() const override {
-    return pooled_attention_scratch(of_x_, of_context_, constants_);
-  }
-
- private:
-  PooledAttentionLayer layer_;
-  PartShape x_, context_;
-  TokenGrid of_x_, of_context_;
-  PooledAttention constants_;
-  std::int64_t head_;
-  Isa isa_;
-};
-
 }  // namespace
-
-PooledAttention pooled_attention_of(const PooledAttentionLayer& layer) {
-  return {layer.query.values.data(),
-          layer.query_bias.values.data(),
-          layer.key.values.data(),
-          layer.key_bias.values.data(),
-          layer.directions.values.data(),
-          layer.value.values.data(),
-          layer.bias.values.data(),
-          layer.query.shape,
-          layer.query_bias.shape,
-          layer.key.shape,
-          layer.key_bias.shape,
-          layer.directions.shape,
-          layer.value.shape,
-          layer.bias.shape};
-}
 
 std::unique_ptr<Layer> make_normalise(const NormaliseLayer& layer, const Features& x,
                                       const Features& out) {
@@ -266,11 +219,6 @@ std::unique_ptr<Layer> make_attention(AttentionLayer layer, const Features& quer
                                       const Features& key, const Features& value,
                                       const Features& out, Isa isa) {
   return std::make_unique<Attention>(std::move(layer), query, key, value, out, isa);
-}
-
-std::unique_ptr<Layer> make_pooled_attention(PooledAttentionLayer layer, const Features& x,
-                                             const Features& context, std::int64_t head, Isa isa) {
-  return std::make_unique<PooledAttentionHead>(std::move(layer), x, context, head, isa);
 }
 
 }  // namespace bhar

@@ -186,8 +186,13 @@ void Network::expect_window(const char* name, std::int64_t window) const {
   expect_within(name, window, causal_ ? 1 : 0, causal_ ? std::int64_t{1} << 30 : 0);
 }
 
-void Network::expect_clips(const char* layer) const {
-  if (causal_) refuse(std::string(layer) + " in a causal network", "it in a network of clips");
+void Network::expect_same_rate(const Part& x, const Part& other) const {
+  const std::int64_t rate = memories_[static_cast<std::size_t>(x.features)].rate;
+  const std::int64_t of_other = memories_[static_cast<std::size_t>(other.features)].rate;
+  if (causal_ && rate != of_other) {
+    refuse("attention to features at every " + std::to_string(of_other) + ". frame",
+           "at every " + std::to_string(rate) + ". as those that look");
+  }
 }
 
 void Network::add(InputLayer layer) {
@@ -371,7 +376,7 @@ void Network::add(const GeluLayer& layer) {
 }
 
 void Network::add(AttentionLayer layer) {
-  expect_clips("attention");
+  expect_window("window", layer.window);
   const std::int64_t width = dimension("directions", layer.directions, 0, 2);
   expect_within("random features", dimension("directions", layer.directions, 1, 2), 1,
                 kMaxChannels);
@@ -383,6 +388,8 @@ void Network::add(AttentionLayer layer) {
   const Features& key = reads(layer.key, channels, "the key,");
   const Features& value = reads(layer.value, channels, "the value,");
   expect_frames(key, Features{value.frames, value.persons, value.joints, key.channels}, 1);
+  expect_same_rate(layer.query, layer.key);
+  expect_same_rate(layer.query, layer.value);
   const Features& out = writes(layer.out, channels);
   expect_frames(query, out, 1);
   const std::int64_t read = layer.query.features, written = layer.out.features;
@@ -390,12 +397,14 @@ void Network::add(AttentionLayer layer) {
 }
 
 void Network::add(PooledAttentionLayer layer) {
-  expect_clips("pooled attention");
+  expect_window("window", layer.window);
+  expect_within("window of tokens", layer.window, 0, kMaxFrames);
   const std::int64_t channels = dimension("query", layer.query, 1, 3);
   check_pooled_attention(pooled_attention_of(layer), channels);
   expect_shape("bias", layer.bias, {classes_});
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& context = reads(layer.context, channels, "the context,");
+  expect_same_rate(layer.x, layer.context);
   const std::int64_t read = layer.x.features;
   append(make_pooled_attention(std::move(layer), x, context, heads_, isa_), read, -1, 1);
   ++heads_;

@@ -24,8 +24,11 @@ double half_square(const float* x, std::int64_t width) {
   return sum / 2;
 }
 
+enum class Of { kKeys, kKeysOfMore, kQueries };
+
 // Features of keys or weights of queries from the same exponents, in double.
-bool check(const Sizes& s, bhar::Isa isa, bool of_queries, bool with_nan, std::mt19937& generator) {
+bool check(const Sizes& s, bhar::Isa isa, Of of, bool with_nan, std::mt19937& generator) {
+  const bool of_queries = of == Of::kQueries, of_more = of == Of::kKeysOfMore;
   std::vector<float> x = random_values(s.rows * s.width, generator);
   std::vector<float> out = random_values(s.rows * s.features, generator);
   std::vector<float> normaliser = random_values(s.features, generator);
@@ -34,14 +37,14 @@ bool check(const Sizes& s, bhar::Isa isa, bool of_queries, bool with_nan, std::m
   if (with_nan && s.rows > 0) out.back() = out[out.size() / 2] = std::nanf("");
   const std::vector<float> exponents = out;
   bhar::random_features_kernel(isa)({x.data(), of_queries ? normaliser.data() : nullptr, out.data(),
-                                     s.rows, s.width, s.features, s.width});
+                                     s.rows, s.width, s.features, s.width, of_more});
 
   for (std::int64_t r = 0; r < s.rows; ++r) {
     const std::int64_t begin = r * s.features;
     const auto from = exponents.begin() + (of_queries ? begin : 0);
     const auto to = of_queries ? from + s.features : exponents.end();
-    const double largest =
-        std::accumulate(from, to, -1e30f, [](float a, float b) { return std::fmax(a, b); });
+    const auto greater = [](float a, float b) { return std::fmax(a, b); };
+    const double largest = of_more ? 0.0 : std::accumulate(from, to, -1e30f, greater);
     const double half = half_square(x.data() + r * s.width, s.width);
     std::vector<double> exact;
     double sum = 0, size = 0;
@@ -68,9 +71,9 @@ bool check(const Sizes& s, bhar::Isa isa, bool of_queries, bool with_nan, std::m
 bool check_random_features(bhar::Isa isa, std::mt19937& generator) {
   bool good = true;
   for (const Sizes& sizes : kCases) {
-    for (const bool of_queries : {false, true}) {
+    for (const Of of : {Of::kKeys, Of::kKeysOfMore, Of::kQueries}) {
       for (const bool with_nan : {false, true}) {
-        good &= check(sizes, isa, of_queries, with_nan, generator);
+        good &= check(sizes, isa, of, with_nan, generator);
       }
     }
   }

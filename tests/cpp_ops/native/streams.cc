@@ -26,9 +26,30 @@ bhar::ConvLayer conv(bhar::Part x, bhar::Part out, std::int64_t inputs,
   return layer;
 }
 
+// Features 4 and 5, of every second frame, look at each other: joint by joint and along axes.
+void add_attention(bhar::Network& network, std::mt19937& g) {
+  constexpr std::int64_t kHeads = 3, kHead = 5, kRandom = 19, kShown = kHeads * kHead;
+  constexpr std::int64_t kTokens = 3;  // of time, fewer than frames come
+  network.add(bhar::AttentionLayer{
+      {4, 1}, {5, 2}, {5, 3}, {7, 4}, constants({kHead, kRandom}, g), kHeads, kWindow});
+  bhar::ClassifyLayer seen{{7, 4}, constants({kShown, kClasses}, g), constants({kClasses}, g)};
+  seen.window = kWindow;
+  network.add(std::move(seen));
+  network.add(bhar::PooledAttentionLayer{{4, 1},
+                                         {5, 2},
+                                         constants({3, kShown, kShown}, g),
+                                         constants({3, kShown}, g),
+                                         constants({3, kShown, kShown}, g),
+                                         constants({3, kShown}, g),
+                                         constants({3, kHead, kRandom}, g),
+                                         constants({3, kHeads, kShown, kClasses}, g),
+                                         constants({kClasses}, g),
+                                         kTokens});
+}
+
 void fill(bhar::Network& network, bool integers, std::mt19937 g) {
   const bhar::Features input{1, kPersons, kJoints, kChannels}, wide{1, kPersons, kJoints, kWidth};
-  for (const bhar::Features& f : {input, input, wide, wide, wide, wide, wide}) network.add(f);
+  for (const bhar::Features& f : {input, input, wide, wide, wide, wide, wide, wide}) network.add(f);
   network.add(all_joints(kJoints, kPersons, kChannels, g));
   network.add(bhar::DifferenceLayer{{0}, {1}, kChannels});
   bhar::ConvLayer first = conv({1}, {2}, kChannels, {-2, -1, 0}, g);
@@ -76,6 +97,7 @@ void fill(bhar::Network& network, bool integers, std::mt19937 g) {
   bhar::ClassifyLayer head{{6}, constants({kWidth, kClasses}, g), constants({kClasses}, g)};
   head.window = kWindow;
   network.add(std::move(head));
+  add_attention(network, g);
   network.finish();
 }
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bhar_training.models import attention
 from bhar_training.models.attention import (
     FastCrossAttention,
     InteractiveBranch,
     PooledAttention,
     orthogonal_directions,
 )
+from bhar_training.models.deployed_attention import pooled_tokens
 
 
 def _softmax_attention(
@@ -104,6 +106,58 @@ def test_instances_attend_to_their_number_or_to_all() -> None:
 
 
 @torch.no_grad()
+def test_causal_attention_of_a_frame_is_that_of_the_frames_so_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to the window: what clips divide keys by cancels. No frame sees a later one."""
+    monkeypatch.setattr(attention, "STABLE", 0.0)  # is added after the division
+    torch.manual_seed(0)
+    causal, clip = FastCrossAttention(window=4).double(), FastCrossAttention().double()
+    clip.load_state_dict(causal.state_dict())
+    tokens = torch.randn(2, 7, 5, 256, dtype=torch.float64)
+    context = torch.randn(2, 7, 3, 256, dtype=torch.float64)
+    found = causal(tokens, context)
+    for t in range(4):
+        expected = clip(tokens[:, t], context[:, : t + 1].flatten(1, 2))
+        torch.testing.assert_close(found[:, t], expected)
+    changed = context.clone()
+    changed[:, 5] = torch.randn(2, 3, 256, dtype=torch.float64)
+    later = causal(tokens, changed)
+    torch.testing.assert_close(later[:, :5], found[:, :5])
+    assert (later[:, 5:] - found[:, 5:]).abs().amax((0, 2, 3)).min() > 1e-4
+
+
+@torch.no_grad()
+def test_large_tokens_of_a_stream_stay_finite() -> None:
+    """No key is raised beyond what float32 holds, however large."""
+    layer = FastCrossAttention(window=3)
+    for factor in (4, 25):
+        layer.query.weight.mul_(factor)
+        layer.key.weight.mul_(factor)
+        assert layer(torch.randn(1, 5, 4, 256), torch.randn(1, 5, 6, 256)).isfinite().all()
+
+
+@torch.no_grad()
+def test_causal_pooled_attention_is_that_of_a_clip_up_to_the_window() -> None:
+    """And beyond it, no longer: time forgets what joints and instances still have a part of."""
+    torch.manual_seed(0)
+    causal, clip = PooledAttention(window=4).double(), PooledAttention().double()
+    clip.load_state_dict(causal.state_dict())
+    own = torch.randn(2, 256, 6, 1, 5, dtype=torch.float64)
+    other = torch.randn(2, 256, 6, 2, 7, dtype=torch.float64)
+    for t in range(1, 5):
+        parts = own[:, :, :t], other[:, :, :t]
+        torch.testing.assert_close(causal(*parts), clip(*parts))
+    assert (causal(own, other) - clip(own, other)).abs().max() > 1e-4
+    first = other.clone()
+    first[:, :, 0] += torch.randn(2, 256, 2, 7)
+    time, joints, _ = pooled_tokens(other, 4)
+    changed = pooled_tokens(first, 4)
+    torch.testing.assert_close(changed[0], time)
+    assert (changed[1] - joints).abs().max() > 1e-4
+
+
+@torch.no_grad()
 def test_pooled_attention_takes_any_lengths() -> None:
     """Streams may differ in frames, joints and instances."""
     found = PooledAttention()(torch.randn(2, 256, 3, 1, 5), torch.randn(2, 256, 4, 2, 7))
@@ -121,15 +175,18 @@ def _with_every_constant(module: torch.nn.Module) -> torch.nn.Module:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("window", [None, 3])
 @pytest.mark.parametrize("instances", [(1, 2), (2, 2), (2, 1)])
-def test_deployed_attention_is_the_same_function(instances: tuple[int, int]) -> None:
+def test_deployed_attention_is_the_same_function(
+    instances: tuple[int, int], window: int | None
+) -> None:
     """In float64 to the last digits: folding leaves nothing out."""
-    own, other = (torch.randn(2, 256, 3, m, 5 + m, dtype=torch.float64) for m in instances)
+    own, other = (torch.randn(2, 256, 5, m, 5 + m, dtype=torch.float64) for m in instances)
     head = _with_every_constant(torch.nn.Linear(256, 4))
     assert isinstance(head, torch.nn.Linear)
-    pooled = _with_every_constant(PooledAttention())
+    pooled = _with_every_constant(PooledAttention(window))
     assert isinstance(pooled, PooledAttention)
     torch.testing.assert_close(pooled.deploy(head)(own, other), head(pooled(own, other)))
-    branch = _with_every_constant(InteractiveBranch(4))
+    branch = _with_every_constant(InteractiveBranch(4, window=window))
     assert isinstance(branch, InteractiveBranch)
     torch.testing.assert_close(branch.deploy()(own, other), branch(own, other))

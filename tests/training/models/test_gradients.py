@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -126,10 +127,12 @@ def test_of_fast_attention() -> None:
 
 
 @pytest.mark.usefixtures("small_attention")
-@pytest.mark.parametrize("make", [PooledAttention, lambda: InteractiveBranch(3)])
-def test_of_attention_between_streams(make: Callable[[], nn.Module]) -> None:
-    """One body looks at two hands."""
-    _check(make(), _random(2, 6, 2, 1, 3), _random(2, 6, 2, 2, 4))
+@pytest.mark.parametrize("window", [None, 2])
+@pytest.mark.parametrize("make", [PooledAttention, partial(InteractiveBranch, 3)])
+def test_of_attention_between_streams(make: Callable[..., nn.Module], window: int | None) -> None:
+    """One body looks at two hands, in the causal form too."""
+    frames = 2 if window is None else 3
+    _check(make(window=window), _random(2, 6, frames, 1, 3), _random(2, 6, frames, 2, 4))
 
 
 @pytest.mark.parametrize(
