@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -12,7 +13,10 @@ from bhar_export.artefacts import onnx_artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import check_graph, to_onnx
 from bhar_export.verify import run_artefact, run_torch
+from bhar_training.data.batches import input_layout
+from bhar_training.models import ModelConfig, ModelName, build_model
 from bharsdk.bundle import Precision
+from bharsdk.engines.onnx import single_thread_session
 from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig
 
@@ -104,3 +108,22 @@ def test_a_graph_with_other_inputs_is_refused(
     else:
         with pytest.raises(ParityError, match=message):
             check_graph(model)
+
+
+@pytest.mark.parametrize(
+    "name", [ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P]
+)
+def test_causal_models_keep_a_free_batch(name: ModelName) -> None:
+    """Any batch gives the same logits: a length read off a tensor in tracing would fix it."""
+    torch.manual_seed(1)
+    config = ModelConfig(name, window=FEATURES.frames)
+    module = build_model(config, input_layout(FEATURES), 4).eval().deploy().eval()
+    session = single_thread_session(to_onnx(module, FEATURES).SerializeToString())
+    random = torch.Generator().manual_seed(0)
+    shape = FEATURES.channels, FEATURES.frames
+    body = torch.randn(3, *shape, 25, 1, generator=random)
+    hands = torch.randn(3, *shape, 21, 2, generator=random)
+    with torch.no_grad():
+        expected = module(body, hands).numpy()
+    (logits,) = session.run(["logits"], {"body": body.numpy(), "hands": hands.numpy()})
+    assert np.abs(logits - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
