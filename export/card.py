@@ -67,6 +67,10 @@ def _accuracy(manifest: Manifest, proof: Proof) -> str:
         ("macro recall of the signs", [100 * score.macro_recall_signs for score in scores]),
     ]
     rows += [
+        (f"top-1 of what the {name} decides", [100 * score.top1_of[name] for score in scores])
+        for name in scores[0].top1_of
+    ]
+    rows += [
         (f"recall of `{label}`", [100 * score.recalls[label] for score in scores])
         for label in manifest.labels
         if label in scores[0].recalls

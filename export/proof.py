@@ -15,6 +15,7 @@ from bhar_export.verify import (
     Accuracy,
     Difference,
     accuracy,
+    deciding_inputs,
     difference,
     latency_ms,
     machine,
@@ -68,9 +69,10 @@ class Proof:
     """``report.json``. forms: by name, ``onnx-fp32`` first.
 
     evaluated_on: the clips behind every accuracy; empty when there were none. accuracy: of the
-    checkpoint's own model, in torch. held_out: whether they are other clips than the calibration's.
-    parity_clips, parity_limit: how many clips the differences are of, and how large they may be in
-    float32. forced: written though a gate failed.
+    checkpoint's own model, in torch. decides: label -> the input that its class hangs on. held_out:
+    whether they are other clips than the calibration's. parity_clips, parity_limit: how many clips
+    the differences are of, and how large they may be in float32. forced: written though a gate
+    failed.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Proof:
     signers: tuple[str, ...]
     held_out: bool
     accuracy: Accuracy | None
+    decides: dict[str, str]
     parity_clips: int
     parity_limit: float
     max_drop_points: float
@@ -104,12 +107,13 @@ def prove(
     meta = checkpoint.meta
     # The checkpoint's own model, so that folding is under test too.
     exact = run_torch(checkpoint.model, clips)
-    before = accuracy(exact, clips, meta) if clips.source else None
+    decides = deciding_inputs(checkpoint.model, clips, meta) if clips.source else {}
+    before = accuracy(exact, clips, meta, decides) if clips.source else None
     times = latency_ms(artefacts, clips)
 
     def measured(artefact: Artefact) -> Form:
         logits = run_artefact(artefact, clips)
-        after = accuracy(logits, clips, meta) if before is not None else None
+        after = accuracy(logits, clips, meta, decides) if before is not None else None
         drop = None if before is None or after is None else 100 * (before.top1 - after.top1)
         off = difference(exact, logits)
         status, reason = _judged(spec, artefact.quantised, off, before, after)
@@ -134,6 +138,7 @@ def prove(
         signers=clips.signers,
         held_out=spec.evaluation is not None and spec.evaluation != spec.calibration,
         accuracy=before,
+        decides=decides,
         parity_clips=len(clips),
         parity_limit=PARITY_LIMIT,
         max_drop_points=spec.max_drop_points,

@@ -52,7 +52,7 @@ class Profile(enum.Enum):
     CPU = "cpu"
     """ONNX Runtime's: unsigned activations, signed weights."""
     TENSORRT = "tensorrt"
-    """Signed and symmetric, weights quantised by nodes of their own, biases in float."""
+    """Signed and symmetric; weights are bytes with a scale per channel, biases float."""
 
 
 def quantize(
@@ -98,7 +98,6 @@ def _options(profile: Profile, model: onnx.ModelProto, reduce_range: bool) -> di
                 "extra_options": {
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
-                    "AddQDQPairToWeight": True,
                     "QuantizeBias": False,
                     "TensorQuantOverrides": _per_tensor(model),
                 },

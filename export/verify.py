@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = [
     "Accuracy",
     "Difference",
     "accuracy",
+    "deciding_inputs",
     "difference",
     "latency_ms",
     "machine",
@@ -44,13 +45,15 @@ PARITY_LIMIT = 1e-4
 class Accuracy:
     """Parts of 1. top1: of all clips. macro_recall_signs: mean recall without the background.
 
-    recalls: label -> recall, only labels that occur. clips: how many were counted.
+    recalls: label -> recall, only labels that occur. clips: how many were counted. top1_of: by the
+    input that decides a class (see :func:`deciding_inputs`), top-1 of the clips of such classes.
     """
 
     clips: int
     top1: float
     macro_recall_signs: float
     recalls: dict[str, float]
+    top1_of: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,48 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
     )
 
 
-def accuracy(logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta) -> Accuracy:
-    """Count the most likely class of logits [N, classes] against the truth."""
+def deciding_inputs(
+    model: nn.Module, clips: LabelledFeatures, meta: CheckpointMeta
+) -> dict[str, str]:
+    """Label -> ``body`` or ``hands``: without which of them the model is less sure of the class.
+
+    Sure: the logarithm of the probability of the truth, in the mean over its clips. Labels that do
+    not occur are left out; a model of one input decides all by it.
+    """
+    nothing = {name: np.zeros_like(getattr(clips, name)) for name in INPUTS}
+    sure = {
+        name: _log_probability(run_torch(model, replace(clips, **{name: nothing[name]})), clips)
+        for name in INPUTS
+    }
+    found = {}
+    for index, label in enumerate(meta.labels):
+        of_class = clips.truth == index
+        if of_class.any():
+            found[label] = min(INPUTS, key=lambda name: float(sure[name][of_class].mean()))
+    return found
+
+
+def _log_probability(logits: FloatArray, clips: LabelledFeatures) -> FloatArray:
+    """Of the truth of each clip, [N]."""
+    exact = torch.from_numpy(logits).double().log_softmax(1).numpy()
+    found: FloatArray = exact[np.arange(len(clips)), clips.truth]
+    return found
+
+
+def accuracy(
+    logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta, decides: Mapping[str, str]
+) -> Accuracy:
+    """Count the most likely class of logits [N, classes] against the truth.
+
+    decides: label -> input, see :func:`deciding_inputs`.
+    """
     found: Report = report(clips.truth, logits, meta.labels, meta.background)
     recalls = {label: r for label, r in found.recalls.items() if r == r}
     macro = found.macro_recall_signs
-    return Accuracy(len(clips), found.top1, macro if macro == macro else 0.0, recalls)
+    hits = logits.argmax(1) == clips.truth
+    input_of = np.array([decides[meta.labels[i]] for i in clips.truth])
+    top1_of = {name: float(hits[input_of == name].mean()) for name in sorted(set(input_of))}
+    return Accuracy(len(clips), found.top1, macro if macro == macro else 0.0, recalls, top1_of)
 
 
 def latency_ms(

@@ -1,9 +1,9 @@
 """Target ``jetson``: the graph from which TensorRT builds its engine on the device.
 
-Q/DQ in the one form that TensorRT's parser takes: signed bytes, symmetric, weights per channel with
-nodes of their own, biases in float. An engine holds for one GPU and one TensorRT, so none is made
-here: ``tensorrt-rtx`` builds the graph for GPUs that need not be there, and what it refuses is
-refused here. ONNX Runtime runs the same graph, which is how its accuracy is known.
+Q/DQ as TensorRT's parser takes it: signed bytes, symmetric, weights per channel, biases in float.
+An engine holds for one GPU and one TensorRT, so none is made here: ``tensorrt-rtx`` builds the
+graph for GPUs that need not be there, and what it refuses is refused here. ONNX Runtime runs the
+same graph, which is how its accuracy is known.
 """
 
 from __future__ import annotations

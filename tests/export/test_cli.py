@@ -81,6 +81,8 @@ def test_the_report_holds_the_proof(int8_bundle: Path) -> None:
     assert exact["status"] == "ok" and exact["reason"] == ""
     assert report["accuracy"]["clips"] == exact["accuracy"]["clips"] == 24
     assert report["accuracy"]["top1"] == exact["accuracy"]["top1"]
+    assert set(report["decides"]) == set(exact["accuracy"]["recalls"])
+    assert set(exact["accuracy"]["top1_of"]) == set(report["decides"].values())
     nodes = quantised["nodes"]
     assert len(nodes["float_compute"]) < nodes["integer"] / 2
     assert any("calibration clips" in warning for warning in report["warnings"])

@@ -145,7 +145,9 @@ def test_the_int8_hand_expert_says_what_its_checkpoint_says(
         expected = load_checkpoint(hand_checkpoint).model(*inputs).argmax(1).numpy()
     got = open_engine(load_bundle(hand_bundle)).run({"hands": inputs[1].numpy()}).argmax(1)
     assert (got == expected).mean() >= 0.95
-    forms = load_bundle(hand_bundle).report["forms"]
+    report = load_bundle(hand_bundle).report
+    assert set(report["decides"].values()) == {"hands"}
+    forms = report["forms"]
     assert forms["onnx-fp32"]["difference"]["largest"] <= 1e-4
     assert forms["onnx-int8"]["drop_points"] <= 5
     assert forms["onnx-int8"]["nodes"]["integer"] > 50

@@ -27,11 +27,13 @@ def test_the_graph_is_one_that_tensorrt_builds(every_target: Path) -> None:
 
 
 def test_its_bytes_are_signed_and_symmetric(every_target: Path) -> None:
-    """The one form that every TensorRT from 10 on takes."""
+    """As every TensorRT from 10 on takes them; weights are stored as bytes, not as floats."""
     model = onnx.ModelProto.FromString(load_bundle(every_target).files[QDQ_MODEL])
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     nodes = [n for n in model.graph.node if n.op_type == "DequantizeLinear"]
     assert len(nodes) > 20
+    stored = load_bundle(every_target).report["forms"]
+    assert stored["jetson-int8"]["size_bytes"] < 0.5 * stored["onnx-fp32"]["size_bytes"]
     for node in nodes:
         zero = constants[node.input[2]]
         assert zero.dtype == np.int8 and not zero.any()
