@@ -14,10 +14,11 @@ import numpy.typing as npt
 from bharsdk.decode import Event
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks
+from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.results import Result
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 from bharsdk.sources.frame import Image
-from bharsdk.sources.opencv import import_cv2, quiet_stderr
+from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result"]
 
@@ -134,7 +135,7 @@ class AnnotatedVideo:
         picture = draw_result(result, result.image, earlier)
         if self._writer is None:
             self._size = (picture.shape[1], picture.shape[0])
-            with quiet_stderr():
+            with quiet_outputs(STDERR):
                 self._writer = self._cv2.VideoWriter(
                     str(self._temporary),
                     self._cv2.VideoWriter_fourcc(*"mp4v"),

@@ -6,9 +6,8 @@ Full INT8 models take and give bytes; they are converted here, by the scales tha
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.errors import BackendMissingError, BundleError
+from bharsdk.quiet import STDERR, quiet_outputs
 
 __all__ = ["TfliteEngine", "TfliteModel"]
 
@@ -37,7 +37,7 @@ class TfliteModel:
         self._where = where
         interpreter = _interpreter_class()
         try:
-            with _quiet():
+            with quiet_outputs(STDERR):  # it announces itself
                 self._interpreter = interpreter(model_content=model, num_threads=THREADS)
                 self._runner = self._interpreter.get_signature_runner()
         # LiteRT's exceptions are plain ValueErrors and RuntimeErrors.
@@ -143,16 +143,3 @@ def _interpreter_class() -> Any:
     raise BackendMissingError(
         "LiteRT is not installed, which runs  --target tflite:  pip install 'bharsdk[tflite]'"
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Its C++ announces itself on standard error."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from bharsdk.errors import SourceError
+from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import CapturedImage
-from bharsdk.sources.opencv import import_cv2, quiet_stderr
+from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["Camera"]
 
@@ -25,7 +26,7 @@ class Camera:
     def __init__(self, index: int) -> None:
         self._cv2 = import_cv2()
         self._index = index
-        with quiet_stderr():
+        with quiet_outputs(STDERR):
             self._capture = self._cv2.VideoCapture(index)
         if not self._capture.isOpened():
             self._capture.release()

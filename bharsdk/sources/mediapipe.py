@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from bharsdk.errors import BackendMissingError, InputError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
+from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import Image
-from bharsdk.sources.opencv import import_camera_module, import_cv2, quiet_stderr
+from bharsdk.sources.opencv import import_camera_module, import_cv2
 
 __all__ = ["HolisticLandmarker"]
 
@@ -44,7 +45,7 @@ class HolisticLandmarker:
                 " run  pip install 'bharsdk[camera]'"
             )
         # The first picture starts the interpreters, which talk to stderr whatever they are told.
-        with quiet_stderr():
+        with quiet_outputs(STDERR):
             self._holistic: Any = solutions.holistic.Holistic(
                 model_complexity=MODEL_COMPLEXITY,
                 min_detection_confidence=min_detection_confidence,
@@ -76,7 +77,7 @@ class HolisticLandmarker:
         """Run the graph; in silence until the first hand, after which all has been said once."""
         if not self._talkative:
             return self._holistic.process(image)
-        with quiet_stderr():
+        with quiet_outputs(STDERR):
             found = self._holistic.process(image)
         self._talkative = not (found.left_hand_landmarks or found.right_hand_landmarks)
         return found

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import re
-import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 from bharsdk.errors import BackendMissingError
+from bharsdk.quiet import STDERR, quiet_outputs
 
-__all__ = ["import_camera_module", "import_cv2", "quiet_stderr"]
+__all__ = ["import_camera_module", "import_cv2"]
 
 DEBIAN_PACKAGES = "libgl1 libglib2.0-0"
 SILENCE = {
@@ -38,7 +36,7 @@ def import_camera_module(name: str) -> ModuleType:
     for key, value in SILENCE.items():
         os.environ.setdefault(key, value)
     try:
-        with quiet_stderr():
+        with quiet_outputs(STDERR):
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = (error.name or name).split(".")[0]
@@ -54,26 +52,3 @@ def import_camera_module(name: str) -> ModuleType:
             f"{name} needs the system library {library[1]}, which is missing: run"
             f"  apt-get install {DEBIAN_PACKAGES}"
         ) from error
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere for a moment: C++ libraries write there past Python.
-
-    Concerns the whole process, so keep the block short; Python errors raised inside still arrive.
-    """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:  # no stderr at all: nothing to silence
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from bharsdk.errors import InputError
+from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import CapturedImage
-from bharsdk.sources.opencv import import_cv2, quiet_stderr
+from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["Video"]
 
@@ -33,7 +34,7 @@ class Video:
         self._path = Path(path)
         _check_file(self._path)
         self._cv2 = import_cv2()
-        with quiet_stderr():
+        with quiet_outputs(STDERR):
             self._capture = self._cv2.VideoCapture(str(self._path))
         if not self._capture.isOpened():
             self._capture.release()

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
 from bharsdk.engines import Backend
 from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import BackendMissingError, UsageError
+from bharsdk.quiet import STDERR, STDOUT, quiet_outputs
 
 __all__ = ["build", "convert", "quantize"]
 
@@ -146,14 +145,6 @@ def _imported(name: str) -> Any:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Its C++ tells stories on both outputs, errors that are none among them."""
-    kept = {stream: os.dup(stream) for stream in (1, 2)}
-    with Path(os.devnull).open("w") as nothing, quiet():
-        for stream in kept:
-            os.dup2(nothing.fileno(), stream)
-        try:
-            yield
-        finally:
-            for stream, copy_of in kept.items():
-                os.dup2(copy_of, stream)
-                os.close(copy_of)
+    """Their C++ tells stories on both outputs, errors that are none among them."""
+    with quiet(), quiet_outputs(STDOUT, STDERR):
+        yield

@@ -12,8 +12,8 @@ import pytest
 
 from bharsdk.errors import BackendMissingError, InputError, SourceError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
+from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources import Session, Source, open_source, save_session
-from bharsdk.sources.opencv import quiet_stderr
 
 VIDEOS = Path(__file__).parents[3] / "examples" / "data" / "videos"
 NO_CAMERA = 97
@@ -203,17 +203,17 @@ def test_sessions_need_neither_opencv_nor_mediapipe(
         assert len(list(source)) == len(recording)
 
 
-def test_quiet_stderr_silences_the_descriptor_for_its_block_only(
+def test_quiet_outputs_silences_a_descriptor_for_its_block_only(
     capfd: pytest.CaptureFixture[str],
 ):
-    with quiet_stderr():
+    with quiet_outputs(STDERR):
         os.write(2, b"noise")
     os.write(2, b"signal")
     assert capfd.readouterr().err == "signal"
 
 
-def test_quiet_stderr_lets_errors_through(capfd: pytest.CaptureFixture[str]):
-    with pytest.raises(ValueError, match="kept"), quiet_stderr():
+def test_quiet_outputs_lets_errors_through(capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(ValueError, match="kept"), quiet_outputs(STDERR):
         raise ValueError("kept")
     os.write(2, b"signal")
     assert capfd.readouterr().err == "signal"
