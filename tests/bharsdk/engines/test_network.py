@@ -325,14 +325,20 @@ def test_attention_that_contradicts_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize("kind", ["attention", "pooled_attention"])
-def test_a_causal_network_has_no_attention_over_clips(kind: str) -> None:
+def test_attention_in_a_causal_network_has_a_window_and_in_one_of_clips_none(kind: str) -> None:
     fields = json.loads(LOOKING_TEXT) | {"causal": True}
     for of in (*fields["sources"], *fields["features"]):
         of["frames"] = 1
     wanted = {kind, "input", "normalise"}
     fields["layers"] = [layer for layer in fields["layers"] if wanted & layer.keys()]
-    with pytest.raises(BundleError, match="in a causal network, expected it in a network of clips"):
+    with pytest.raises(BundleError, match="got window 0, expected 1 to"):
         build_network(json.dumps(fields).encode(), LOOKING_WEIGHTS, "test")
+    of_clips = json.loads(LOOKING_TEXT)
+    for layer in of_clips["layers"]:
+        if kind in layer:
+            layer[kind]["window"] = 8
+    with pytest.raises(BundleError, match="window"):
+        build_network(json.dumps(of_clips).encode(), LOOKING_WEIGHTS, "test")
 
 
 @pytest.mark.parametrize(
