@@ -117,9 +117,9 @@ def _build(
     inputs = inputs_of(graph)
     shapes = replace(_manifest(spec, checkpoint.meta, 1.0), inputs=inputs).input_shapes
     model = deploy(checkpoint.model), shapes, len(checkpoint.meta.labels)
-    clips = calibration.evenly(MAX_CALIBRATION_CLIPS) if calibration else None
-    if spec.precision is Precision.FP32:
-        clips = None
+    clips: LabelledFeatures | None = None
+    if calibration is not None and spec.precision is not Precision.FP32:
+        clips = calibration.evenly(MAX_CALIBRATION_CLIPS)
     for target in spec.targets:
         try:
             match target:

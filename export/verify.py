@@ -37,6 +37,10 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float32]
 
+TOOLS = (
+    *("bharsdk", "torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "tensorrt-rtx"),
+)
 PARITY_LIMIT = 1e-4
 """Largest absolute difference of a logit, torch against what runs in float32."""
 
@@ -171,9 +175,9 @@ def machine() -> str:
 def tool_versions() -> dict[str, str]:
     """Package -> version of everything that shaped the result."""
     versions = {"python": platform.python_version()}
-    for package in ("bharsdk", "torch", "onnx", "onnxscript", "onnxruntime", "numpy"):
+    for package in TOOLS:
         try:
             versions[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree
+        except PackageNotFoundError:  # run from a source tree, or not used by this target
             continue
     return versions
