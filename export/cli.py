@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    bundle = _export(_spec(arguments))
+    bundle = _export(_spec(arguments), arguments.plot)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {bundle.manifest.name}, {size:.2f} MB")
 
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-drop", type=float, default=1.0, help="points of top-1 int8 may lose (1.0)")
     add("--force", action="store_true", help="write even if a gate fails, and mark it")
     add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
+    add("--plot", type=Path, metavar="OUT.png", help="draw what became of each form")
     add("--name", default="", help="name in the manifest, default that of the output")
     add("--licence", default="not stated", help="licence of the training data, for the card")
     add(
@@ -134,11 +135,12 @@ def _decoder(name: str) -> DecoderConfig:
     return from_json_dict(DecoderConfig, fields, str(path))
 
 
-def _export(spec: ExportSpec) -> Bundle:
-    """Export with a bar of the stages, and print what was measured, even if a gate refuses it."""
+def _export(spec: ExportSpec, picture: Path | None) -> Bundle:
+    """Export with a bar of the stages, and tell what was measured, even if a gate refuses it."""
     from tqdm import tqdm
 
     from bhar_export.pipeline import STAGES, export_bundle
+    from bhar_export.plots import plot_forms
 
     with tqdm(total=len(STAGES), unit="stage", leave=False) as bar:
 
@@ -148,6 +150,8 @@ def _export(spec: ExportSpec) -> Bundle:
 
         def tell(proof: Proof) -> None:
             bar.write("\n".join(_summary(proof)), file=sys.stdout)
+            if picture is not None:
+                plot_forms(proof, picture)
 
         return export_bundle(spec, progress, tell)
 

@@ -205,8 +205,11 @@ def test_int8_that_loses_too_much_is_exit_6_unless_forced(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ("--int8", "--calib", noise_file, "--eval", certain, "--max-drop", 0.5)
+    picture = tmp_path / "forms.png"
+    data = ("--calib", noise_file, "--eval", certain)
+    arguments = ("--int8", *data, "--max-drop", 0.5, "--plot", picture)
     assert "(100.00 ->" in refused(6, *arguments)
+    assert picture.read_bytes().startswith(b"\x89PNG")  # also of what is refused
     assert export(*arguments, "--force") == 0
     assert "FORCED" in capsys.readouterr().out
     bundle = load_bundle(tmp_path / "model.bhar")
