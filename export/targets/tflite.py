@@ -46,6 +46,8 @@ COORDINATES = (
 """The same for coordinates, up to the first convolutions: modules, as the converter names them. In
 eight bits a BHaRNet-E lost 20 points of top-1 on a new signer, with these in float none; the inputs
 themselves are bytes all the same."""
+DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
+"""And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
 
 
 def build(
@@ -98,6 +100,9 @@ def quantize(flatbuffer: bytes, clips: Iterable[Mapping[str, FloatArray]]) -> by
             work.update_quantization_recipe(".*", operator, algorithm_key="no_quantize")
         for modules in COORDINATES:
             work.update_quantization_recipe(modules, "*", algorithm_key="no_quantize")
+        module, operators = DIFFERENCES
+        for operator in operators:
+            work.update_quantization_recipe(module, operator, algorithm_key="no_quantize")
         # Not Quantizer.calibrate: its moving averages cut the ranges.
         calibrator = calibrator_of(
             flatbuffer, num_threads=1, qsv_update_func=updates.min_max_update

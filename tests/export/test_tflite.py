@@ -89,10 +89,21 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(every_target: Path
     """By the names that the converter gives to modules, which another release might change."""
     model = TfliteModel(load_bundle(every_target).files[TFLITE_MODEL], "model.tflite")
     assert model.integer
-    tensors = model._interpreter.get_tensor_details()
-    names = "input_norm", "PoseRefinement_refine", "enter_position", "enter_motion"
-    for name in names:
-        found = [t for t in tensors if name in t["name"] and t["shape"].size == 4]
-        assert found and all(t["dtype"] == np.float32 for t in found), name
-    weights = [t for t in tensors if "GraphConv_position" in t["name"] and t["dtype"] == np.int8]
-    assert len(weights) >= 5
+    tensors = {t["index"]: t for t in model._interpreter.get_tensor_details()}
+
+    def read(operators: set[str], made_by: str) -> list[set[type]]:
+        """What each of ``operators`` reads whose results a module has made."""
+        return [
+            {tensors[i]["dtype"] for i in operator["inputs"] if i >= 0} - {np.int32}
+            for operator in model._interpreter._get_ops_details()
+            if operator["op_name"] in operators
+            and any(made_by in tensors[i]["name"] for i in operator["outputs"])
+        ]
+
+    computing = {"CONV_2D", "FULLY_CONNECTED", "MUL", "ADD"}
+    for name in ("input_norm", "PoseRefinement_refine", "enter_position", "enter_motion"):
+        found = read(computing, name)
+        assert found and all(kinds == {np.float32} for kinds in found), name
+    differences = read({"SLICE", "SUB"}, "PRGCN_net;")
+    assert len(differences) >= 3 and all(kinds == {np.float32} for kinds in differences)
+    assert {np.int8} in read({"FULLY_CONNECTED"}, "GraphConv_4")
