@@ -253,7 +253,7 @@ def test_missing_packages_are_exit_8_with_the_command_to_run(
 ) -> None:
     import bhar_export.cli as cli
 
-    def missing(spec: object) -> None:
+    def missing(spec: object, picture: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
 
     monkeypatch.setattr(cli, "_export", missing)
