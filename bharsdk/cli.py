@@ -8,7 +8,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,12 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bhar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    run = commands.add_parser(
-        "run",
-        help="print the events in a source as they happen",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    def command(
+        name: str, does: str, work: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        found = commands.add_parser(
+            name,
+            help=does,
+            epilog=EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        found.set_defaults(command=work)
+        return found
+
+    run = command("run", "print the events in a source as they happen", _run)
     run.add_argument("source", help="camera number, video file, or NAME.bhar-session")
     run.add_argument(
         "--model",
@@ -73,9 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--save", metavar="OUT.mp4", type=Path, help="write an annotated video")
     run.add_argument("--json", action="store_true", help="one JSON object a line")
     run.add_argument("--max-frames", metavar="N", type=_positive, help="stop after N frames")
-    run.set_defaults(command=_run)
 
-    inspect = commands.add_parser("inspect", help="print the manifest of a bundle")
+    inspect = command("inspect", "print the manifest of a bundle", _inspect)
     inspect.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
     inspect.add_argument(
         "--card", action="store_true", help="print the model card: data, accuracy, size, limits"
@@ -83,14 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "--report", action="store_true", help="print what the exporter measured, as JSON"
     )
-    inspect.set_defaults(command=_inspect)
 
-    verify = commands.add_parser(
-        "verify",
-        help="replay a bundle's golden inputs on this machine, on every back end",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    does = "replay a bundle's golden inputs on this machine, on every back end"
+    verify = command("verify", does, _verify)
     verify.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
     choices = [backend.value for backend in Backend]
     verify.add_argument(
@@ -98,19 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=choices,
         help="this one alone; default: each that the bundle has a model for",
     )
-    verify.set_defaults(command=_verify)
 
-    build = commands.add_parser(
-        "build",
-        help="build the TensorRT engine of a bundle on this device, and keep it beside the bundle",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    does = "build the TensorRT engine of a bundle on this device, and keep it beside the bundle"
+    build = command("build", does, _build)
     build.add_argument("bundle", help="path of a bundle that was exported with --target jetson")
-    build.set_defaults(command=_build)
 
-    models = commands.add_parser("models", help="list the shipped models")
-    models.set_defaults(command=_models)
+    command("models", "list the shipped models", _models)
     return parser
 
 

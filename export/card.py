@@ -88,13 +88,12 @@ def _cost(proof: Proof) -> str:
         "|---|---|---|---|---|",
     ]
     for name, form in proof.forms.items():
-        state = form.status.value + (f": {form.reason}" if form.reason else "")
         if form.difference is None:
-            lines.append(f"| {name} | | | | {state} |")
+            lines.append(f"| {name} | | | | {form.state} |")
             continue
         lines.append(
             f"| {name} | {form.latency_ms:.2f} | {form.size_bytes / 1000:.0f}"
-            f" | {form.difference.largest:.1g} | {state} |"
+            f" | {form.difference.largest:.1g} | {form.state} |"
         )
     lines += ["", f"Median on {proof.machine}, ONNX Runtime {proof.tools.get('onnxruntime', '')}."]
     if any(name.startswith(Target.NATIVE.value) for name in proof.forms):

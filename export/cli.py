@@ -182,9 +182,8 @@ def _summary(proof: Proof) -> list[str]:
 
 
 def _row(name: str, form: Form) -> str:
-    state = form.status.value + (f": {form.reason}" if form.reason else "")
     if form.difference is None:
-        return f"{name:<14}{'':68}  {state}"
+        return f"{name:<14}{'':68}  {form.state}"
     score, off = form.accuracy, form.difference
     found = (
         f"{'':24}"
@@ -193,7 +192,7 @@ def _row(name: str, form: Form) -> str:
     )
     return (
         f"{name:<14}{found}{off.largest:10.1e}{off.relative:10.1e}{off.cosine:9.5f}"
-        f"{form.latency_ms:8.2f}{form.size_bytes / 1e6:7.2f}  {state}"
+        f"{form.latency_ms:8.2f}{form.size_bytes / 1e6:7.2f}  {form.state}"
     )
 
 

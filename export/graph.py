@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bhar_training.models import ActionModel
 from bhar_training.quiet import quiet
@@ -12,7 +12,7 @@ from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
-__all__ = ["INPUTS", "OPSET", "OUTPUT", "check_graph", "deploy", "inputs_of", "to_onnx"]
+__all__ = ["INPUTS", "OPSET", "OUTPUT", "OfInputs", "check_graph", "deploy", "inputs_of", "to_onnx"]
 
 OPSET = 18
 """The lowest that torch's exporter writes without conversion."""
@@ -36,6 +36,20 @@ def deploy(model: ActionModel) -> nn.Module:
     the same as before.
     """
     return model.deploy().eval()
+
+
+class OfInputs(nn.Module):
+    """A model that is only given what it reads: the other input is none of the graph."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, body: Tensor | None = None, hands: Tensor | None = None) -> Tensor:
+        """Body [N, C, T, V, M], hands [N, C, T, 21, 2], one or both -> logits [N, classes]."""
+        given = hands if body is None else body
+        logits: Tensor = self.model(given, given if hands is None else hands)
+        return logits
 
 
 def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:

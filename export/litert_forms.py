@@ -30,38 +30,25 @@ def litert_form(model: nn.Module) -> nn.Module:
     for name, module in list(model.named_modules()):
         if isinstance(module, DeployedRefinedGraphConv):
             parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, _RefinedGraphConv(module))
+            setattr(model.get_submodule(parent), own, _RefinedGraphConv.of(module))
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.contiguous()
     return model
 
 
-class _RefinedGraphConv(nn.Module):
-    """The same as ``of``: values over the refinement, and over the constant adjacency."""
+class _RefinedGraphConv(DeployedRefinedGraphConv):
+    """The same: values over the refinement, and over the constant adjacency."""
 
-    adjacency: Tensor
+    @classmethod
+    def of(cls, conv: DeployedRefinedGraphConv) -> _RefinedGraphConv:
+        """The form of ``conv``, whose layers it shares."""
+        form = cls.__new__(cls)
+        nn.Module.__init__(form)
+        form.__dict__.update(conv.__dict__)
+        return form
 
-    def __init__(self, of: DeployedRefinedGraphConv) -> None:
-        super().__init__()
-        self.of = of
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V] -> [N, C', T, V]."""
-        of = self.of
-        if of.running is None:
-            return self._shifted(x, x.mean(2, keepdim=True))
-        means, parts = of.running.split(x)
-        return of.running.join(self._shifted(parts, means[:, :, None]), x.shape[2])
-
-    def _shifted(self, x: Tensor, mean: Tensor) -> Tensor:
-        of, parts = self.of, []
-        for k, value in enumerate(of.value):
-            query, key = of.query[k](mean), of.key[k](mean)
-            refinement = of.refine[k](torch.tanh(query - key.transpose(2, 3)))
-            values = value(x)
-            parts += [values @ refinement, F.linear(values, of.adjacency[k].t())]
-        shifted: Tensor = of.shift(sum(parts[1:], parts[0]))
-        return shifted
+    def _over(self, values: Tensor, refinement: Tensor, adjacency: Tensor) -> Tensor:
+        return values @ refinement + F.linear(values, adjacency.t())
 
 
 class InOperatorsOfLiteRt(TorchFunctionMode):

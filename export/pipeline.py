@@ -65,9 +65,10 @@ def export_bundle(
     features = _live_features(checkpoint.meta)
     calibration, evaluation = _load_data(spec, checkpoint.meta)
     progress("graph")
-    graph = to_onnx(deploy(checkpoint.model), features)
+    module = deploy(checkpoint.model)
+    graph = to_onnx(module, features)
     progress("quantise")
-    artefacts, impossible = _build(spec, checkpoint, graph, calibration)
+    artefacts, impossible = _build(spec, checkpoint.meta, module, graph, calibration)
     progress("verify")
     proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluation)
     tell(proof)
@@ -107,7 +108,8 @@ def _noise(meta: CheckpointMeta) -> LabelledFeatures:
 
 def _build(
     spec: ExportSpec,
-    checkpoint: Checkpoint,
+    meta: CheckpointMeta,
+    module: nn.Module,
     graph: ModelProto,
     calibration: LabelledFeatures | None,
 ) -> tuple[list[Artefact], dict[str, str]]:
@@ -115,8 +117,7 @@ def _build(
     made = onnx.build(graph, spec.precision, calibration)
     impossible: dict[str, str] = {}
     inputs = inputs_of(graph)
-    shapes = replace(_manifest(spec, checkpoint.meta, 1.0), inputs=inputs).input_shapes
-    model = deploy(checkpoint.model), shapes, len(checkpoint.meta.labels)
+    shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs).input_shapes
     clips: LabelledFeatures | None = None
     if calibration is not None and spec.precision is not Precision.FP32:
         clips = calibration.evenly(MAX_CALIBRATION_CLIPS)
@@ -126,9 +127,9 @@ def _build(
                 case Target.ONNX:
                     pass
                 case Target.NATIVE:
-                    made += _native(*model, clips)
+                    made += _native(module, shapes, len(meta.labels), clips)
                 case Target.TFLITE:
-                    made += tflite.build(*model[:2], clips)
+                    made += tflite.build(module, shapes, clips)
                 case Target.JETSON:
                     made += tensorrt.build(graph, shapes, clips)
                 case _:

@@ -63,6 +63,11 @@ class Form:
     size_bytes: int = 0
     nodes: IntegerNodes | None = None
 
+    @property
+    def state(self) -> str:
+        """The status, and why."""
+        return f"{self.status.value}: {self.reason}" if self.reason else self.status.value
+
 
 @dataclass(frozen=True)
 class Proof:

@@ -6,6 +6,7 @@ Full INT8 models take and give bytes; they are converted here, by the scales tha
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -139,7 +140,7 @@ def _interpreter_class() -> Any:
     """LiteRT's interpreter, or its predecessor's: what that computes wrongly, golden data show."""
     for package in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
         with contextlib.suppress(ImportError):
-            return __import__(package, fromlist=["Interpreter"]).Interpreter
+            return importlib.import_module(package).Interpreter
     raise BackendMissingError(
         "LiteRT is not installed, which runs  --target tflite:  pip install 'bharsdk[tflite]'"
     )

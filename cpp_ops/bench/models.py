@@ -18,7 +18,7 @@ import torch
 from measure import Compute, Row
 
 from bhar_export.calibrate import LabelledFeatures
-from bhar_export.graph import OPSET
+from bhar_export.graph import OPSET, OfInputs
 from bhar_export.quantize import quantize
 from bhar_export.targets import native, tflite
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
@@ -113,25 +113,13 @@ def _native(model: ActionModel, inputs: Inputs) -> _ops.Network:
     return network_of(native.build(model.deploy(), shapes, CLASSES).files)
 
 
-class _OfInputs(torch.nn.Module):
-    """A model as a graph of the inputs that it reads."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(inputs[0], inputs[-1])
-        return logits
-
-
 def _graph(model: torch.nn.Module, inputs: Inputs) -> onnx.ModelProto:
     # A batch of two: a one would be taken for a constant.
     examples = tuple(torch.from_numpy(array).repeat(2, 1, 1, 1, 1) for array in inputs.values())
     batch = torch.export.Dim("batch", min=1, max=4096)
     with quiet():
         program = torch.onnx.export(
-            _OfInputs(model.eval()),
+            OfInputs(model.eval()),
             examples,
             dynamo=True,
             opset_version=OPSET,

@@ -91,6 +91,9 @@ class AxisAttention {
   void outputs(float* out) const;
 
  private:
+  void project(const float* weight, const float* bias, std::int64_t axis, const float* tokens,
+               std::int64_t count, float* out) const;
+
   const PooledAttention& p_;
   TemporalConvFn linear_;
   RandomFeaturesFn kernel_;

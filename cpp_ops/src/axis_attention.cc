@@ -83,20 +83,22 @@ std::int64_t AxisAttention::multiply_adds(const PooledAttention& attention) {
   return s.summaries() * s.outputs;
 }
 
+void AxisAttention::project(const float* weight, const float* bias, std::int64_t axis,
+                            const float* tokens, std::int64_t count, float* out) const {
+  const Sizes s(p_);
+  const Linear linear{weight + axis * s.channels * s.inner(), bias + axis * s.inner(), s.channels,
+                      s.inner()};
+  linear(linear_, {tokens, count, s.channels}, out, s.inner());
+}
+
 void AxisAttention::project_queries(std::int64_t axis, const float* tokens, std::int64_t count,
                                     float* out) const {
-  const Sizes s(p_);
-  const Linear linear{p_.query + axis * s.channels * s.inner(), p_.query_bias + axis * s.inner(),
-                      s.channels, s.inner()};
-  linear(linear_, {tokens, count, s.channels}, out, s.inner());
+  project(p_.query, p_.query_bias, axis, tokens, count, out);
 }
 
 void AxisAttention::project_keys(std::int64_t axis, const float* tokens, std::int64_t count,
                                  float* out) const {
-  const Sizes s(p_);
-  const Linear linear{p_.key + axis * s.channels * s.inner(), p_.key_bias + axis * s.inner(),
-                      s.channels, s.inner()};
-  linear(linear_, {tokens, count, s.channels}, out, s.inner());
+  project(p_.key, p_.key_bias, axis, tokens, count, out);
 }
 
 // Of every head a summary [C]: of the context's tokens, weighed as its mean query weighs them.

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
+from bhar_export.graph import OfInputs
 from bhar_export.litert_forms import InOperatorsOfLiteRt, litert_form
 from bhar_export.spec import Target
 from bhar_training.quiet import quiet
@@ -71,7 +72,7 @@ def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     with _silent():
         litert_torch = _imported("litert_torch")
         examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
-        form = _OfInputs(litert_form(copy.deepcopy(model))).eval()
+        form = OfInputs(litert_form(copy.deepcopy(model))).eval()
         try:
             with InOperatorsOfLiteRt():
                 converted = litert_torch.convert(form, (), sample_kwargs=examples)
@@ -110,20 +111,6 @@ def quantize(flatbuffer: bytes, clips: Iterable[Mapping[str, FloatArray]]) -> by
         calibrator.calibrate({"serving_default": list(clips)}, work._recipe_manager)
         result = work.quantize(calibrator.get_model_qsvs(), enable_progress_report=False)
     return bytes(result.quantized_model)
-
-
-class _OfInputs(nn.Module):
-    """A model that is only given what it reads: the other input is none of the graph."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, body: Tensor | None = None, hands: Tensor | None = None) -> Tensor:
-        """Body [N, C, T, V, M], hands [N, C, T, 21, 2], one or both -> logits [N, classes]."""
-        given = hands if body is None else body
-        logits: Tensor = self.model(given, given if hands is None else hands)
-        return logits
 
 
 def _artefact(precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["logits"]) -> Artefact:

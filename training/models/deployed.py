@@ -112,11 +112,14 @@ class DeployedRefinedGraphConv(nn.Module):
             query, key = self.query[k](mean), self.key[k](mean)
             # [N, R, 1, V (to)] against [N, R, V (from), 1]: the topology, already transposed.
             difference = torch.tanh(query - key.transpose(2, 3))
-            topology = self.refine[k](difference) + self.adjacency[k]
-            part = value(x) @ topology
+            part = self._over(value(x), self.refine[k](difference), self.adjacency[k])
             out = part if out is None else out + part
         shifted: Tensor = self.shift(out)
         return shifted
+
+    def _over(self, values: Tensor, refinement: Tensor, adjacency: Tensor) -> Tensor:
+        """Values [N, C, T, V] over the constant adjacency [V, V], refined [N, C, V, V]."""
+        return values @ (refinement + adjacency)
 
 
 class DeployedTemporalConv(nn.Module):

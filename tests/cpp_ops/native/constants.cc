@@ -24,6 +24,22 @@ bhar::InputLayer all_joints(std::int64_t joints, std::int64_t persons, std::int6
   return enter;
 }
 
+bhar::PooledAttentionLayer pooled_attention(bhar::Part x, bhar::Part context, std::int64_t shown,
+                                            std::int64_t heads, std::int64_t random,
+                                            std::int64_t classes, std::int64_t window,
+                                            std::mt19937& g) {
+  return {x,
+          context,
+          constants({3, shown, shown}, g),
+          constants({3, shown}, g),
+          constants({3, shown, shown}, g),
+          constants({3, shown}, g),
+          constants({3, shown / heads, random}, g),
+          constants({3, heads, shown, classes}, g),
+          constants({classes}, g),
+          window};
+}
+
 bhar::Integers take_integers(bhar::Array& weight) {
   bhar::Integers integers{{}, {}, 0.0625f, 128};
   integers.scale.assign(static_cast<std::size_t>(weight.shape.front() * weight.shape.back()),

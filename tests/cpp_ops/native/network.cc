@@ -43,15 +43,7 @@ void add_attention(bhar::Network& network, std::mt19937& g) {
   network.add(bhar::GeluLayer{{8, 4}, {10, 1}, kShown});
   network.add(
       bhar::ClassifyLayer{{10, 1}, constants({kShown, kClasses}, g), constants({kClasses}, g)});
-  network.add(bhar::PooledAttentionLayer{{6, 1},
-                                         {10, 1},
-                                         constants({3, kShown, kShown}, g),
-                                         constants({3, kShown}, g),
-                                         constants({3, kShown, kShown}, g),
-                                         constants({3, kShown}, g),
-                                         constants({3, kHead, kRandom}, g),
-                                         constants({3, kHeads, kShown, kClasses}, g),
-                                         constants({kClasses}, g)});
+  network.add(pooled_attention({6, 1}, {10, 1}, kShown, kHeads, kRandom, kClasses, 0, g));
 }
 
 // Logits of a network that has each kind of layer, the same for the same generator.

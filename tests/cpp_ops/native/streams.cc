@@ -35,16 +35,7 @@ void add_attention(bhar::Network& network, std::mt19937& g) {
   bhar::ClassifyLayer seen{{7, 4}, constants({kShown, kClasses}, g), constants({kClasses}, g)};
   seen.window = kWindow;
   network.add(std::move(seen));
-  network.add(bhar::PooledAttentionLayer{{4, 1},
-                                         {5, 2},
-                                         constants({3, kShown, kShown}, g),
-                                         constants({3, kShown}, g),
-                                         constants({3, kShown, kShown}, g),
-                                         constants({3, kShown}, g),
-                                         constants({3, kHead, kRandom}, g),
-                                         constants({3, kHeads, kShown, kClasses}, g),
-                                         constants({kClasses}, g),
-                                         kTokens});
+  network.add(pooled_attention({4, 1}, {5, 2}, kShown, kHeads, kRandom, kClasses, kTokens, g));
 }
 
 void fill(bhar::Network& network, bool integers, std::mt19937 g) {
