@@ -3,8 +3,10 @@
 ::
 
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
-    model.onnx        float32 graph          (at least one of these two)
+    model.onnx        float32 graph          (at least one of these four)
+    model.fp16.onnx   the same in half precision
     model.int8.onnx   quantised graph, QDQ
+    model.mixed.onnx  the same, with more left in float
     model.tflite      for LiteRT
     model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
@@ -100,6 +102,12 @@ class Bundle:
     def model(self) -> bytes:
         """The ONNX graph that runs: the one of the manifest's precision."""
         return self.files[self.manifest.precision.model_file]
+
+    @property
+    def tensorrt_file(self) -> str | None:
+        """The graph from which TensorRT builds its engine; None if there is none."""
+        graphs = (QDQ_MODEL, Precision.FP16.model_file)
+        return next((name for name in graphs if name in self.files), None)
 
     @property
     def report(self) -> dict[str, Any]:

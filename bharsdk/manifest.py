@@ -35,12 +35,20 @@ class Precision(enum.Enum):
     """Number format of the graph that runs."""
 
     FP32 = "fp32"
+    FP16 = "fp16"
     INT8 = "int8"
+    MIXED = "mixed"
+    """INT8, but for layers that lose too much in it."""
 
     @property
     def model_file(self) -> str:
         """The file in the bundle that holds the graph of this precision."""
-        return {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx"}[self]
+        return "model.onnx" if self is Precision.FP32 else f"model.{self.value}.onnx"
+
+    @property
+    def in_integers(self) -> bool:
+        """Whether layers compute in integers, whose ranges need calibration."""
+        return self in (Precision.INT8, Precision.MIXED)
 
 
 @dataclass(frozen=True)

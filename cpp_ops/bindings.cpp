@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -320,22 +321,33 @@ class BoundNetwork {
 
   // The range of what each layer's weight meets in clips, as run() takes them: [layers, 2].
   py::array_t<float> observe(const std::vector<py::object>& objects) {
-    Clips clips = clips_of(objects);
     std::vector<bhar::Range> ranges(static_cast<std::size_t>(network.layers()));
-    {
-      py::gil_scoped_release no_gil;
-      with_workspace([&](bhar::Workspace& workspace) {
-        for (std::int64_t clip = 0; clip < clips.count; ++clip) {
-          observe_clip(clips, ranges.data(), workspace);
-        }
-      });
-    }
+    observe_clips(clips_of(objects), ranges);
     py::array_t<float> out(std::vector<py::ssize_t>{network.layers(), 2});
     float* to = out.mutable_data();
     for (const bhar::Range& range : ranges) {
       *to++ = range.least;
       *to++ = range.most;
     }
+    return out;
+  }
+
+  // How much of that lies in each of `bins` parts of [-limit, limit]: [layers, bins].
+  py::array_t<std::int64_t> count(const std::vector<py::object>& objects,
+                                  const std::vector<float>& limits, py::ssize_t bins) {
+    const auto layers = static_cast<py::ssize_t>(network.layers());
+    bool above = bins > 0 && static_cast<py::ssize_t>(limits.size()) == layers;
+    for (const float limit : limits) above = above && limit > 0 && std::isfinite(limit);
+    if (!above) throw py::value_error("count: expected bins, and a limit above 0 for each layer");
+    py::array_t<std::int64_t> out(std::vector<py::ssize_t>{layers, bins});
+    std::fill_n(out.mutable_data(), layers * bins, 0);
+    std::vector<bhar::Range> ranges(limits.size());
+    for (std::size_t i = 0; i < limits.size(); ++i) {
+      ranges[i].counts = out.mutable_data() + static_cast<py::ssize_t>(i) * bins;
+      ranges[i].bins = bins;
+      ranges[i].limit = limits[i];
+    }
+    observe_clips(clips_of(objects), ranges);
     return out;
   }
 
@@ -436,6 +448,15 @@ class BoundNetwork {
       network.step(frame, clips.frames, logits, workspace, state);
     });
     next(clips);
+  }
+
+  void observe_clips(Clips clips, std::vector<bhar::Range>& ranges) {
+    py::gil_scoped_release no_gil;
+    with_workspace([&](bhar::Workspace& workspace) {
+      for (std::int64_t clip = 0; clip < clips.count; ++clip) {
+        observe_clip(clips, ranges.data(), workspace);
+      }
+    });
   }
 
   void observe_clip(Clips& clips, bhar::Range* ranges, bhar::Workspace& workspace) const {
@@ -712,6 +733,7 @@ void register_network(py::module_& m) {
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
       .def("observe", &BoundNetwork::observe, py::arg("inputs"))
+      .def("count", &BoundNetwork::count, py::arg("inputs"), py::arg("limits"), py::arg("bins"))
       .def("profile", &BoundNetwork::profile, py::arg("rounds"))
       .def("step", &BoundNetwork::step, py::arg("inputs"), py::arg("state"))
       .def_property_readonly("causal",

@@ -13,7 +13,7 @@ from bharsdk.bundle import GOLDEN, Precision
 from bharsdk.engines import Backend
 from bharsdk.engines.onnx import single_thread_session
 
-__all__ = ["Artefact", "form_name", "onnx_artefact", "onnx_runner"]
+__all__ = ["Artefact", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -23,13 +23,28 @@ def form_name(target: Target, precision: Precision) -> str:
     return f"{target.value}-{precision.value}"
 
 
+@dataclass(frozen=True)
+class Selection:
+    """What of a quantised form was measured and chosen; errors are relative (``Difference``).
+
+    ranges: the method of its ranges. range_errors: method -> error, of all that were tried.
+    in_float: layers left in float so that the gate passes -> error when that layer alone is in
+    integers.
+    """
+
+    ranges: str
+    range_errors: dict[str, float]
+    in_float: dict[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Artefact:
     """One form of a model. files: of the bundle, by name. reads: its inputs.
 
     run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes]. backend: what
     replays it from the bundle; None where it cannot run on this machine. golden: the file that
-    holds its logits; a quantised form rounds in its own way and has its own.
+    holds its logits; a quantised form rounds in its own way and has its own. selection: what was
+    chosen for it by measurement.
     """
 
     target: Target
@@ -39,6 +54,7 @@ class Artefact:
     run: Callable[[Mapping[str, FloatArray]], FloatArray]
     backend: Backend | None
     golden: str = GOLDEN["logits"]
+    selection: Selection | None = None
 
     @property
     def name(self) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnxruntime.quantization import CalibrationDataReader
 
 from bhar_export.spec import DataSpec
 from bhar_training.checkpoint import CheckpointMeta
@@ -16,11 +15,11 @@ from bhar_training.data.clips import load_clips
 from bhar_training.evaluate import class_indices
 from bharsdk.errors import InputError
 
-__all__ = ["MAX_CALIBRATION_CLIPS", "CalibrationReader", "LabelledFeatures", "load_features"]
+__all__ = ["MAX_CALIBRATION_CLIPS", "LabelledFeatures", "load_features"]
 
 FloatArray = npt.NDArray[np.float32]
 
-MAX_CALIBRATION_CLIPS = 512
+MAX_CALIBRATION_CLIPS = 256
 """Ranges stop growing long before; more only costs time."""
 
 
@@ -42,7 +41,15 @@ class LabelledFeatures:
 
     def evenly(self, count: int) -> LabelledFeatures:
         """At most ``count`` clips, spread evenly over all."""
-        keep = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int))
+        return self.at(self.evenly_spread(count))
+
+    def evenly_spread(self, count: int) -> npt.NDArray[np.int64]:
+        """Indices of at most ``count`` clips, spread evenly over all."""
+        spread = np.linspace(0, len(self) - 1, min(count, len(self)))
+        return np.unique(spread.round().astype(np.int64))
+
+    def at(self, keep: npt.NDArray[np.int64]) -> LabelledFeatures:
+        """The clips at these indices."""
         return LabelledFeatures(
             self.source, self.body[keep], self.hands[keep], self.truth[keep], self.signers
         )
@@ -68,14 +75,3 @@ def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
     body, hands = features_of(clips, meta.features)
     signers = tuple(sorted(set(clips.signers) - {""}))
     return LabelledFeatures(str(spec), body.numpy(), hands.numpy(), truth, signers)
-
-
-class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands what a graph reads of clips, its ``inputs``, to ONNX Runtime's calibrator."""
-
-    def __init__(self, clips: LabelledFeatures, inputs: Sequence[str]) -> None:
-        self._batches = clips.evenly(MAX_CALIBRATION_CLIPS).batches(inputs)
-
-    def get_next(self) -> dict[str, FloatArray] | None:
-        """The next batch, or None after the last."""
-        return next(self._batches, None)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bhar_export.devices import DEVICES, Device
+from bhar_export.spec import DECODERS, GPUS, DataSpec, ExportSpec, Target
 from bharsdk.bundle import Bundle, Precision
 from bharsdk.codec import from_json_dict
 from bharsdk.command import exit_code_of
@@ -18,11 +20,10 @@ from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_export.proof import Form, Proof
-    from bhar_export.spec import ExportSpec, Target
 
 __all__ = ["main"]
 
-TARGETS = ("onnx", "native", "tflite", "jetson")
+TARGETS = [target.value for target in Target]
 PRECISIONS = [precision.value for precision in Precision]
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
@@ -62,17 +63,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     choices = (*TARGETS, "all")
     add("--target", choices=choices, action="append", dest="targets", help=targets)
+    device = "for this one: its targets, unless --target names others, and its GPU"
+    add("--device", choices=DEVICES, metavar="NAME", help=f"{device}: {', '.join(DEVICES)}")
     precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default fp32")
+    precision.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="default fp32; mixed: int8 but for layers that lose too much",
+    )
     precision.add_argument(
         "--int8", dest="precision", action="store_const", const="int8", help="--precision int8"
     )
-    add("--calib", type=Path, metavar="DATA", help="recordings that set the ranges of int8")
+    add("--calib", type=Path, metavar="DATA", help="recordings that set the ranges of integers")
     add("--calib-signers", default="", metavar="S,S", help="only these")
     add("--eval", type=Path, metavar="DATA", help="recordings for the accuracy gate")
     add("--eval-signers", default="", metavar="S,S", help="only these")
     add("--fps", type=float, default=15.0, help="of recordings without time (15)")
-    add("--max-drop", type=float, default=1.0, help="points of top-1 int8 may lose (1.0)")
+    add("--max-drop", type=float, default=1.0, help="points of top-1 that may be lost (1.0)")
     add("--force", action="store_true", help="write even if a gate fails, and mark it")
     add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
     add("--plot", type=Path, metavar="OUT.png", help="draw what became of each form")
@@ -89,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _spec(arguments: argparse.Namespace) -> ExportSpec:
     """The specification that the command line asks for. Raises UsageError if it contradicts."""
-    from bhar_export.spec import DataSpec, ExportSpec
+    device = DEVICES.get(arguments.device, Device((Target.ONNX,)))
 
     def data(path: Path | None, signers: str, option: str) -> DataSpec | None:
         if path is None and signers:
@@ -100,7 +108,8 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
     return ExportSpec(
         checkpoint=arguments.checkpoint,
         output=arguments.output,
-        targets=_targets(arguments.targets or ["onnx"]),
+        targets=_targets(arguments.targets or [target.value for target in device.targets]),
+        gpus=(device.checked_as,) if device.checked_as else GPUS,
         precision=Precision(arguments.precision),
         calibration=data(arguments.calib, arguments.calib_signers, "--calib"),
         evaluation=data(arguments.eval, arguments.eval_signers, "--eval"),
@@ -114,14 +123,10 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
 
 
 def _targets(names: Sequence[str]) -> tuple[Target, ...]:
-    from bhar_export.spec import Target
-
     return tuple(t for t in Target if t.value in names or "all" in names)
 
 
 def _decoder(name: str) -> DecoderConfig:
-    from bhar_export.spec import DECODERS
-
     if name in DECODERS:
         return DECODERS[name]
     path = Path(name)
@@ -144,9 +149,9 @@ def _export(spec: ExportSpec, picture: Path | None) -> Bundle:
 
     with tqdm(total=len(STAGES), unit="stage", leave=False) as bar:
 
-        def progress(stage: str) -> None:
-            bar.set_description(stage)
-            bar.update(STAGES.index(stage) - bar.n)
+        def progress(told: str) -> None:
+            bar.set_description(told)
+            bar.update(STAGES.index(told.partition(":")[0]) - bar.n)
 
         def tell(proof: Proof) -> None:
             bar.write("\n".join(_summary(proof)), file=sys.stdout)
@@ -176,8 +181,21 @@ def _summary(proof: Proof) -> list[str]:
                 f"{name}: {form.nodes.integer} nodes multiply in integers, {len(named)} in float"
                 + (f": {', '.join(named[:5])}" if named else "")
             )
+    lines += [line for name, form in proof.forms.items() for line in _chosen(name, form)]
     if proof.forced:
         lines.append("FORCED: it failed its gate")
+    return lines
+
+
+def _chosen(name: str, form: Form) -> list[str]:
+    """Which ranges and layers, and why."""
+    if form.selection is None:
+        return []
+    errors = form.selection.range_errors.items()
+    tried = ", ".join(f"{method} {error:.4f}" for method, error in errors)
+    lines = [f"{name}: {form.selection.ranges} ranges; relative error of the logits: {tried}"]
+    for layer, error in form.selection.in_float.items():
+        lines.append(f"{name}: {layer} stays in float: alone in integers its error is {error:.4f}")
     return lines
 
 

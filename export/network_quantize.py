@@ -2,7 +2,7 @@
 
 Weights are seven bits and a sign short of eight, [-63, 63], one scale for each output: two products
 with a byte then fit 16 bits, so that CPUs without dot products of bytes compute the same, to the
-last bit. Features become bytes by the least and the greatest value that calibration clips led to.
+last bit. Features become bytes by the range of what calibration clips led to.
 What meets no clips, adjacencies and what refines them, is only kept in integers: floats when the
 network is loaded. (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", section 2)
@@ -11,13 +11,14 @@ Integer-Arithmetic-Only Inference", section 2)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from bhar_export.ranges import BINS, Histogram, RangeMethod, limit_of
 from bharsdk import _ops
 from bharsdk.engines.network import (
     Aggregate,
@@ -32,7 +33,7 @@ from bharsdk.engines.network import (
     scales_shape,
 )
 
-__all__ = ["QuantisedNetwork", "quantise_network"]
+__all__ = ["NetworkQuantiser", "QuantisedNetwork"]
 
 FloatArray = npt.NDArray[np.float32]
 Part = TypeVar("Part")
@@ -53,36 +54,78 @@ class QuantisedNetwork:
     integers: bytes
 
 
-def quantise_network(
-    spec: NetworkSpec,
-    weights: bytes,
-    network: _ops.Network,
-    clips: Iterable[Mapping[str, FloatArray]],
-) -> QuantisedNetwork:
-    """``spec`` in integers, its ranges those of ``clips``, by the names of the sources in order.
+class NetworkQuantiser:
+    """``spec`` in integers; what its layers meet is observed once, on ``clips``.
 
-    network: what ``spec`` and ``weights`` make, in floats.
+    network: what ``spec`` and ``weights`` make, in floats. clips: batches of what it reads, by the
+    names of the sources in order.
     """
-    ranges = _observed(network, clips)
-    writer = _Writer(np.frombuffer(weights, "<f4"))
-    layers = tuple(
-        writer.layer(layer, _bytes_of(*limits))
-        for layer, limits in zip(spec.layers, ranges, strict=True)
-    )
-    return QuantisedNetwork(replace(spec, layers=layers), writer.weights(), writer.integers())
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        weights: bytes,
+        network: _ops.Network,
+        clips: Iterable[Mapping[str, FloatArray]],
+    ) -> None:
+        self._spec, self._weights = spec, weights
+        self._observed = _observed(network, [[*batch.values()] for batch in clips])
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those that may compute in integers: ``conv 12``, by their place in the network."""
+        return tuple(
+            _name(layer, index)
+            for index, layer in enumerate(self._spec.layers)
+            if self._observed[index] is not None and isinstance(_part(layer)[1], Conv | Aggregate)
+        )
+
+    def quantised(
+        self, ranges: RangeMethod = RangeMethod.MIN_MAX, in_float: Collection[str] = ()
+    ) -> QuantisedNetwork:
+        """The network in integers, but for those of ``layers`` that are to stay ``in_float``."""
+        writer = _Writer(np.frombuffer(self._weights, "<f4"))
+        layers = tuple(
+            writer.layer(layer, _bytes_of(seen, ranges), kept=_name(layer, index) in in_float)
+            for index, (layer, seen) in enumerate(
+                zip(self._spec.layers, self._observed, strict=True)
+            )
+        )
+        spec = replace(self._spec, layers=layers)
+        return QuantisedNetwork(spec, writer.weights(), writer.integers())
 
 
-def _observed(network: _ops.Network, clips: Iterable[Mapping[str, FloatArray]]) -> FloatArray:
-    """[layers, 2]: the least and the greatest value that the weight of each layer meets."""
-    seen = [network.observe([*map(np.ascontiguousarray, batch.values())]) for batch in clips]
-    return np.stack([np.min(seen, 0)[:, 0], np.max(seen, 0)[:, 1]], 1)
+def _observed(network: _ops.Network, clips: list[list[FloatArray]]) -> list[Histogram | None]:
+    """Of each layer, what its weight meets; None where that are no features."""
+    batches = [[*map(np.ascontiguousarray, batch)] for batch in clips]
+    seen = np.stack([network.observe(batch) for batch in batches])
+    ranges = [
+        (float(least), float(most))
+        for least, most in zip(seen.min(0)[:, 0], seen.max(0)[:, 1], strict=True)
+    ]
+    limits = [limit_of(*found) if found[0] <= found[1] else 1.0 for found in ranges]
+    counts = np.sum([network.count(batch, limits, BINS) for batch in batches], 0)
+    return [
+        Histogram(*found, limit, count) if found[0] <= found[1] else None
+        for found, limit, count in zip(ranges, limits, counts, strict=True)
+    ]
 
 
-def _bytes_of(least: float, most: float) -> Bytes | None:
-    """Of a range, zero included: padding and most of what is leaky has to be exact there."""
-    if not least <= most:  # the layer meets no features with a weight
+def _part(layer: Layer) -> tuple[str, Any]:
+    """The one field of ``layer`` that is set, and its name."""
+    ((name, value),) = ((n, v) for n, v in vars(layer).items() if v is not None)
+    return name, value
+
+
+def _name(layer: Layer, index: int) -> str:
+    return f"{_part(layer)[0]} {index}"
+
+
+def _bytes_of(seen: Histogram | None, ranges: RangeMethod) -> Bytes | None:
+    """Zero is exact: padding and most of what is leaky has to be."""
+    if seen is None:
         return None
-    least, most = min(float(least), 0.0), max(float(most), 0.0)
+    least, most = seen.range(ranges)
     step = max((most - least) / 255, 1e-20)
     return Bytes(step, round(-least / step))
 
@@ -102,23 +145,26 @@ class _Writer:
     def integers(self) -> bytes:
         return b"".join(array.tobytes() for array in self._integers)
 
-    def layer(self, layer: Layer, x_bytes: Bytes | None) -> Layer:
-        """``layer`` with its constants moved; computed in integers if it can be."""
-        ((name, value),) = ((n, v) for n, v in vars(layer).items() if v is not None)
-        made = self._moved(value)
+    def layer(self, layer: Layer, x_bytes: Bytes | None, *, kept: bool) -> Layer:
+        """``layer`` with its constants moved; computed in integers if it can be.
+
+        kept: what its weight is, and so what it computes, stays in float.
+        """
+        name, value = _part(layer)
+        made = self._moved(value, kept=kept)
         if isinstance(made, Conv | Aggregate) and made.weight.scales is not None:
             made = replace(made, x_bytes=x_bytes)
         return replace(layer, **{name: made})
 
-    def _moved(self, part: Part) -> Part:
+    def _moved(self, part: Part, *, kept: bool = False) -> Part:
         changed: dict[str, object] = {}
         for field in fields(part):  # type: ignore[arg-type]
             value = getattr(part, field.name)
             if isinstance(value, Constant):
                 computed = isinstance(part, Conv | Aggregate) and field.name == "weight"
-                whole = not computed or value.shape[-2] % INPUTS_AT_ONCE == 0
-                kept = isinstance(part, Input | Classify) or not whole
-                changed[field.name] = self._constant(value, kept=kept)
+                in_float = computed and (kept or value.shape[-2] % INPUTS_AT_ONCE != 0)
+                in_float = in_float or isinstance(part, Input | Classify)
+                changed[field.name] = self._constant(value, kept=in_float)
             elif isinstance(value, Refinement):
                 changed[field.name] = self._moved(value)
         return replace(part, **changed)  # type: ignore[type-var]

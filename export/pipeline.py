@@ -6,21 +6,21 @@ Every stage is a function of its own module and can be used alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from onnx import ModelProto
-from torch import nn
+import numpy.typing as npt
 
 from bhar_export.artefacts import Artefact, form_name
-from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures, load_features
+from bhar_export.calibrate import LabelledFeatures, load_features
 from bhar_export.card import write_card
+from bhar_export.forms import Calibrated, Deployed, make_forms
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
+from bhar_export.selection import JUDGED_CLIPS, Judge
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.targets import native, onnx, tensorrt, tflite
-from bhar_export.verify import run_artefact, tool_versions
+from bhar_export.verify import run_artefact, run_torch, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import (
     MODEL_CARD,
@@ -33,16 +33,23 @@ from bharsdk.bundle import (
 )
 from bharsdk.codec import to_json_dict
 from bharsdk.engines.golden import Golden, encode_array, encode_golden, verify_bundle
-from bharsdk.errors import BackendMissingError, InputError, UsageError, assert_never
+from bharsdk.errors import InputError, UsageError
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["STAGES", "export_bundle"]
 
+FloatArray = npt.NDArray[np.float32]
+
 STAGES = ("load", "graph", "quantise", "verify", "bundle")
 
 GOLDEN_CLIPS = 3
-GOLDEN_TOLERANCE = {Precision.FP32: 1e-3, Precision.INT8: 0.05}
+GOLDEN_TOLERANCE = {
+    Precision.FP32: 1e-3,
+    Precision.FP16: 0.01,
+    Precision.INT8: 0.05,
+    Precision.MIXED: 0.05,
+}
 """Largest difference of a logit between machines, as a part of the largest golden logit: kernels of
 other machines sum in another order, and in INT8 a sum near a half rounds to the neighbour."""
 
@@ -54,11 +61,12 @@ def export_bundle(
 ) -> Bundle:
     """Export and prove one model, and write its bundle; nothing is written if a gate fails.
 
-    ``progress`` is told the name of each stage as it starts, ``tell`` what was measured, before any
-    gate refuses it. A target that cannot be made ends an export that asks for it alone; of several
-    it is left out, and the proof says why. Raises InputError, BundleError and
-    IncompatibleError as the checkpoint and data readers do, ParityError when a graph computes
-    something else, AccuracyGateError when INT8 loses more than ``spec.max_drop_points``.
+    ``progress`` is told the name of each stage as it starts, and ``stage: what it is at``; ``tell``
+    what was measured, before any gate refuses it. A target that cannot be made ends an export that
+    asks for it alone; of several it is left out, and the proof says why. Raises InputError,
+    BundleError and IncompatibleError as the checkpoint and data readers do, ParityError when a
+    graph computes something else, AccuracyGateError when one loses more than
+    ``spec.max_drop_points``.
     """
     progress("load")
     checkpoint = load_checkpoint(spec.checkpoint)
@@ -67,10 +75,14 @@ def export_bundle(
     progress("graph")
     module = deploy(checkpoint.model)
     graph = to_onnx(module, features)
+    exact = run_torch(checkpoint.model, evaluation)
+    shapes = replace(_manifest(spec, checkpoint.meta, 1.0), inputs=inputs_of(graph)).input_shapes
+    model = Deployed(module, graph, shapes, len(checkpoint.meta.labels))
     progress("quantise")
-    artefacts, impossible = _build(spec, checkpoint.meta, module, graph, calibration)
+    calibrated = _calibrated(spec, checkpoint, calibration, evaluation, exact, progress)
+    artefacts, impossible = make_forms(spec, model, calibrated)
     progress("verify")
-    proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluation)
+    proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluation, exact)
     tell(proof)
     check_gates(spec, proof)
     progress("bundle")
@@ -106,51 +118,28 @@ def _noise(meta: CheckpointMeta) -> LabelledFeatures:
     return LabelledFeatures("", body, hands, np.zeros(len(body), np.int64), ())
 
 
-def _build(
+def _calibrated(
     spec: ExportSpec,
-    meta: CheckpointMeta,
-    module: nn.Module,
-    graph: ModelProto,
+    checkpoint: Checkpoint,
     calibration: LabelledFeatures | None,
-) -> tuple[list[Artefact], dict[str, str]]:
-    """The forms of all targets, and of those that cannot be made: name -> why."""
-    made = onnx.build(graph, spec.precision, calibration)
-    impossible: dict[str, str] = {}
-    inputs = inputs_of(graph)
-    shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs).input_shapes
-    clips: LabelledFeatures | None = None
-    if calibration is not None and spec.precision is not Precision.FP32:
-        clips = calibration.evenly(MAX_CALIBRATION_CLIPS)
-    for target in spec.targets:
-        try:
-            match target:
-                case Target.ONNX:
-                    pass
-                case Target.NATIVE:
-                    made += _native(module, shapes, len(meta.labels), clips)
-                case Target.TFLITE:
-                    made += tflite.build(module, shapes, clips)
-                case Target.JETSON:
-                    made += tensorrt.build(graph, shapes, clips)
-                case _:
-                    assert_never(target)
-        except (UsageError, BackendMissingError) as error:
-            if len(spec.targets) == 1:
-                raise
-            impossible[form_name(target, spec.precision)] = str(error)
-    return made, impossible
+    evaluation: LabelledFeatures,
+    exact: FloatArray,
+    progress: Callable[[str], None],
+) -> Calibrated | None:
+    """What integers need; ``exact``: logits of the evaluation clips, for the gate."""
+    if calibration is None or not spec.precision.in_integers:
+        return None
 
+    def passes(form: Artefact) -> bool:
+        top1 = [
+            (logits.argmax(1) == evaluation.truth).mean()
+            for logits in (exact, run_artefact(form, evaluation))
+        ]
+        return bool(100 * (top1[0] - top1[1]) <= spec.max_drop_points)
 
-def _native(
-    model: nn.Module,
-    shapes: Mapping[str, tuple[int, ...]],
-    classes: int,
-    clips: LabelledFeatures | None,
-) -> list[Artefact]:
-    made = [native.build(model, shapes, classes)]
-    if clips is not None:
-        made.append(native.build_quantised(model, shapes, classes, clips.batches(tuple(shapes))))
-    return made
+    clips = calibration.evenly(JUDGED_CLIPS)
+    judge = Judge(clips, run_torch(checkpoint.model, clips), passes, progress)
+    return Calibrated(calibration, judge)
 
 
 def _write(

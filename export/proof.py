@@ -6,7 +6,10 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bhar_export.artefacts import Artefact
+import numpy as np
+import numpy.typing as npt
+
+from bhar_export.artefacts import Artefact, Selection
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.quantize import IntegerNodes, integer_nodes
 from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec, Target
@@ -19,15 +22,15 @@ from bhar_export.verify import (
     difference,
     latency_ms,
     machine,
-    run_artefact,
-    run_torch,
+    run_artefacts,
     tool_versions,
 )
 from bhar_training.checkpoint import Checkpoint
-from bharsdk.bundle import Precision
 from bharsdk.errors import AccuracyGateError, BharError, ParityError
 
 __all__ = ["Form", "Proof", "Status", "check_gates", "prove"]
+
+FloatArray = npt.NDArray[np.float32]
 
 
 class Status(enum.Enum):
@@ -52,6 +55,7 @@ class Form:
     difference: of its logits from those of the checkpoint's own model, in torch. accuracy: None
     where there were no labelled clips. drop_points: top-1 that it loses, in points; below 0: gains.
     latency_ms: median of one clip on one thread. nodes: of a quantised graph of ONNX Runtime.
+    selection: what of a quantised form was chosen by measurement.
     """
 
     status: Status
@@ -62,6 +66,7 @@ class Form:
     latency_ms: float | None = None
     size_bytes: int = 0
     nodes: IntegerNodes | None = None
+    selection: Selection | None = None
 
     @property
     def state(self) -> str:
@@ -104,20 +109,19 @@ def prove(
     impossible: Mapping[str, str],
     calibration: LabelledFeatures | None,
     clips: LabelledFeatures,
+    exact: FloatArray,
 ) -> Proof:
     """Measure each of ``artefacts`` on ``clips``, the evaluation clips.
 
-    impossible: forms that were asked for and could not be made -> why.
+    impossible: forms that were asked for and could not be made -> why. exact: logits of ``clips``,
+    of the checkpoint's own model, so that folding is under test too.
     """
     meta = checkpoint.meta
-    # The checkpoint's own model, so that folding is under test too.
-    exact = run_torch(checkpoint.model, clips)
     decides = deciding_inputs(checkpoint.model, clips, meta) if clips.source else {}
     before = accuracy(exact, clips, meta, decides) if clips.source else None
     times = latency_ms(artefacts, clips)
 
-    def measured(artefact: Artefact) -> Form:
-        logits = run_artefact(artefact, clips)
+    def measured(artefact: Artefact, logits: FloatArray) -> Form:
         after = accuracy(logits, clips, meta, decides) if before is not None else None
         drop = None if before is None or after is None else 100 * (before.top1 - after.top1)
         off = difference(exact, logits)
@@ -131,9 +135,11 @@ def prove(
             latency_ms=round(times[artefact.name], 3),
             size_bytes=artefact.size,
             nodes=_nodes(artefact),
+            selection=artefact.selection,
         )
 
-    forms = {artefact.name: measured(artefact) for artefact in artefacts}
+    logits = run_artefacts(artefacts, clips)
+    forms = {a.name: measured(a, found) for a, found in zip(artefacts, logits, strict=True)}
     failed = any(form.status in GATES for form in forms.values())
     forms |= {name: Form(Status.IMPOSSIBLE, why) for name, why in impossible.items()}
     return Proof(
@@ -201,9 +207,9 @@ def _judged(
 
 def _nodes(artefact: Artefact) -> IntegerNodes | None:
     """How much of a graph runs in integers; only ONNX Runtime tells."""
-    if artefact.target is not Target.ONNX or artefact.precision is not Precision.INT8:
+    if artefact.target is not Target.ONNX or not artefact.precision.in_integers:
         return None
-    return integer_nodes(artefact.files[Precision.INT8.model_file])
+    return integer_nodes(artefact.files[artefact.precision.model_file])
 
 
 def _warnings(

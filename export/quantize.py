@@ -1,10 +1,9 @@
 """ONNX float32 -> ONNX INT8: explicit Q/DQ, weights per channel, for CPUs or for TensorRT.
 
-MinMax ranges: percentile ranges (99.99) gave PR-GCN 1.6 times the logit error. For CPUs, weights
-use seven bits (``reduce_range``): ONNX Runtime documents that on x86 without VNNI the products of
-eight-bit activations and weights saturate at 16 bits, which would make another model of it. With
-the input left float, seven bits instead of eight cost PR-GCN little (relative logit error 0.127
-instead of 0.121). What eight bits cannot carry stays float: see ``sensitive.py``.
+For CPUs, weights use seven bits (``reduce_range``): ONNX Runtime documents that on x86 without VNNI
+the products of eight-bit activations and weights saturate at 16 bits, which would make another
+model of it. With the input left float, seven bits instead of eight cost PR-GCN little (relative
+logit error 0.127 instead of 0.121). What eight bits cannot carry stays float: see ``sensitive.py``.
 """
 
 from __future__ import annotations
@@ -12,24 +11,34 @@ from __future__ import annotations
 import enum
 import tempfile
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from bhar_export.calibrate import CalibrationReader, LabelledFeatures
-from bhar_export.sensitive import sensitive_nodes
+from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures
+from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
+from bhar_export.sensitive import sensitive_nodes, with_followers
 from bhar_training.quiet import quiet
+from bharsdk.engines.onnx import single_thread_session
 from bharsdk.errors import assert_never
 
-__all__ = ["IntegerNodes", "Profile", "integer_nodes", "quantize"]
+__all__ = ["GraphQuantiser", "IntegerNodes", "Profile", "integer_nodes", "quantize"]
 
-COMPUTE_OPS = ("Conv", "FusedConv", "MatMul", "FusedMatMul", "Gemm", "FusedGemm")
+FloatArray = npt.NDArray[np.float32]
+
+COMPUTE_OPS = ("Conv", "FusedConv", "MatMul", "FusedMatMul", "MatMulNBits", "Gemm", "FusedGemm")
 """Operators that hold the multiply-adds: each that stays float is named in the report."""
 INTEGER_OPS = ("QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", "ConvInteger")
+LEAST_BYTES = 512
+"""A smaller weight stays in floats: its scales would take as much."""
 FREE_OPS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
 
 
@@ -55,6 +64,67 @@ class Profile(enum.Enum):
     """Signed and symmetric; weights are bytes with a scale per channel, biases float."""
 
 
+class GraphQuantiser:
+    """INT8 graphs of one float32 graph, whose tensors are observed once, on ``clips``."""
+
+    def __init__(self, model: onnx.ModelProto, clips: LabelledFeatures) -> None:
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            source, prepared = (str(Path(folder, f"{name}.onnx")) for name in ("in", "out"))
+            onnx.save(model, source)
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            self._graph = onnx.load(prepared)
+        self._sensitive = sensitive_nodes(self._graph)
+        self._observed: dict[str, Histogram] = observe(_tensors(self._graph, clips))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the nodes that multiply in integers, in graph order."""
+        nodes = self._graph.graph.node
+        left = (n.name for n in nodes if n.op_type in COMPUTE_OPS)
+        return tuple(name for name in left if name not in self._sensitive)
+
+    def quantised(
+        self,
+        profile: Profile = Profile.CPU,
+        ranges: RangeMethod = RangeMethod.MIN_MAX,
+        in_float: Collection[str] = (),
+        *,
+        reduce_range: bool = True,
+        small: bool = True,
+    ) -> onnx.ModelProto:
+        """The INT8 graph. in_float: of ``layers``, those that are left as they are.
+
+        reduce_range: weights of seven bits (``CPU`` alone). small: weights of what computes in
+        float are bytes too, made floats when the graph is loaded or run, and names are short.
+        """
+        apart = with_followers(self._graph, in_float, COMPUTE_OPS)
+        symmetric = profile is Profile.TENSORRT
+        limits = ranges_of(self._observed, ranges, symmetric=symmetric)
+        known = {
+            name: TensorData(lowest=np.float32(least), highest=np.float32(most))
+            for name, (least, most) in limits.items()
+        }
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            source, result = (str(Path(folder, f"{name}.onnx")) for name in ("in", "out"))
+            cache = Path(folder, "ranges.json")
+            onnx.save(self._graph, source)
+            save_tensors_data(TensorsData(CalibrationMethod.MinMax, known), cache)
+            quantize_static(
+                source,
+                result,
+                None,
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                calibration_cache_path=cache,
+                nodes_to_exclude=[*self._sensitive, *apart],
+                **_options(profile, self._graph, reduce_range),
+            )
+            made = onnx.load(result)
+        return _with_short_names(_with_small_weights(made)) if small else made
+
+
 def quantize(
     model: onnx.ModelProto,
     clips: LabelledFeatures,
@@ -62,26 +132,86 @@ def quantize(
     *,
     reduce_range: bool = True,
 ) -> onnx.ModelProto:
-    """The INT8 graph of ``model``, its ranges from ``clips``.
+    """The INT8 graph of ``model`` that runs fastest, its ranges all that ``clips`` led to."""
+    quantiser = GraphQuantiser(model, clips)
+    return quantiser.quantised(profile, reduce_range=reduce_range, small=False)
 
-    reduce_range: weights of seven bits (``CPU`` alone).
-    """
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        source, prepared, result = (str(Path(folder, f"{n}.onnx")) for n in ("in", "pre", "out"))
-        onnx.save(model, source)
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            result,
-            CalibrationReader(clips, [value.name for value in model.graph.input]),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=list(sensitive_nodes(onnx.load(prepared))),
-            **_options(profile, onnx.load(prepared), reduce_range),
-        )
-        return onnx.load(result)
+
+def _with_small_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights of what computes in float, too, as bytes with a scale for each output."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        weight = constants.get(node.input[1]) if node.op_type in COMPUTE_OPS else None
+        if weight is not None and _is_large(weight):
+            axis = 0 if node.op_type == "Conv" else len(weight.dims) - 1
+            nodes.append(_as_bytes(model.graph, weight, axis))
+            constants.pop(weight.name)
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def _with_short_names(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Tensors by number: their names are a tenth of PR-GCN's INT8 graph. Nodes keep theirs."""
+    graph = model.graph
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    made = [tensor.name for tensor in graph.initializer]
+    made += [name for node in graph.node for name in node.output]
+    short = {name: f"t{i}" for i, name in enumerate(made) if name and name not in kept}
+    for tensor in graph.initializer:
+        tensor.name = short.get(tensor.name, tensor.name)
+    for node in graph.node:
+        node.input[:] = [short.get(name, name) for name in node.input]
+        node.output[:] = [short.get(name, name) for name in node.output]
+    del graph.value_info[:]
+    return model
+
+
+def _is_large(weight: onnx.TensorProto) -> bool:
+    is_float = weight.data_type == onnx.TensorProto.FLOAT
+    return is_float and np.prod(weight.dims) >= LEAST_BYTES
+
+
+def _as_bytes(graph: onnx.GraphProto, weight: onnx.TensorProto, axis: int) -> onnx.NodeProto:
+    """Stores ``weight`` of ``graph`` as signed bytes; the node that makes floats of them."""
+    name, values = weight.name, onnx.numpy_helper.to_array(weight)
+    others = tuple(i for i in range(values.ndim) if i != axis)
+    most = np.abs(values).max(axis=others, keepdims=True)
+    scales = np.where(most > 0, most / 127, 1).astype(np.float32)
+    made = {
+        f"{name}_quantized": np.rint(values / scales).astype(np.int8),
+        f"{name}_scale": scales.ravel(),
+        f"{name}_zero_point": np.zeros(scales.size, np.int8),
+    }
+    graph.initializer.remove(weight)
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, key) for key, array in made.items()
+    )
+    return onnx.helper.make_node(
+        "DequantizeLinear", [*made], [name], f"{name}_dequantize", axis=axis
+    )
+
+
+def _tensors(
+    model: onnx.ModelProto, clips: LabelledFeatures
+) -> Iterator[Iterator[tuple[str, FloatArray]]]:
+    """What every tensor of ``model`` holds, for one clip after the other."""
+    shown = onnx.shape_inference.infer_shapes(model)
+    outputs = {value.name for value in shown.graph.output}
+    floats = [
+        value
+        for value in shown.graph.value_info
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    ]
+    shown.graph.output.extend(value for value in floats if value.name not in outputs)
+    # As it is: fused, tensors that are to be seen would not be.
+    session = single_thread_session(shown.SerializeToString(), optimised=False)
+    names = [value.name for value in session.get_outputs()]
+    inputs = [value.name for value in session.get_inputs()]
+    for clip in clips.evenly(MAX_CALIBRATION_CLIPS).batches(inputs, 1):
+        yield iter([*clip.items(), *zip(names, session.run(names, clip), strict=True)])
 
 
 def _options(profile: Profile, model: onnx.ModelProto, reduce_range: bool) -> dict[str, Any]:

@@ -12,11 +12,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import onnx
 
-__all__ = ["coordinate_nodes", "sensitive_nodes", "topology_nodes"]
+__all__ = ["coordinate_nodes", "sensitive_nodes", "topology_nodes", "with_followers"]
 
 
 def sensitive_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -47,6 +47,20 @@ def topology_nodes(model: onnx.ModelProto) -> set[str]:
     return found
 
 
+def with_followers(
+    model: onnx.ModelProto, names: Iterable[str], layers: Collection[str]
+) -> set[str]:
+    """``names`` and what follows them, up to the next of the operators ``layers``.
+
+    What a layer in float gives is then not rounded by the addition behind it.
+    """
+    links = _Links(model)
+    chosen = set(names)
+    return chosen | {
+        name for name in links.until(chosen, *layers) if links.nodes[name].op_type not in layers
+    }
+
+
 class _Links:
     """Who makes and who reads each tensor of a graph."""
 
@@ -75,7 +89,7 @@ class _Links:
                     waiting.append(maker)
         return found
 
-    def until(self, start: Iterable[str], stop: str) -> set[str]:
+    def until(self, start: Iterable[str], *stop: str) -> set[str]:
         """``start`` and all that follows, up to and with the first operators ``stop``."""
         found = set(start)
         waiting = list(found)
@@ -84,6 +98,6 @@ class _Links:
                 for reader in self.readers[output]:
                     if reader.name not in found:
                         found.add(reader.name)
-                        if reader.op_type != stop:
+                        if reader.op_type not in stop:
                             waiting.append(reader.name)
         return found

@@ -10,10 +10,13 @@ from bharsdk.bundle import Precision
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import UsageError
 
-__all__ = ["DECODERS", "MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
+__all__ = ["DECODERS", "GPUS", "MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
 
 MIN_CALIBRATION_CLIPS = 300
 """Fewer clips than this leave ranges that the next signer exceeds: a warning."""
+
+GPUS = ("SM86", "SM120")
+"""That TensorRT-RTX builds for: of Orin's generation (8.7 itself it lacks) and of Thor's."""
 
 DECODERS = {
     "words": DecoderConfig(),
@@ -55,7 +58,8 @@ class ExportSpec:
     """One export. Raises UsageError when the parts contradict.
 
     checkpoint: folder of ``model.safetensors``. output: the bundle to write. targets: where it will
-    run; ONNX is always made. calibration: clips that set the ranges of INT8. evaluation: clips the
+    run; ONNX is always made. gpus: for which TensorRT must accept its graph, as TensorRT-RTX names
+    them. calibration: clips that set the ranges of INT8. evaluation: clips the
     accuracy gate counts; the calibration clips when None. max_drop_points: top-1, in points, that
     INT8 may lose. force: write a bundle that failed its gate, and mark it. keep_fp32: keep the
     float32 graph beside the INT8 one.
@@ -64,6 +68,7 @@ class ExportSpec:
     checkpoint: Path
     output: Path
     targets: tuple[Target, ...] = (Target.ONNX,)
+    gpus: tuple[str, ...] = GPUS
     precision: Precision = Precision.FP32
     calibration: DataSpec | None = None
     evaluation: DataSpec | None = None
@@ -75,9 +80,10 @@ class ExportSpec:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     def __post_init__(self) -> None:
-        if self.precision is Precision.INT8 and self.calibration is None:
+        if self.precision.in_integers and self.calibration is None:
             raise UsageError(
-                "int8 needs real recordings to calibrate on: add --calib DATA, the training data"
+                f"{self.precision.value} needs real recordings to calibrate on: add --calib DATA,"
+                " the training data"
             )
         if self.output.suffix != ".bhar":
             raise UsageError(f"--output: got {self.output.name!r}, expected a name ending in .bhar")

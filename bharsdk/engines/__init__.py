@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import NATIVE_NETWORK, QDQ_MODEL, TFLITE_MODEL, Bundle
+from bharsdk.bundle import NATIVE_NETWORK, TFLITE_MODEL, Bundle
 from bharsdk.errors import assert_never
 
 __all__ = ["Backend", "Engine", "backends_of", "open_engine"]
@@ -57,11 +57,11 @@ class Backend(enum.Enum):
 def backends_of(bundle: Bundle) -> list[Backend]:
     """Those that ``bundle`` has a model for."""
     own = {
-        Backend.NATIVE: NATIVE_NETWORK,
-        Backend.TFLITE: TFLITE_MODEL,
-        Backend.TENSORRT: QDQ_MODEL,
+        Backend.NATIVE: NATIVE_NETWORK in bundle.files,
+        Backend.TFLITE: TFLITE_MODEL in bundle.files,
+        Backend.TENSORRT: bundle.tensorrt_file is not None,
     }
-    return [Backend.ONNX, *(backend for backend, file in own.items() if file in bundle.files)]
+    return [Backend.ONNX, *(backend for backend, has in own.items() if has)]
 
 
 def open_engine(

@@ -1,4 +1,4 @@
-"""Runs ``model.onnx`` or ``model.int8.onnx`` with ONNX Runtime, on one thread."""
+"""Runs the graph of the manifest's precision, ``model*.onnx``, with ONNX Runtime, on one thread."""
 
 from __future__ import annotations
 

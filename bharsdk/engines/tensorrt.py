@@ -1,4 +1,4 @@
-"""Runs ``model.qdq.onnx`` with TensorRT, on a Jetson or another NVIDIA GPU.
+"""Runs ``model.qdq.onnx`` or ``model.fp16.onnx`` with TensorRT, on a Jetson or another NVIDIA GPU.
 
 The engine is built on the device at the first load, which takes a minute or so, and kept beside the
 bundle (:mod:`bharsdk.engines.tensorrt_cache`).
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, QDQ_LOGITS, QDQ_MODEL, Bundle
+from bharsdk.bundle import GOLDEN, QDQ_LOGITS, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.tensorrt_build import BATCH, build_engine
 from bharsdk.engines.tensorrt_cache import (
@@ -46,16 +46,17 @@ class TensorrtEngine:
     """
 
     def __init__(self, bundle: Bundle, say: Say = lambda line: None) -> None:
-        where = f"{bundle.source}: {QDQ_MODEL}"
-        if QDQ_MODEL not in bundle.files:
+        file = bundle.tensorrt_file
+        if file is None:
             raise BackendMissingError(
                 f"{bundle.source} has no graph for TensorRT: export it with  --target jetson --int8"
             )
+        where, self._precision = f"{bundle.source}: {file}", bundle.manifest.precision.value
         self._shapes, self._classes = bundle.manifest.input_shapes, len(bundle.manifest.labels)
         self._golden = QDQ_LOGITS if QDQ_LOGITS in bundle.files else GOLDEN["logits"]
         self._trt, self._cuda = _libraries()
         self._lock = threading.Lock()
-        serialized = self._kept_or_built(bundle, where, say)
+        serialized = self._kept_or_built(bundle.source, bundle.files[file], where, say)
         logger = self._trt.Logger(self._trt.Logger.ERROR)
         self._runtime = self._trt.Runtime(logger)
         self._engine = self._runtime.deserialize_cuda_engine(serialized)
@@ -76,7 +77,7 @@ class TensorrtEngine:
     @property
     def name(self) -> str:
         """``tensorrt``, its version, and the precision."""
-        return f"tensorrt {self._trt.__version__} int8"
+        return f"tensorrt {self._trt.__version__} {self._precision}"
 
     @property
     def golden_logits(self) -> str:
@@ -106,10 +107,9 @@ class TensorrtEngine:
     def _copy(self, to: Any, of: Any, size: int, kind: Any) -> None:
         self._done(self._cuda.cudaMemcpyAsync(to, of, size, kind, self._stream))
 
-    def _kept_or_built(self, bundle: Bundle, where: str, say: Say) -> bytes:
-        model = bundle.files[QDQ_MODEL]
-        key = self._key(model, bundle.manifest.precision.value)
-        path = engine_path(Path(bundle.source))
+    def _kept_or_built(self, source: str, model: bytes, where: str, say: Say) -> bytes:
+        key = self._key(model)
+        path = engine_path(Path(source))
         kept, reason = load_engine(path, key)
         if kept is not None:
             return kept
@@ -125,13 +125,13 @@ class TensorrtEngine:
             store_engine(path, key, built)
         return built
 
-    def _key(self, model: bytes, precision: str) -> EngineKey:
+    def _key(self, model: bytes) -> EngineKey:
         gpu = self._done(self._cuda.cudaGetDeviceProperties(0))
         name = gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name)
         release = RELEASE.read_text().splitlines()[:1] if RELEASE.is_file() else []
         return EngineKey(
             model_sha256=hashlib.sha256(model).hexdigest(),
-            precision=precision,
+            precision=self._precision,
             tensorrt=str(self._trt.__version__),
             gpu=name,
             compute_capability=f"{gpu.major}.{gpu.minor}",

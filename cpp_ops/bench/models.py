@@ -19,7 +19,9 @@ from measure import Compute, Row
 
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import OPSET, OfInputs
+from bhar_export.litert_quantize import FlatbufferQuantiser
 from bhar_export.quantize import quantize
+from bhar_export.ranges import RangeMethod
 from bhar_export.targets import native, tflite
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
 from bhar_training.models.bharnet import SingleStream
@@ -194,7 +196,7 @@ def _litert(case: Case) -> dict[str, Compute]:
         peers["float32"] = litert.run_by(in_float, inputs)
         clips = _inputs(case.layout, case.frames, 8)
         one_by_one = ({n: x[i : i + 1] for n, x in clips.items()} for i in range(8))
-        integers = tflite.quantize(in_float, one_by_one)
+        integers = FlatbufferQuantiser(in_float, one_by_one).quantised()
         peers["INT8"] = litert.run_by(integers, inputs)
     except Exception as error:  # of a foreign compiler, or of what it made: any
         kind, reason = ", INT8," if peers else "", "".join(str(error).splitlines()[:1])
@@ -235,7 +237,8 @@ class Case:
         some = self._calibration()
         shapes = {key: array.shape[1:] for key, array in inputs.items()}
         clips = some.batches(tuple(shapes))
-        ours = network_of(native.build_quantised(model.deploy(), shapes, CLASSES, clips).files)
+        quantiser = native.NativeQuantiser(model.deploy(), shapes, CLASSES, clips)
+        ours = network_of(quantiser.build(RangeMethod.MIN_MAX).files)
         graph = _graph(self._model().deploy(), inputs)
         with quiet():
             peers = _peers(quantize(graph, some), inputs, ", INT8")

@@ -7,7 +7,7 @@ activation applied where the sums are made, and branches write side by side what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +21,9 @@ from bhar_export.attention_writer import (
     write_normalised,
     write_pooled_attention,
 )
-from bhar_export.network_quantize import quantise_network
+from bhar_export.network_quantize import NetworkQuantiser
 from bhar_export.network_writer import RELU, Flow, NetworkWriter
+from bhar_export.ranges import RangeMethod
 from bhar_export.spec import Target
 from bhar_training.models import ActionModel
 from bhar_training.models.backbone import Backbone
@@ -79,7 +80,7 @@ from bharsdk.engines.network import (
 )
 from bharsdk.errors import UsageError
 
-__all__ = ["build", "build_quantised"]
+__all__ = ["NativeQuantiser", "build"]
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> Artefact:
@@ -93,23 +94,37 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     return _artefact(Precision.FP32, files, tuple(shapes))
 
 
-def build_quantised(
-    model: nn.Module,
-    shapes: Mapping[str, tuple[int, ...]],
-    classes: int,
-    clips: Iterable[Mapping[str, npt.NDArray[np.float32]]],
-) -> Artefact:
-    """The same in integers; ``clips``, batches of what it reads, set the ranges of its bytes."""
-    # Of bytes of whole frames: those in between would have to become bytes anew for each tap.
-    spec, weights = _written(model, shapes, classes, samples=False)
-    network = network_of({NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights})
-    made = quantise_network(spec, weights, network, clips)
-    files = {
-        NATIVE_NETWORK: encode_network(made.spec),
-        NATIVE_WEIGHTS: made.weights,
-        NATIVE_INTEGERS: made.integers,
-    }
-    return _artefact(Precision.INT8, files, tuple(shapes), NATIVE_LOGITS)
+class NativeQuantiser:
+    """See :class:`bhar_export.selection.Quantiser`; ``clips``: batches of what the model reads."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        shapes: Mapping[str, tuple[int, ...]],
+        classes: int,
+        clips: Iterable[Mapping[str, npt.NDArray[np.float32]]],
+        precision: Precision = Precision.INT8,
+    ) -> None:
+        # Of bytes of whole frames: those in between would have to become bytes anew for each tap.
+        spec, weights = _written(model, shapes, classes, samples=False)
+        network = network_of({NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights})
+        self._quantiser = NetworkQuantiser(spec, weights, network, clips)
+        self._reads, self._precision = tuple(shapes), precision
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """By their place in the network."""
+        return self._quantiser.layers
+
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+        """The network in integers."""
+        made = self._quantiser.quantised(ranges, in_float)
+        files = {
+            NATIVE_NETWORK: encode_network(made.spec),
+            NATIVE_WEIGHTS: made.weights,
+            NATIVE_INTEGERS: made.integers,
+        }
+        return _artefact(self._precision, files, self._reads, NATIVE_LOGITS)
 
 
 def _written(

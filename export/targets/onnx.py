@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import onnx
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from bhar_export.artefacts import Artefact, onnx_artefact
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.quantize import quantize
+from bhar_export.quantize import GraphQuantiser
+from bhar_export.ranges import RangeMethod
+from bhar_training.quiet import quiet
 from bharsdk.bundle import Precision
-from bharsdk.errors import assert_never
+from bharsdk.errors import UsageError
 
-__all__ = ["build"]
+__all__ = ["OnnxQuantiser", "build"]
 
 
-def build(
-    graph: onnx.ModelProto, precision: Precision, calibration: LabelledFeatures | None
-) -> list[Artefact]:
-    """The float32 graph and, for INT8, the quantised one."""
-    made = [onnx_artefact(Precision.FP32, graph.SerializeToString(deterministic=True))]
-    match precision:
-        case Precision.FP32:
-            pass
-        case Precision.INT8:
-            assert calibration is not None, "ExportSpec refuses int8 without calibration"
-            quantised = quantize(graph, calibration)
-            made.append(onnx_artefact(precision, quantised.SerializeToString(deterministic=True)))
-        case _:
-            assert_never(precision)
-    return made
+def build(graph: onnx.ModelProto, precision: Precision = Precision.FP32) -> Artefact:
+    """The graph in float32, or in half precision; inputs and logits are float32 all the same."""
+    if precision is Precision.FP16:
+        with quiet():
+            half = onnx.ModelProto()
+            half.CopyFrom(graph)
+            graph = convert_float_to_float16(half, keep_io_types=True)
+    elif precision is not Precision.FP32:
+        raise UsageError(f"target onnx: got {precision.value}, which a quantiser makes")
+    return onnx_artefact(precision, graph.SerializeToString(deterministic=True))
+
+
+@dataclass(frozen=True)
+class OnnxQuantiser:
+    """See :class:`bhar_export.selection.Quantiser`."""
+
+    graph: GraphQuantiser
+    precision: Precision = Precision.INT8
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self.graph.layers
+
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+        """The graph with Q/DQ."""
+        made = self.graph.quantised(ranges=ranges, in_float=in_float)
+        return onnx_artefact(self.precision, made.SerializeToString(deterministic=True))

@@ -9,43 +9,56 @@ same graph, which is how its accuracy is known.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import onnx
 
 from bhar_export.artefacts import Artefact, onnx_runner
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.quantize import Profile, quantize
-from bhar_export.spec import Target
+from bhar_export.quantize import GraphQuantiser, Profile
+from bhar_export.ranges import RangeMethod
+from bhar_export.spec import GPUS, Target
+from bhar_export.targets import onnx as onnx_target
 from bharsdk.bundle import QDQ_LOGITS, QDQ_MODEL, Precision
 from bharsdk.engines.tensorrt_build import build_engine
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
 
-__all__ = ["CAPABILITIES", "accepted_by_tensorrt", "build"]
-
-CAPABILITIES = ("SM86", "SM120")
-"""GPUs that TensorRT-RTX builds for: of Orin's generation (SM87 itself it lacks) and of Thor's."""
+__all__ = ["TensorrtQuantiser", "accepted_by_tensorrt", "build_half"]
 
 
-def build(
-    graph: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], clips: LabelledFeatures | None
-) -> list[Artefact]:
-    """The graph with Q/DQ, its ranges from ``clips``.
+@dataclass(frozen=True)
+class TensorrtQuantiser:
+    """See :class:`bhar_export.selection.Quantiser`. What it makes is still to be accepted."""
 
-    Raises UsageError without clips or when TensorRT refuses the graph, BackendMissingError where
-    ``tensorrt-rtx`` is not installed.
-    """
-    if clips is None:
-        raise UsageError("target jetson is an INT8 graph: add --int8 --calib DATA")
-    quantised = quantize(graph, clips, Profile.TENSORRT)
-    model = quantised.SerializeToString(deterministic=True)
-    accepted_by_tensorrt(model, shapes)
+    graph: GraphQuantiser
+    precision: Precision = Precision.INT8
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of nodes."""
+        return self.graph.layers
+
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+        """The graph with Q/DQ."""
+        made = self.graph.quantised(Profile.TENSORRT, ranges, in_float)
+        return _artefact(self.precision, QDQ_MODEL, made, QDQ_LOGITS)
+
+
+def build_half(graph: onnx.ModelProto) -> Artefact:
+    """The graph in half precision: the one of target ``onnx``."""
+    half = onnx_target.build(graph, Precision.FP16)
+    return replace(half, target=Target.JETSON, backend=None)
+
+
+def _artefact(precision: Precision, file: str, graph: onnx.ModelProto, golden: str) -> Artefact:
+    model = graph.SerializeToString(deterministic=True)
     reads, run = onnx_runner(model)
-    files = {QDQ_MODEL: model}
-    return [Artefact(Target.JETSON, Precision.INT8, files, reads, run, None, QDQ_LOGITS)]
+    return Artefact(Target.JETSON, precision, {file: model}, reads, run, None, golden)
 
 
-def accepted_by_tensorrt(model: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+def accepted_by_tensorrt(
+    model: bytes, shapes: Mapping[str, tuple[int, ...]], gpus: Iterable[str] = GPUS
+) -> dict[str, int]:
     """GPU -> bytes of the engine that TensorRT-RTX builds for it; UsageError when it refuses."""
     try:
         trt = importlib.import_module("tensorrt_rtx")
@@ -56,7 +69,7 @@ def accepted_by_tensorrt(model: bytes, shapes: Mapping[str, tuple[int, ...]]) ->
     try:
         return {
             name: len(build_engine(trt, model, shapes, "target jetson", capability=name))
-            for name in CAPABILITIES
+            for name in gpus
         }
     except BundleError as error:
         raise UsageError(str(error)) from error

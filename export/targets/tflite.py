@@ -6,14 +6,9 @@ activations in eight bits, bytes in and out where the accuracy allows it.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import importlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -21,56 +16,60 @@ from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import OfInputs
 from bhar_export.litert_forms import InOperatorsOfLiteRt, litert_form
+from bhar_export.litert_quantize import FlatbufferQuantiser, halved, imported, silent
+from bhar_export.ranges import RangeMethod
 from bhar_export.spec import Target
-from bhar_training.quiet import quiet
 from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
 from bharsdk.engines import Backend
 from bharsdk.engines.tflite import TfliteModel
-from bharsdk.errors import BackendMissingError, UsageError
-from bharsdk.quiet import STDERR, STDOUT, quiet_outputs
+from bharsdk.errors import UsageError
 
-__all__ = ["build", "convert", "quantize"]
-
-FloatArray = npt.NDArray[np.float32]
+__all__ = ["TfliteQuantiser", "build", "build_half", "convert"]
 
 MAX_CLIPS = 128
-"""The calibrator reads every tensor of every clip: a quarter of a second for one of BHaRNet-E."""
-IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB")
-"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``."""
-COORDINATES = (
-    ".*_input_norm.*",
-    ".*/bhar_training.models.degcn.Block_0/.*StaticGraphConv.*",
-    ".*/bhar_training.models.degcn.Block_0/.*_residual_graph.*",
-    ".*PoseRefinement_refine.*",
-    ".*TemporalConv_enter_(position|motion).*",
-)
-"""The same for coordinates, up to the first convolutions: modules, as the converter names them. In
-eight bits a BHaRNet-E lost 20 points of top-1 on a new signer, with these in float none; the inputs
-themselves are bytes all the same."""
-DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
-"""And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
+"""All tensors of all clips are read: 50 ms for one of BHaRNet-E."""
 
 
-def build(
-    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], clips: LabelledFeatures | None
-) -> list[Artefact]:
-    """The deployed ``model`` in float32 and, with ``clips`` for its ranges, in INT8.
+def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Artefact:
+    """The deployed ``model`` in float32.
 
     shapes: of what it reads, without batch, by name. Raises BackendMissingError where the
     converters are not installed, UsageError for a model that they cannot convert.
     """
-    flatbuffer = convert(model, shapes)
-    made = [_artefact(Precision.FP32, flatbuffer)]
-    if clips is not None:
-        few = clips.evenly(MAX_CLIPS).batches(tuple(shapes), 1)
-        made.append(_artefact(Precision.INT8, quantize(flatbuffer, few), TFLITE_LOGITS))
-    return made
+    return _artefact(Precision.FP32, convert(model, shapes))
+
+
+def build_half(in_float32: Artefact) -> Artefact:
+    """The same with weights in half precision; it computes in float32."""
+    return _artefact(Precision.FP16, halved(in_float32.files[TFLITE_MODEL]), TFLITE_LOGITS)
+
+
+class TfliteQuantiser:
+    """See :class:`bhar_export.selection.Quantiser`. in_float32: the model to quantise."""
+
+    def __init__(
+        self, in_float32: Artefact, clips: LabelledFeatures, precision: Precision = Precision.INT8
+    ) -> None:
+        few = clips.evenly(MAX_CLIPS).batches(in_float32.reads, 1)
+        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], few)
+        self._precision = precision
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the tensors that they give."""
+        return self._quantiser.layers
+
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+        """The model in INT8."""
+        return _artefact(
+            self._precision, self._quantiser.quantised(ranges, in_float), TFLITE_LOGITS
+        )
 
 
 def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     """The flatbuffer of the deployed ``model``, for one clip at a time."""
-    with _silent():
-        litert_torch = _imported("litert_torch")
+    with silent():
+        litert_torch = imported("litert_torch")
         examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
         form = OfInputs(litert_form(copy.deepcopy(model))).eval()
         try:
@@ -85,34 +84,6 @@ def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
         return bytes(converted.model_content())
 
 
-def quantize(flatbuffer: bytes, clips: Iterable[Mapping[str, FloatArray]]) -> bytes:
-    """INT8 weights, per channel, and activations, their ranges from ``clips``.
-
-    clips: what the model reads, one clip at a time, by name.
-    """
-    with _silent():
-        quantizer = _imported("ai_edge_quantizer.quantizer")
-        recipe = _imported("ai_edge_quantizer.recipe")
-        calibrator_of = _imported("ai_edge_quantizer.calibrator").Calibrator
-        updates = _imported("ai_edge_quantizer.utils.qsv_utils")
-        work = quantizer.Quantizer(flatbuffer)
-        work.load_quantization_recipe(recipe.static_wi8_ai8())
-        for operator in IN_FLOAT:
-            work.update_quantization_recipe(".*", operator, algorithm_key="no_quantize")
-        for modules in COORDINATES:
-            work.update_quantization_recipe(modules, "*", algorithm_key="no_quantize")
-        module, operators = DIFFERENCES
-        for operator in operators:
-            work.update_quantization_recipe(module, operator, algorithm_key="no_quantize")
-        # Not Quantizer.calibrate: its moving averages cut the ranges.
-        calibrator = calibrator_of(
-            flatbuffer, num_threads=1, qsv_update_func=updates.min_max_update
-        )
-        calibrator.calibrate({"serving_default": list(clips)}, work._recipe_manager)
-        result = work.quantize(calibrator.get_model_qsvs(), enable_progress_report=False)
-    return bytes(result.quantized_model)
-
-
 def _artefact(precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["logits"]) -> Artefact:
     model = TfliteModel(flatbuffer, TFLITE_MODEL)
     return Artefact(
@@ -124,19 +95,3 @@ def _artefact(precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["log
         backend=Backend.TFLITE,
         golden=golden,
     )
-
-
-def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise BackendMissingError(
-            f"target tflite needs {name.split('.')[0]}:  pip install 'bharsdk[export]'"
-        ) from error
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Their C++ tells stories on both outputs, errors that are none among them."""
-    with quiet(), quiet_outputs(STDOUT, STDERR):
-        yield

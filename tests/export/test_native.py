@@ -15,6 +15,7 @@ from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import load_features
 from bhar_export.cli import main
 from bhar_export.graph import deploy
+from bhar_export.ranges import RangeMethod
 from bhar_export.spec import DataSpec
 from bhar_export.targets import native
 from bhar_export.verify import run_artefact
@@ -398,7 +399,9 @@ def test_a_model_of_whole_clips_has_no_streams(checkpoint: Path, tmp_path: Path)
 
 def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
     shapes = {name: array.shape[1:] for name, array in inputs.items()}
-    return native.build_quantised(deploy(model), shapes, CLASSES, [inputs])
+    return native.NativeQuantiser(deploy(model), shapes, CLASSES, [inputs]).build(
+        RangeMethod.MIN_MAX
+    )
 
 
 @pytest.mark.parametrize(
@@ -475,7 +478,8 @@ def test_what_noise_calibrates_loses_accuracy_that_the_gate_counts(checkpoint: P
     shapes = {"body": words.body.shape[1:], "hands": words.hands.shape[1:]}
     random = np.random.default_rng(0)
     noise = {n: 1e3 * random.standard_normal((4, *s), np.float32) for n, s in shapes.items()}
-    artefact = native.build_quantised(deploy(meta.model), shapes, len(meta.meta.labels), [noise])
-    floats = native.build(deploy(meta.model), shapes, len(meta.meta.labels))
+    model = deploy(meta.model), shapes, len(meta.meta.labels)
+    artefact = native.NativeQuantiser(*model, [noise]).build(RangeMethod.MIN_MAX)
+    floats = native.build(*model)
     found = [(run_artefact(a, words).argmax(1) == words.truth).mean() for a in (floats, artefact)]
     assert found[1] < found[0] - 0.01

@@ -63,10 +63,14 @@ struct Integers {
   std::int64_t zero;
 };
 
-// From the least to the greatest value; of nothing at first.
+// From the least to the greatest value, of nothing at first; and, where asked for, how many fell
+// into each of `bins` equal parts of [-limit, limit], what is beyond into the first or the last.
 struct Range {
   float least = std::numeric_limits<float>::infinity();
   float most = -std::numeric_limits<float>::infinity();
+  std::int64_t* counts = nullptr;
+  std::int64_t bins = 0;
+  float limit = 0;
 };
 
 struct Features {
@@ -287,7 +291,7 @@ class Network {
             State& state) const;
 
   // As run() or step(); widens, for each layer whose weight may be in integers, the range of what
-  // that meets.
+  // that meets, and counts it.
   void observe_run(const float* const* inputs, Workspace& workspace, Range* ranges) const;
   void observe_step(const float* const* inputs, std::int64_t of, Workspace& workspace, State& state,
                     Range* ranges) const;

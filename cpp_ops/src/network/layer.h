@@ -35,7 +35,7 @@ class Layer {
   // Earlier frames of what it reads that a step looks at.
   virtual std::int64_t looks_back() const { return 0; }
   virtual std::int64_t multiply_adds() const { return 0; }
-  // Where its weight may be in integers: widens the range of what it meets.
+  // Where its weight may be in integers: widens the range of what it meets, and counts that.
   virtual void observe(const Run& /*run*/, Range& /*range*/) const {}
   // Floats of scratch memory that a run takes.
   virtual std::int64_t scratch_size() const { return 0; }
@@ -56,7 +56,7 @@ struct PartShape {
   std::int64_t row_stride() const { return channels; }
 };
 
-// Widens the range by `channels` channels of a part.
+// Widens the range by `channels` channels of a part, and counts them.
 void widen(const PartShape& part, std::int64_t channels, const Run& run, Range& range);
 
 std::unique_ptr<Layer> make_input(InputLayer layer, const std::vector<Source>& sources,

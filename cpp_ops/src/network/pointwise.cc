@@ -328,12 +328,27 @@ void run_along(const float* x, std::int64_t count, std::int64_t index, std::int6
   for (std::int64_t i = 0; i < count; ++i) mean[i] += (x[i] - mean[i]) / frames;
 }
 
+namespace {
+
+void count(const float* x, std::int64_t channels, Range& range) {
+  const float bins_each = static_cast<float>(range.bins) / (2 * range.limit);
+  const auto last = static_cast<float>(range.bins - 1);
+  for (std::int64_t i = 0; i < channels; ++i) {
+    const float bin = (x[i] + range.limit) * bins_each;
+    // In this order NaN becomes the first one.
+    ++range.counts[static_cast<std::int64_t>(std::min(std::max(0.0f, bin), last))];
+  }
+}
+
+}  // namespace
+
 void widen(const PartShape& part, std::int64_t channels, const Run& run, Range& range) {
   for (std::int64_t row = 0; row < part.frames * part.rows; ++row) {
     const float* x = part.of(run) + row * part.row_stride();
     const auto [least, most] = std::minmax_element(x, x + channels);
     range.least = std::min(range.least, *least);
     range.most = std::max(range.most, *most);
+    if (range.counts != nullptr) count(x, channels, range);
   }
 }
 

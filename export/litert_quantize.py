@@ -1,0 +1,161 @@
+"""LiteRT float32 -> LiteRT INT8 or half precision, by ai-edge-quantizer.
+
+Its own calibrator reads every tensor of every clip in Python, and by default cuts the ranges by
+moving averages. Here LiteRT runs the clips, all tensors are observed once, and the quantiser is
+handed the ranges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
+from bhar_training.quiet import quiet
+from bharsdk.errors import BackendMissingError
+from bharsdk.quiet import STDERR, STDOUT, quiet_outputs
+
+__all__ = ["FlatbufferQuantiser", "halved", "imported", "silent", "without_names"]
+
+FloatArray = npt.NDArray[np.float32]
+
+IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB")
+"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``."""
+COORDINATES = (
+    ".*_input_norm.*",
+    ".*/bhar_training.models.degcn.Block_0/.*StaticGraphConv.*",
+    ".*/bhar_training.models.degcn.Block_0/.*_residual_graph.*",
+    ".*PoseRefinement_refine.*",
+    ".*TemporalConv_enter_(position|motion).*",
+)
+"""The same for coordinates, up to the first convolutions: modules, as the converter names them. In
+eight bits a BHaRNet-E lost 20 points of top-1 on a new signer, with these in float none; the inputs
+themselves are bytes all the same."""
+DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
+"""And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
+COMPUTE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operators that hold the multiply-adds of what is in eight bits."""
+SIGNATURE = "serving_default"
+
+
+class FlatbufferQuantiser:
+    """INT8 forms of one float32 model, whose tensors are observed once.
+
+    clips: what the model reads, one clip at a time, by name.
+    """
+
+    def __init__(self, flatbuffer: bytes, clips: Iterable[Mapping[str, FloatArray]]) -> None:
+        self._flatbuffer = flatbuffer
+        with silent():
+            interpreter = imported("ai_edge_litert.interpreter").Interpreter(
+                model_content=flatbuffer, num_threads=1, experimental_preserve_all_tensors=True
+            )
+            interpreter.allocate_tensors()
+            details = {d["index"]: d for d in interpreter.get_tensor_details()}
+            # Of LiteRT's own, the only list of operators there is without a flatbuffer's parser.
+            operators = interpreter._get_ops_details()
+            self._ranks = {d["name"]: len(d["shape"]) for d in details.values()}
+            seen = [details[i] for op in operators for i in op["outputs"]]
+            seen += interpreter.get_input_details()
+            self._observed: dict[str, Histogram] = observe(_tensors(interpreter, seen, clips))
+        self.layers = tuple(
+            name
+            for op in operators
+            if op["op_name"] in COMPUTE
+            and not _is_kept(name := details[op["outputs"][0]]["name"] + ";", op["op_name"])
+        )
+        """Of convolutions and products, the tensors that they give, in the order of their runs."""
+
+    def quantised(
+        self, ranges: RangeMethod = RangeMethod.MIN_MAX, in_float: Collection[str] = ()
+    ) -> bytes:
+        """Weights, per channel, and activations in eight bits; ``in_float``: not these layers."""
+        limits = ranges_of(self._observed, ranges)
+        seen = {
+            name: {
+                key: np.full((1,) * self._ranks[name], limit, np.float32)
+                for key, limit in (("min", least), ("max", most))
+            }
+            for name, (least, most) in limits.items()
+        }
+        with silent():
+            work = imported("ai_edge_quantizer.quantizer").Quantizer(self._flatbuffer)
+            work.load_quantization_recipe(imported("ai_edge_quantizer.recipe").static_wi8_ai8())
+            for module, operator in (*_kept(), *((re.escape(name), "*") for name in in_float)):
+                work.update_quantization_recipe(module, operator, algorithm_key="no_quantize")
+                # What computes in float still keeps its weights in bytes: floats once loaded.
+                for kind in COMPUTE if operator == "*" else ():
+                    work.add_weight_only_config(module, kind, num_bits=8)
+            result = work.quantize(seen, enable_progress_report=False)
+            return without_names(bytes(result.quantized_model))
+
+
+def halved(flatbuffer: bytes) -> bytes:
+    """The model with weights in half precision; it computes in float32."""
+    with silent():
+        work = imported("ai_edge_quantizer.quantizer").Quantizer(flatbuffer)
+        work.add_weight_only_config(".*", "*", num_bits=16, algorithm_key="float_casting")
+        result = work.quantize(enable_progress_report=False)
+        return without_names(bytes(result.quantized_model))
+
+
+def without_names(flatbuffer: bytes) -> bytes:
+    """The same with tensors named ``t0``, ``t1``, ...: the converter's take 70 KB of PR-GCN's.
+
+    Inputs and outputs are found by the names of the signature, which stay.
+    """
+    # Of the quantiser, not LiteRT's: that leaves buffers out which lie behind the flatbuffer.
+    read_model = imported("ai_edge_quantizer.utils.tfl_flatbuffer_utils").read_model
+    tools = imported("ai_edge_litert.tools.flatbuffer_utils")
+    with silent():
+        model = read_model(flatbuffer)
+        for graph in model.subgraphs:
+            for index, tensor in enumerate(graph.tensors):
+                tensor.name = f"t{index}".encode()
+        return bytes(tools.convert_object_to_bytearray(model))
+
+
+def _kept() -> Iterator[tuple[str, str]]:
+    """What is never in eight bits: patterns of modules, and operators."""
+    yield from ((".*", operator) for operator in IN_FLOAT)
+    yield from ((modules, "*") for modules in COORDINATES)
+    module, operators = DIFFERENCES
+    yield from ((module, operator) for operator in operators)
+
+
+def _is_kept(name: str, operator: str) -> bool:
+    return any(re.match(module, name) and kind in ("*", operator) for module, kind in _kept())
+
+
+def _tensors(
+    interpreter: Any, details: list[Mapping[str, Any]], clips: Iterable[Mapping[str, FloatArray]]
+) -> Iterator[Iterator[tuple[str, FloatArray]]]:
+    """What tensors of floats hold, for one clip after the other."""
+    floats = [detail for detail in details if detail["dtype"] is np.float32]
+    runner = interpreter.get_signature_runner(SIGNATURE)
+    for clip in clips:
+        runner(**clip)
+        yield ((d["name"], interpreter.get_tensor(d["index"])) for d in floats)
+
+
+def imported(name: str) -> Any:
+    """The module of that name. Raises BackendMissingError where its package is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendMissingError(
+            f"target tflite needs {name.split('.')[0]}:  pip install 'bharsdk[export]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Their C++ tells stories on both outputs, errors that are none among them."""
+    with quiet(), quiet_outputs(STDOUT, STDERR):
+        yield
