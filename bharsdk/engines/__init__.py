@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle import NATIVE_NETWORK, QDQ_MODEL, TFLITE_MODEL, Bundle
-from bharsdk.errors import assert_never
+from bharsdk.errors import UsageError, assert_never
 
-__all__ = ["Backend", "Engine", "backends_of", "open_engine"]
+__all__ = ["MODEL_FILES", "Backend", "Engine", "backend_by_name", "backends_of", "open_engine"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -54,30 +54,42 @@ class Backend(enum.Enum):
     TENSORRT = "tensorrt"
 
 
+MODEL_FILES = {
+    Backend.NATIVE: NATIVE_NETWORK,
+    Backend.TFLITE: TFLITE_MODEL,
+    Backend.TENSORRT: QDQ_MODEL,
+}
+"""What a back end runs; ONNX Runtime the graph of the manifest's precision."""
+
+
+def backend_by_name(name: str) -> Backend:
+    """The back end called ``name``; UsageError if there is none."""
+    try:
+        return Backend(name)
+    except ValueError:
+        known = ", ".join(backend.value for backend in Backend)
+        raise UsageError(f"device: got {name!r}, expected one of {known}") from None
+
+
 def backends_of(bundle: Bundle) -> list[Backend]:
     """Those that ``bundle`` has a model for."""
-    own = {
-        Backend.NATIVE: NATIVE_NETWORK,
-        Backend.TFLITE: TFLITE_MODEL,
-        Backend.TENSORRT: QDQ_MODEL,
-    }
-    return [Backend.ONNX, *(backend for backend, file in own.items() if file in bundle.files)]
+    return [Backend.ONNX, *(b for b, file in MODEL_FILES.items() if file in bundle.files)]
 
 
 def open_engine(
-    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True
+    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True, build: bool = True
 ) -> Engine:
-    """The engine for ``bundle``; ``optimised`` lets the back end fuse the graph.
+    """The engine for ``bundle``, unproven: see :func:`bharsdk.engines.choice.choose_engine`.
 
-    AUTO takes the native network if the bundle has one, and a graph that is not to be fused to ONNX
-    Runtime. Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
-    BackendMissingError when the package that runs it is not installed.
+    optimised: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
+    so. AUTO takes the native network if the bundle has one, else ONNX Runtime. Raises BundleError
+    when the graph cannot be loaded or does not fit the manifest, and BackendMissingError when the
+    package that runs it is not installed.
     """
     match backend:
         case Backend.AUTO:
-            native = optimised and NATIVE_NETWORK in bundle.files
-            found = Backend.NATIVE if native else Backend.ONNX
-            return open_engine(bundle, found, optimised=optimised)
+            found = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
+            return open_engine(bundle, found, optimised=optimised, build=build)
         case Backend.NATIVE:
             from bharsdk.engines.native import NativeEngine
 
@@ -93,6 +105,6 @@ def open_engine(
         case Backend.TENSORRT:
             from bharsdk.engines.tensorrt import TensorrtEngine
 
-            return TensorrtEngine(bundle)
+            return TensorrtEngine(bundle, build=build)
         case _:
             assert_never(backend)
