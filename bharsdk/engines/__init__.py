@@ -34,6 +34,11 @@ class Engine(Protocol):
         """The file of the bundle whose logits it must give for the golden inputs."""
         ...
 
+    @property
+    def suspect(self) -> str:
+        """Who it is that computes wrongly if the golden logits are missed, and the way out."""
+        ...
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes].
 

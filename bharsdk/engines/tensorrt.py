@@ -84,6 +84,11 @@ class TensorrtEngine:
         """Those of the graph with TensorRT's Q/DQ."""
         return self._golden
 
+    @property
+    def suspect(self) -> str:
+        """The machine, or the runtime."""
+        return "this machine or TensorRT, which computes the model wrongly"
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
         fed = checked_inputs(inputs, self._shapes)
