@@ -1,9 +1,10 @@
 """Quantisation-aware fine-tuning: training computes with the roundings of the INT8 export.
 
-Weights become integers in [-63, 63] with one scale for each output, inputs of convolutions and
-linear layers become bytes between the least and the greatest value of some clips, as the exporter
-calibrates them. The gradient passes a rounding as if it were not there; beyond the range it stops.
-What the exporter leaves in float stays so. (Jacob et al. 2018, arXiv:1712.05877, section 3)
+Weights become integers in [-63, 63] with one scale for each output. What convolutions, linear
+layers and aggregations over static adjacencies read becomes bytes between the least and the
+greatest value of some clips, as the exporter calibrates them. The
+gradient passes a rounding as if it were not there; beyond the range it stops. What the exporter
+leaves in float stays so. (Jacob et al. 2018, arXiv:1712.05877, section 3)
 
 A scale for each output is the same before and behind the BatchNorm that the exporter folds in, so
 weights are rounded as they are. DeTGC's are rounded before its samples fall between frames.
@@ -12,7 +13,7 @@ weights are rounded as they are. DeTGC's are rounded before its samples fall bet
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ from bhar_training.models.degcn import (
     GroupedPointwise,
     RefinedGraphConv,
 )
-from bhar_training.models.prgcn import PRGCN
+from bhar_training.models.fold import bn_scale_shift
+from bhar_training.models.prgcn import PRGCN, GraphConv
+from bhar_training.models.stgcn import Block
 
 __all__ = ["QuantisedStreams", "quantised_layers", "rounded_input", "rounded_weight"]
 
@@ -33,7 +36,9 @@ LAYERS = (nn.Conv2d, nn.Linear, GroupedPointwise, DeformableTemporalConv)
 MOST_INTEGER = 63
 """Of a weight, as ``bhar_export.network_quantize`` has it."""
 AT_ONCE = 32
-Hook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]
+LEAST_SCALE = 1e-6
+Aggregated = tuple[nn.Module, nn.Module]
+"""A convolution, and the BatchNorm behind the aggregation of its results."""
 Range = tuple[float, int]
 """(step of a byte, the byte that is zero)."""
 
@@ -97,6 +102,7 @@ class QuantisedStreams(nn.Module):
         super().__init__()
         self.plain = plain
         self._layers = quantised_layers(plain)
+        self._aggregated = _aggregated(self._layers, plain)
         self._examples = examples
         self._ranges: dict[str, Range] = {}
 
@@ -114,12 +120,12 @@ class QuantisedStreams(nn.Module):
     def forward(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
         """Logits of each stream, [N, classes]."""
 
-        def rounding(name: str) -> Hook:
-            limits = self._ranges[name]
-            return lambda module, inputs: (rounded_input(inputs[0], limits), *inputs[1:])
+        def rounding(name: str, x: Tensor) -> Tensor:
+            return rounded_input(x, self._ranges[name])
 
-        weights = {f"{name}.weight": rounded_weight(self._layers[name]) for name in self._ranges}
-        with self._hooked(rounding, self._ranges):
+        names = [name for name in self._layers if name in self._ranges]
+        weights = {f"{name}.weight": rounded_weight(self._layers[name]) for name in names}
+        with self._hooked(rounding):
             streams: tuple[Tensor, ...] = functional_call(self.plain, weights, (body, hands))
         return streams
 
@@ -128,27 +134,66 @@ class QuantisedStreams(nn.Module):
         """Of each layer that runs, the least and the greatest of its inputs, zero included."""
         seen: dict[str, tuple[float, float]] = {}
 
-        def observing(name: str) -> Hook:
-            def observe(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                least, most = seen.get(name, (0.0, 0.0))
-                low, high = torch.aminmax(inputs[0])
-                seen[name] = min(least, float(low)), max(most, float(high))
-
-            return observe
+        def observing(name: str, x: Tensor) -> Tensor:
+            least, most = seen.get(name, (0.0, 0.0))
+            low, high = torch.aminmax(x)
+            seen[name] = min(least, float(low)), max(most, float(high))
+            return x
 
         device = next(self.parameters()).device
-        with self._hooked(observing, self._layers):
+        with self._hooked(observing):
             for batch in zip(*(torch.split(x, AT_ONCE) for x in self._examples), strict=True):
                 self.plain(*(part.to(device) for part in batch))
         return {name: _range(*limits) for name, limits in seen.items()}
 
     @contextlib.contextmanager
-    def _hooked(self, hook_of: Callable[[str], Hook], names: Iterable[str]) -> Iterator[None]:
+    def _hooked(self, change: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
+        """``change`` what each layer reads, by its name, and what aggregations read, by theirs."""
         with contextlib.ExitStack() as stack:
-            for name in names:
-                handle = self._layers[name].register_forward_pre_hook(hook_of(name))
-                stack.callback(handle.remove)
+            for name, layer in self._layers.items():
+
+                def before(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> Tensor:
+                    return change(name, inputs[0])
+
+                stack.callback(layer.register_forward_pre_hook(before).remove)
+            for name, (conv, bn) in self._aggregated.items():
+                factor = _scale(conv, bn)
+
+                def after(
+                    _: nn.Module, x: object, y: Tensor, name: str = name, factor: Tensor = factor
+                ) -> Tensor:
+                    return change(name, y * factor) / factor
+
+                stack.callback(conv.register_forward_hook(after).remove)
             yield
+
+
+def _aggregated(layers: Mapping[str, nn.Module], model: nn.Module) -> dict[str, Aggregated]:
+    """The convolutions among ``layers`` whose results are aggregated over joints, and what follows.
+
+    Refined topologies aggregate in floats.
+    """
+    found: dict[str, Aggregated] = {}
+    for name, module in model.named_modules():
+        match module:
+            case GraphConv():
+                parts = f"{name}.conv", module.conv, module.bn
+            case Block():
+                parts = f"{name}.graph", module.graph, module.graph_bn
+            case _:
+                continue
+        if parts[0] in layers:
+            found[f"{parts[0]}, aggregated"] = parts[1:]
+    return found
+
+
+def _scale(conv: nn.Module, bn: nn.Module) -> Tensor:
+    """[1, C, 1, 1]: what the exporter multiplies the results of ``conv`` by, for ``bn``."""
+    assert isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
+    scale, _ = bn_scale_shift(bn)
+    # A channel that has died is nowhere read: any factor does that can be divided by.
+    scale = torch.where(scale.abs() < LEAST_SCALE, LEAST_SCALE, scale.detach())
+    return scale.repeat(conv.out_channels // len(scale)).view(1, -1, 1, 1)
 
 
 def _range(least: float, most: float) -> Range:
