@@ -21,10 +21,8 @@ Hashes show damage, not authorship: use bundles from people you trust.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +30,7 @@ from typing import Any
 
 from bharsdk.archive import MAX_FILES, check_name, pack, unpack
 from bharsdk.errors import BundleError, InputError
+from bharsdk.files import write_atomically
 from bharsdk.manifest import (
     FORMAT_VERSION,
     FileRecord,
@@ -168,7 +167,7 @@ def save_bundle(
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(f"{target}: got {len(data)} bytes, expected at most {MAX_BUNDLE_BYTES}")
     try:
-        _write_atomically(target, data)
+        write_atomically(target, data)
     except OSError as error:
         raise InputError(f"{target}: cannot write the bundle: {error.strerror}") from error
     return bundle
@@ -225,16 +224,3 @@ def _read_file(path: Path, budget: int, where: str) -> bytes:
     if not fits or len(data) > budget:
         raise BundleError(f"{where}: got more than {MAX_BUNDLE_BYTES >> 20} MiB, this is no bundle")
     return data
-
-
-def _write_atomically(target: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            os.fchmod(file.fileno(), 0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise

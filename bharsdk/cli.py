@@ -30,6 +30,7 @@ DEFAULT_MODEL = "asl-coffee"
 CAMERA_VIDEO_FPS = 15.0
 """What a camera with MediaPipe delivers on a small machine; cameras do not say it beforehand."""
 PROGRESS_AFTER_S = 2.0
+DEVICES = [backend.value for backend in Backend]
 
 EXIT_CODES = """\
 exit codes:
@@ -77,6 +78,19 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULT_MODEL,
         help="path of a bundle, or name of a shipped one (see  bhar models); default %(default)s",
     )
+    run.add_argument(
+        "--device",
+        choices=DEVICES,
+        default=Backend.AUTO.value,
+        help="what runs the model; auto, the default, measures at the first start which of them is"
+        " the fastest here (kept in ~/.cache/bharsdk; BHAR_CACHE=0 measures at each start)",
+    )
+    run.add_argument(
+        "--require",
+        action="store_true",
+        help="end with exit code 7 or 8 where a back end computes something else than the exporter"
+        " did, or cannot run; without it, a warning says what runs in its place",
+    )
     run.add_argument("--save", metavar="OUT.mp4", type=Path, help="write an annotated video")
     run.add_argument("--json", action="store_true", help="one JSON object a line")
     run.add_argument("--max-frames", metavar="N", type=_positive, help="stop after N frames")
@@ -93,10 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     does = "replay a bundle's golden inputs on this machine, on every back end"
     verify = command("verify", does, _verify)
     verify.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
-    choices = [backend.value for backend in Backend]
     verify.add_argument(
-        "--backend",
-        choices=choices,
+        "--device",
+        choices=DEVICES,
         help="this one alone; default: each that the bundle has a model for",
     )
 
@@ -131,12 +144,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     """One line for each back end; the first that computes something else ends the command."""
     bundle = load_bundle(bundle_path(arguments.bundle))
-    wanted = [Backend(arguments.backend)] if arguments.backend else backends_of(bundle)
+    wanted = [Backend(arguments.device)] if arguments.device else backends_of(bundle)
     for backend in wanted:
         try:
             found = verify_bundle(bundle, backend)
         except BackendMissingError as error:
-            if arguments.backend:
+            if arguments.device:
                 raise
             print(f"{backend.value:<8} not checked: {error}")
             continue
@@ -175,7 +188,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    recognizer = Recognizer(arguments.model)
+    recognizer = Recognizer(arguments.model, device=arguments.device, require=arguments.require)
     stages: list[StageTimes] = []
     interrupted = False
     with _limited(open_source(arguments.source), arguments.max_frames) as source:
@@ -196,7 +209,7 @@ def _run(arguments: argparse.Namespace) -> int:
             interrupted = True
         finally:
             printer.clear()
-    printer.summarise(StageSummary.of(stages))
+    printer.summarise(StageSummary.of(stages), recognizer.backend)
     if not interrupted or arguments.source.isdecimal():
         return 0
     print("bhar: interrupted before the end of the source", file=sys.stderr)
@@ -238,11 +251,12 @@ class _Printer:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
         self._width = 0
 
-    def summarise(self, summary: StageSummary) -> None:
+    def summarise(self, summary: StageSummary, backend: str) -> None:
         if self._as_json:
-            print(json.dumps({"summary": asdict(summary)}), flush=True)
+            print(json.dumps({"summary": {**asdict(summary), "backend": backend}}), flush=True)
             return
         print(f"{summary.frames} frames")
+        print(f"  {backend}")
         for line in summary.lines():
             print(line)
 

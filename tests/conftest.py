@@ -15,6 +15,14 @@ WORDS = Path(__file__).parent / "data" / "words.npz"
 CLIP_FPS = 15.0
 
 
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's cache is: no test reads or leaves anything in the real one."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def word_clips() -> dict[str, npt.NDArray[np.float16]]:
     """Real clips of signer s2 by label, float16 [clip, 20, 258]."""

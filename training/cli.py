@@ -7,13 +7,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from bhar_training.commands import bench, calibrate, describe, evaluate, extract, fit, reproduce
+from bhar_training.commands import (
+    bench,
+    calibrate,
+    describe,
+    evaluate,
+    extract,
+    fit,
+    qat,
+    reproduce,
+)
 from bhar_training.commands.options import EXIT_CODES
 from bharsdk.command import exit_code_of
 
 __all__ = ["main"]
 
-COMMANDS = (fit, calibrate, evaluate, reproduce, describe, bench, extract)
+COMMANDS = (fit, qat, calibrate, evaluate, reproduce, describe, bench, extract)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,9 @@ class TrainConfig:
     own are seen often enough to be learnt. background: the label that means "no sign"; negatives
     are made for it when it occurs, and add_background makes it occur. pretrain_epochs: how many of
     ``epochs`` train the body and the hand expert alone, before the rest trains all of the model, as
-    BHaRNet's paper does. bfloat16: mixed precision where the device has it.
+    BHaRNet's paper does. quantised_from: a run or checkpoint that this one goes on from, computing
+    with the roundings of the INT8 export (:mod:`bhar_training.qat`). bfloat16: mixed precision
+    where the device has it.
     """
 
     model: ModelConfig
@@ -49,6 +51,7 @@ class TrainConfig:
     background: str = "-"
     add_background: bool = False
     seed: int = 0
+    quantised_from: str = ""
     bfloat16: bool = False
 
     def __post_init__(self) -> None:

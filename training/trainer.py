@@ -19,10 +19,17 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from tqdm import tqdm
 
-from bhar_training.checkpoint import CheckpointMeta, git_revision, load_checkpoint, save_meta
+from bhar_training.checkpoint import (
+    Checkpoint,
+    CheckpointMeta,
+    git_revision,
+    load_checkpoint,
+    save_meta,
+)
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import (
     AnyClips,
+    features_of,
     input_layout,
     split_held_out,
     training_batches,
@@ -33,6 +40,7 @@ from bhar_training.events import event_files
 from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
 from bhar_training.processes import Devices, Fabric, from_first, launch
+from bhar_training.qat import QuantisedStreams
 from bhar_training.run_folder import EpochRow, RunState, prepare, read_state, write_epoch
 from bhar_training.stages import Stage, stages_of
 from bhar_training.validation import Validation, calibrated
@@ -40,6 +48,8 @@ from bharsdk.errors import InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
 
+MAX_EXAMPLES = 128
+"""Clips that say which values a layer meets when its inputs are to be rounded."""
 MIN_CLIPS = 2
 """BatchNorm needs two to compare. Fewer clips than a batch make one smaller batch."""
 
@@ -76,8 +86,11 @@ def _fit(
 ) -> CheckpointMeta:
     train, validation = split_held_out(clips, config.validation, config.seed)
     torch.manual_seed(config.seed)
-    meta = _description(clips, config, trained_on)
+    before = load_checkpoint(Path(config.quantised_from)) if config.quantised_from else None
+    meta = _description(clips, config, trained_on, before)
     model = build_model(config.model, input_layout(config.features), len(meta.labels))
+    if before is not None:
+        model.load_state_dict(before.model.state_dict())
     if fabric.world_size > 1:
         synchronised(model)
     model.to(fabric.device)
@@ -97,7 +110,7 @@ def _fit(
         if fabric.is_global_zero:
             show = stack.enter_context(event_files(out / "tensorboard", done))
         for stage in (stage for stage in stages if meta.epoch < stage.epochs.stop):
-            learner, optimiser = _start(fabric, stage, config, state)
+            learner, optimiser = _start(fabric, stage, config, state, train)
             for epoch in range(meta.epoch, stage.epochs.stop):
                 start = time.perf_counter()
                 loss, top1 = _train_epoch(
@@ -124,11 +137,16 @@ def _teachers(fabric: Fabric, config: TrainConfig, meta: CheckpointMeta) -> Teac
 
 
 def _start(
-    fabric: Fabric, stage: Stage, config: TrainConfig, state: RunState | None
+    fabric: Fabric, stage: Stage, config: TrainConfig, state: RunState | None, clips: AnyClips
 ) -> tuple[nn.Module, AdamW]:
     """What learns in ``stage``, and its optimiser as it was if ``state`` is from within it."""
     optimiser = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    learner, _ = fabric.setup(_Streams(stage.model), optimiser)
+    streams: nn.Module = _Streams(stage.model)
+    if config.quantised_from:
+        every = -(-len(clips) // MAX_EXAMPLES)
+        examples = clips.where(lambda i: i % every == 0)
+        streams = QuantisedStreams(streams, features_of(examples, config.features))
+    learner, _ = fabric.setup(streams, optimiser)
     if state is not None and state.epoch > stage.epochs.start:
         state.restore_optimiser(optimiser)
     return learner, optimiser
@@ -150,9 +168,16 @@ def _batch_size(clips: int, config: TrainConfig) -> int:
     return min(config.batch_size, max(clips, config.draws))
 
 
-def _description(clips: AnyClips, config: TrainConfig, trained_on: str) -> CheckpointMeta:
-    """What the checkpoint of epoch 0 would say."""
+def _description(
+    clips: AnyClips, config: TrainConfig, trained_on: str, before: Checkpoint | None
+) -> CheckpointMeta:
+    """What the checkpoint of epoch 0 would say; the labels are those of ``before``, if any."""
     labels = clips.classes
+    if before is not None:
+        known = before.meta.labels
+        if not set(labels) <= set(known):
+            raise InputError(f"training: got labels {list(labels)}, expected some of {list(known)}")
+        labels = known
     if config.add_background and config.background not in labels:
         labels = (config.background, *labels)
     return CheckpointMeta(

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle import NATIVE_NETWORK, TFLITE_MODEL, Bundle
-from bharsdk.errors import assert_never
+from bharsdk.errors import UsageError, assert_never
 
-__all__ = ["Backend", "Engine", "backends_of", "open_engine"]
+__all__ = ["Backend", "Engine", "backend_by_name", "backends_of", "model_files", "open_engine"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -32,6 +32,11 @@ class Engine(Protocol):
     @property
     def golden_logits(self) -> str:
         """The file of the bundle whose logits it must give for the golden inputs."""
+        ...
+
+    @property
+    def suspect(self) -> str:
+        """Who it is that computes wrongly if the golden logits are missed, and the way out."""
         ...
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
@@ -54,30 +59,45 @@ class Backend(enum.Enum):
     TENSORRT = "tensorrt"
 
 
+def backend_by_name(name: str) -> Backend:
+    """The back end called ``name``; UsageError if there is none."""
+    try:
+        return Backend(name)
+    except ValueError:
+        known = ", ".join(backend.value for backend in Backend)
+        raise UsageError(f"device: got {name!r}, expected one of {known}") from None
+
+
 def backends_of(bundle: Bundle) -> list[Backend]:
     """Those that ``bundle`` has a model for."""
+    return [*model_files(bundle)]
+
+
+def model_files(bundle: Bundle) -> dict[Backend, str]:
+    """Of each back end that ``bundle`` has a model for, the file that says so."""
     own = {
-        Backend.NATIVE: NATIVE_NETWORK in bundle.files,
-        Backend.TFLITE: TFLITE_MODEL in bundle.files,
-        Backend.TENSORRT: bundle.tensorrt_file is not None,
+        Backend.ONNX: bundle.manifest.precision.model_file,
+        Backend.NATIVE: NATIVE_NETWORK,
+        Backend.TFLITE: TFLITE_MODEL,
+        Backend.TENSORRT: bundle.tensorrt_file,
     }
-    return [Backend.ONNX, *(backend for backend, has in own.items() if has)]
+    return {b: file for b, file in own.items() if file is not None and file in bundle.files}
 
 
 def open_engine(
-    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True
+    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True, build: bool = True
 ) -> Engine:
-    """The engine for ``bundle``; ``optimised`` lets the back end fuse the graph.
+    """The engine for ``bundle``, unproven: see :func:`bharsdk.engines.choice.choose_engine`.
 
-    AUTO takes the native network if the bundle has one, and a graph that is not to be fused to ONNX
-    Runtime. Raises BundleError when the graph cannot be loaded or does not fit the manifest, and
-    BackendMissingError when the package that runs it is not installed.
+    optimised: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
+    so. AUTO takes the native network if the bundle has one, else ONNX Runtime. Raises BundleError
+    when the graph cannot be loaded or does not fit the manifest, and BackendMissingError when the
+    package that runs it is not installed.
     """
     match backend:
         case Backend.AUTO:
-            native = optimised and NATIVE_NETWORK in bundle.files
-            found = Backend.NATIVE if native else Backend.ONNX
-            return open_engine(bundle, found, optimised=optimised)
+            found = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
+            return open_engine(bundle, found, optimised=optimised, build=build)
         case Backend.NATIVE:
             from bharsdk.engines.native import NativeEngine
 
@@ -93,6 +113,6 @@ def open_engine(
         case Backend.TENSORRT:
             from bharsdk.engines.tensorrt import TensorrtEngine
 
-            return TensorrtEngine(bundle)
+            return TensorrtEngine(bundle, build=build)
         case _:
             assert_never(backend)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import re
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, NATIVE_NETWORK, Bundle
+from bharsdk.bundle import GOLDEN, Bundle
 from bharsdk.engines import Backend, Engine, open_engine
 from bharsdk.errors import BundleError, ParityError
 
@@ -22,7 +21,6 @@ __all__ = [
     "check_engine",
     "encode_array",
     "encode_golden",
-    "open_proven_engine",
     "read_golden",
     "verify_bundle",
 ]
@@ -63,37 +61,6 @@ def verify_bundle(bundle: Bundle, backend: Backend = Backend.AUTO) -> GoldenResu
     return check_engine(bundle, open_engine(bundle, backend))
 
 
-def open_proven_engine(bundle: Bundle, backend: Backend = Backend.AUTO) -> Engine:
-    """The engine for ``bundle``, after it gave the golden logits on this machine.
-
-    AUTO tries the native network first, then the graph. Some releases of onnxruntime fuse quantised
-    graphs into something else (1.23 does: it recognises next to nothing of what 1.31 does). Where
-    the fused graph fails, the graph as written is taken: slower, and right. A bundle without golden
-    data is taken as it is. Raises ParityError when all fail, and what :func:`open_engine` raises.
-    """
-    forms = _forms(bundle, backend)
-    if not any(file in bundle.files for file in GOLDEN.values()):
-        return open_engine(bundle, forms[0][0])
-    for form, optimised in forms[:-1]:
-        engine = open_engine(bundle, form, optimised=optimised)
-        with contextlib.suppress(ParityError):
-            check_engine(bundle, engine)
-            return engine
-    form, optimised = forms[-1]
-    engine = open_engine(bundle, form, optimised=optimised)
-    check_engine(bundle, engine)
-    return engine
-
-
-def _forms(bundle: Bundle, backend: Backend) -> list[tuple[Backend, bool]]:
-    """(back end, whether it fuses the graph), the fastest first."""
-    if backend not in (Backend.AUTO, Backend.ONNX):
-        return [(backend, True)]
-    graph = [(Backend.ONNX, True), (Backend.ONNX, False)]
-    has_native = backend is Backend.AUTO and NATIVE_NETWORK in bundle.files
-    return [(Backend.NATIVE, True), *graph] if has_native else graph
-
-
 def check_engine(bundle: Bundle, engine: Engine) -> GoldenResult:
     """Replay the golden inputs of ``bundle`` on ``engine``; raises as :func:`verify_bundle`."""
     golden = read_golden(bundle, engine.golden_logits)
@@ -103,7 +70,7 @@ def check_engine(bundle: Bundle, engine: Engine) -> GoldenResult:
     if not difference <= tolerance:
         raise ParityError(
             f"{bundle.source}: {engine.name} is off the golden logits by {difference:.3g}, expected"
-            f" at most {tolerance:.3g}; this machine or onnxruntime computes the model wrongly"
+            f" at most {tolerance:.3g}: got by {engine.suspect}"
         )
     return GoldenResult(engine.name, len(golden.logits), difference, tolerance)
 

@@ -81,6 +81,11 @@ class OnnxEngine:
         """Those of the graph."""
         return GOLDEN["logits"]
 
+    @property
+    def suspect(self) -> str:
+        """The machine, or the runtime."""
+        return "this machine or onnxruntime, which computes the model wrongly"
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
         fed = checked_inputs(inputs, self._shapes)

@@ -40,12 +40,13 @@ RELEASE = Path("/etc/nv_tegra_release")
 class TensorrtEngine:
     """See :class:`bharsdk.engines.Engine`.
 
-    say: told in a line why an engine is built and how far it is. Raises BackendMissingError if the
-    bundle has no graph for TensorRT or TensorRT is not installed, IncompatibleError without a GPU,
-    BundleError when TensorRT refuses the graph.
+    say: told in a line why an engine is built and how far it is. build: whether it may be. Raises
+    BackendMissingError if the bundle has no graph for TensorRT, TensorRT is not installed, or no
+    engine holds and none may be built, IncompatibleError without a GPU, BundleError when TensorRT
+    refuses the graph.
     """
 
-    def __init__(self, bundle: Bundle, say: Say = lambda line: None) -> None:
+    def __init__(self, bundle: Bundle, say: Say = lambda line: None, *, build: bool = True) -> None:
         file = bundle.tensorrt_file
         if file is None:
             raise BackendMissingError(
@@ -56,7 +57,7 @@ class TensorrtEngine:
         self._golden = QDQ_LOGITS if QDQ_LOGITS in bundle.files else GOLDEN["logits"]
         self._trt, self._cuda = _libraries()
         self._lock = threading.Lock()
-        serialized = self._kept_or_built(bundle.source, bundle.files[file], where, say)
+        serialized = self._kept_or_built(bundle.source, bundle.files[file], where, say, build=build)
         logger = self._trt.Logger(self._trt.Logger.ERROR)
         self._runtime = self._trt.Runtime(logger)
         self._engine = self._runtime.deserialize_cuda_engine(serialized)
@@ -84,6 +85,11 @@ class TensorrtEngine:
         """Those of the graph with TensorRT's Q/DQ."""
         return self._golden
 
+    @property
+    def suspect(self) -> str:
+        """The machine, or the runtime."""
+        return "this machine or TensorRT, which computes the model wrongly"
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
         fed = checked_inputs(inputs, self._shapes)
@@ -107,12 +113,16 @@ class TensorrtEngine:
     def _copy(self, to: Any, of: Any, size: int, kind: Any) -> None:
         self._done(self._cuda.cudaMemcpyAsync(to, of, size, kind, self._stream))
 
-    def _kept_or_built(self, source: str, model: bytes, where: str, say: Say) -> bytes:
+    def _kept_or_built(
+        self, source: str, model: bytes, where: str, say: Say, *, build: bool
+    ) -> bytes:
         key = self._key(model)
         path = engine_path(Path(source))
         kept, reason = load_engine(path, key)
         if kept is not None:
             return kept
+        if not build:
+            raise BackendMissingError(f"{path.name}: {reason}: build it with  bhar build")
         say(f"{path.name}: {reason}: TensorRT builds it, once")
         built = build_engine(
             self._trt,

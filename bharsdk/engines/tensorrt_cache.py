@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, InputError
+from bharsdk.files import write_atomically
 from bharsdk.manifest import parse_object
 
 __all__ = ["EngineKey", "engine_path", "load_engine", "machine_id", "store_engine"]
@@ -93,8 +92,8 @@ def store_engine(path: Path, key: EngineKey, engine: bytes) -> None:
     try:
         # The old description goes first: an engine without one is built anew.
         _sidecar_path(path).unlink(missing_ok=True)
-        _write(path, engine)
-        _write(_sidecar_path(path), text.encode())
+        write_atomically(path, engine)
+        write_atomically(_sidecar_path(path), text.encode())
     except OSError as error:
         raise InputError(f"{path}: cannot keep the engine: {error.strerror}") from error
 
@@ -108,16 +107,3 @@ def machine_id() -> str:
 
 def _sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

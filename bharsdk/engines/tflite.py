@@ -23,6 +23,7 @@ __all__ = ["TfliteEngine", "TfliteModel"]
 
 FloatArray = npt.NDArray[np.float32]
 
+PREDECESSOR = "tflite-runtime"
 THREADS = 1
 BATCH = 1
 """LiteRT's models have one batch size; single clips are what a recogniser asks for."""
@@ -31,12 +32,14 @@ BATCH = 1
 class TfliteModel:
     """A model in memory: inputs by name, ``logits`` out. May be shared between threads.
 
+    runtime: ``litert``, or ``tflite-runtime``, its predecessor, where nothing else is installed.
+
     Raises BackendMissingError when LiteRT is not installed, BundleError when it refuses the model.
     """
 
     def __init__(self, model: bytes, where: str) -> None:
         self._where = where
-        interpreter = _interpreter_class()
+        self.runtime, interpreter = _interpreter_class()
         try:
             with quiet_outputs(STDERR):  # it announces itself
                 self._interpreter = interpreter(model_content=model, num_threads=THREADS)
@@ -103,13 +106,20 @@ class TfliteEngine:
 
     @property
     def name(self) -> str:
-        """``litert``, and what it takes."""
-        return f"litert {'int8' if self._model.integer else 'fp32'}"
+        """``litert`` or ``tflite-runtime``, and what it takes."""
+        return f"{self._model.runtime} {'int8' if self._model.integer else 'fp32'}"
 
     @property
     def golden_logits(self) -> str:
         """Those of the graph, or its own if it is quantised."""
         return self._golden
+
+    @property
+    def suspect(self) -> str:
+        """The machine, or the runtime; of tflite-runtime, what to install in its place."""
+        if self._model.runtime == PREDECESSOR:
+            return f"{PREDECESSOR}, outdated and wrong here: run  pip install ai-edge-litert"
+        return "this machine or LiteRT, which computes the model wrongly"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the model by name."""
@@ -136,11 +146,17 @@ def _real(x: npt.NDArray[Any], of: Mapping[str, Any]) -> FloatArray:
     return (x.astype(np.float32) - np.float32(zero)) * np.float32(scale)
 
 
-def _interpreter_class() -> Any:
-    """LiteRT's interpreter, or its predecessor's: what that computes wrongly, golden data show."""
-    for package in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+def _interpreter_class() -> tuple[str, Any]:
+    """(its name, LiteRT's interpreter or its predecessor's).
+
+    The last tflite-runtime, 2.14, is from 2023, for numpy below 2 and Python below 3.12. Where it
+    computes an operator otherwise than LiteRT it does not say so; golden data do. Of PR-GCN in INT8
+    it takes the same decisions (x86-64), though a logit may be off by a tenth of the largest.
+    """
+    known = {"litert": "ai_edge_litert.interpreter", PREDECESSOR: "tflite_runtime.interpreter"}
+    for name, module in known.items():
         with contextlib.suppress(ImportError):
-            return importlib.import_module(package).Interpreter
+            return name, importlib.import_module(module).Interpreter
     raise BackendMissingError(
         "LiteRT is not installed, which runs  --target tflite:  pip install 'bharsdk[tflite]'"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,12 @@ import torch
 from bhar_export.graph import deploy
 from bhar_export.targets import tflite
 from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
-from bharsdk.bundle import TFLITE_LOGITS, TFLITE_MODEL, load_bundle
+from bharsdk.bundle import REPORT, TFLITE_LOGITS, TFLITE_MODEL, load_bundle, make_bundle
 from bharsdk.engines import Backend, open_engine
-from bharsdk.engines.golden import verify_bundle
+from bharsdk.engines.choice import choose_engine
+from bharsdk.engines.golden import read_golden, verify_bundle
 from bharsdk.engines.tflite import TfliteModel
-from bharsdk.errors import BackendMissingError, BundleError
+from bharsdk.errors import BackendMissingError, BundleError, ParityError
 
 CLASSES, FRAMES, CHANNELS = 5, 14, 4
 SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
@@ -107,3 +110,58 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(every_target: Path
     differences = read({"SLICE", "SUB"}, "PRGCN_net;")
     assert len(differences) >= 3 and all(kinds == {np.float32} for kinds in differences)
     assert {np.int8} in read({"FULLY_CONNECTED"}, "GraphConv_4")
+
+
+class SilentlyWrong:
+    """A runner that answers at once, without an error, and with numbers that mean nothing."""
+
+    def __init__(self, real: Callable[..., dict[str, np.ndarray]]) -> None:
+        self._real = real
+
+    def __call__(self, **fed: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.zeros_like(result) for name, result in self._real(**fed).items()}
+
+
+def test_a_predecessor_that_is_silently_wrong_is_refused_with_the_way_out(
+    every_target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named, it is exit code 7; AUTO does without it, unless everything is required."""
+    made = load_bundle(every_target)
+    # Without a report, by which AUTO might leave it aside unasked.
+    files = {name: data for name, data in made.files.items() if name != REPORT}
+    made = make_bundle("no report", made.manifest, files)
+    real = TfliteModel.__init__
+
+    def spoilt(self: TfliteModel, model: bytes, where: str) -> None:
+        real(self, model, where)
+        self.runtime, self._runner = "tflite-runtime", SilentlyWrong(self._runner)
+
+    monkeypatch.setattr(TfliteModel, "__init__", spoilt)
+    outcome = r"tflite-runtime int8 is off .* pip install ai-edge-litert"
+    with pytest.raises(ParityError, match=outcome):
+        choose_engine(made, Backend.TFLITE)
+    assert not choose_engine(made).engine.name.startswith("tflite")
+    with pytest.raises(ParityError, match=outcome):
+        choose_engine(made, require=True)
+
+
+def test_tflite_runtime_computes_what_litert_does_or_is_refused(
+    every_target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real one: what passes the golden clips decides other clips as LiteRT does."""
+    reason = "needs tflite-runtime, whose last release is for Python up to 3.11"
+    pytest.importorskip("tflite_runtime.interpreter", reason=reason, exc_type=ImportError)
+    made = load_bundle(every_target)
+    golden = read_golden(made, TFLITE_LOGITS)
+    turned = {name: np.flip(clips, -2).copy() for name, clips in golden.inputs.items()}
+    expected = open_engine(made, Backend.TFLITE).run(turned)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    engine = open_engine(made, Backend.TFLITE)
+    assert engine.name == "tflite-runtime int8"
+    off = np.abs(engine.run(golden.inputs) - golden.logits).max()
+    if off > made.manifest.golden_tolerance:
+        with pytest.raises(ParityError, match=r"tflite-runtime int8 is off .* ai-edge-litert"):
+            choose_engine(made, Backend.TFLITE)
+        return
+    assert choose_engine(made, Backend.TFLITE).engine.name == engine.name
+    assert np.abs(engine.run(turned) - expected).max() <= 0.2 * np.abs(expected).max()
