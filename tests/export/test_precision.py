@@ -88,7 +88,7 @@ def test_every_quantiser_leaves_in_float_what_it_is_told_to(checkpoint: Path) ->
             for kept in ((), quantiser.layers)
         ]
         assert len(quantiser.layers) > 10, quantiser
-        assert errors[1].relative < 0.8 * errors[0].relative, quantiser
+        assert errors[1].relative < 0.9 * errors[0].relative, quantiser
 
 
 @pytest.mark.parametrize("device", ["android", "raspberry-pi-5"])
