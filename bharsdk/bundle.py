@@ -5,6 +5,7 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these two)
     model.int8.onnx   quantised graph, QDQ
+    model.step.onnx   one frame of a causal model, its state as inputs and outputs
     model.tflite      for LiteRT
     model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
@@ -49,6 +50,8 @@ __all__ = [
     "NATIVE_WEIGHTS",
     "QDQ_LOGITS",
     "QDQ_MODEL",
+    "STEP_LOGITS",
+    "STEP_MODEL",
     "TFLITE_LOGITS",
     "TFLITE_MODEL",
     "Bundle",
@@ -74,6 +77,9 @@ TFLITE_MODEL, TFLITE_LOGITS = "model.tflite", "golden/tflite-logits.npy"
 QDQ_MODEL, QDQ_LOGITS = "model.qdq.onnx", "golden/qdq-logits.npy"
 """For TensorRT, which builds its engine from it on the device."""
 
+STEP_MODEL, STEP_LOGITS = "model.step.onnx", "golden/step-logits.npy"
+"""A causal model frame by frame, in float32; the logits where the graph of clips is quantised."""
+
 MAX_BUNDLE_BYTES = 64 << 20
 
 
@@ -82,6 +88,7 @@ ALLOWED_FILES = frozenset(
         *(p.model_file for p in Precision),
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
+        *(STEP_MODEL, STEP_LOGITS),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

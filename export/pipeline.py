@@ -19,7 +19,8 @@ from bhar_export.card import write_card
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Proof, check_gates, prove
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.targets import native, onnx, tensorrt, tflite
+from bhar_export.step_form import is_causal
+from bhar_export.targets import native, onnx, step, tensorrt, tflite
 from bhar_export.verify import run_artefact, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import (
@@ -118,6 +119,11 @@ def _build(
     impossible: dict[str, str] = {}
     inputs = inputs_of(graph)
     shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs).input_shapes
+    if is_causal(module):
+        try:
+            made += step.build(module, shapes, spec.precision)
+        except UsageError as error:
+            impossible[form_name(Target.ONNX, Precision.FP32, step=True)] = str(error)
     clips: LabelledFeatures | None = None
     if calibration is not None and spec.precision is not Precision.FP32:
         clips = calibration.evenly(MAX_CALIBRATION_CLIPS)
@@ -164,7 +170,7 @@ def _write(
     kept = _kept(spec, artefacts)
     clips = evaluation.evenly(GOLDEN_CLIPS)
     (seen,) = clips.batches([name.value for name in inputs])
-    (shipped,) = (a for a in kept if (a.target, a.precision) == (Target.ONNX, spec.precision))
+    (shipped,) = (a for a in kept if a.name == form_name(Target.ONNX, spec.precision))
     golden = Golden(seen, run_artefact(shipped, clips))
     scale = max(1.0, float(np.abs(golden.logits).max()))
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
@@ -181,16 +187,18 @@ def _write(
     # Replayed as users will load it, before anything is on disk.
     made = make_bundle(str(spec.output), manifest, files)
     for artefact in kept:
-        if artefact.backend is not None and artefact.precision is spec.precision:
+        if artefact.backend is not None and (artefact.step or artefact.precision is spec.precision):
             verify_bundle(made, artefact.backend)
     verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
 
 
 def _kept(spec: ExportSpec, artefacts: Sequence[Artefact]) -> list[Artefact]:
-    """What goes into the bundle: the forms of its precision, and the float graph if asked for."""
+    """Into the bundle: forms of its precision, steps, and the float graph if asked for."""
     float_graph = form_name(Target.ONNX, Precision.FP32) if spec.keep_fp32 else ""
-    return [a for a in artefacts if a.precision is spec.precision or a.name == float_graph]
+    return [
+        a for a in artefacts if a.precision is spec.precision or a.step or a.name == float_graph
+    ]
 
 
 def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -> Manifest:

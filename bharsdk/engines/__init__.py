@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import NATIVE_NETWORK, QDQ_MODEL, TFLITE_MODEL, Bundle
+from bharsdk.bundle import NATIVE_NETWORK, QDQ_MODEL, STEP_MODEL, TFLITE_MODEL, Bundle
 from bharsdk.errors import assert_never
 
 __all__ = ["Backend", "Engine", "backends_of", "open_engine"]
@@ -49,6 +49,7 @@ class Backend(enum.Enum):
 
     AUTO = "auto"
     ONNX = "onnx"
+    ONNX_STEP = "onnx-step"
     NATIVE = "native"
     TFLITE = "tflite"
     TENSORRT = "tensorrt"
@@ -57,6 +58,7 @@ class Backend(enum.Enum):
 def backends_of(bundle: Bundle) -> list[Backend]:
     """Those that ``bundle`` has a model for."""
     own = {
+        Backend.ONNX_STEP: STEP_MODEL,
         Backend.NATIVE: NATIVE_NETWORK,
         Backend.TFLITE: TFLITE_MODEL,
         Backend.TENSORRT: QDQ_MODEL,
@@ -86,6 +88,10 @@ def open_engine(
             from bharsdk.engines.onnx import OnnxEngine
 
             return OnnxEngine(bundle, optimised=optimised)
+        case Backend.ONNX_STEP:
+            from bharsdk.engines.onnx_step import OnnxStepEngine
+
+            return OnnxStepEngine(bundle)
         case Backend.TFLITE:
             from bharsdk.engines.tflite import TfliteEngine
 
