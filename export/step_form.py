@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bhar_export.graph import OUTPUT, OfInputs, check_operators, exported
+from bhar_export.step_attention import StepInteractiveBranch, StepPooledAttention
 from bhar_export.step_layers import (
     StepAggregation,
     StepBackbone,
@@ -34,6 +35,10 @@ from bhar_training.models.deployed import (
     DeployedRefinedGraphConv,
     DeployedTemporalConv,
     FoldedTemporalConv,
+)
+from bhar_training.models.deployed_attention import (
+    DeployedInteractiveBranch,
+    DeployedPooledAttention,
 )
 from bhar_training.models.prgcn import PRGCN, PoseRefinement, TemporalAggregation, TemporalConv
 from bharsdk.engines.onnx_step import NEXT, STATE
@@ -86,11 +91,11 @@ def step_form(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> StepMo
         parts = {"net": _of_prgcn(model.net, state("net", "body"))}
     elif isinstance(model, SingleStream):
         parts = {"net": _of_backbone(model.net, state("net", *shapes))}
-    elif type(model) is BHaRNetExpertOnly:
-        parts = {
-            "body": _of_backbone(model.body, state("body", "body")),
-            "hand": _of_backbone(model.hand, state("hand", "hands")),
-        }
+    elif isinstance(model, BHaRNetExpertOnly):
+        body = _of_backbone(model.body, state("body", "body"))
+        hand = _of_backbone(model.hand, state("hand", "hands"))
+        groups = shapes["body"][-1] if shapes["body"][-1] == shapes["hands"][-1] else 1
+        parts = {"body": body, "hand": hand, **_of_attention(model, body.state, groups)}
     else:
         raise _no_step_form(model)
     for name, part in parts.items():
@@ -124,8 +129,8 @@ def is_causal(model: nn.Module) -> bool:
 
 def _no_step_form(module: nn.Module) -> UsageError:
     return UsageError(
-        f"step form: got {type(module).__name__}, expected pr-gcn, bharnet-e of two experts or one"
-        " expert, of DeGCN"
+        f"step form: got {type(module).__name__}, expected pr-gcn, a bharnet or one expert,"
+        " of DeGCN"
     )
 
 
@@ -137,6 +142,20 @@ def _of_backbone(net: Backbone, state: LayerState) -> StepBackbone:
         assert isinstance(block, Block)
         layer = layer.behind(_replace_block(block, layer.below(f"blocks.{i}")))
     return StepBackbone(net, replace(layer.below("mean"), rows=1))
+
+
+def _of_attention(
+    model: BHaRNetExpertOnly, features: LayerState, groups: int
+) -> dict[str, nn.Module]:
+    """What looks from stream to stream. features: any state of theirs."""
+    parts: dict[str, nn.Module] = {}
+    for name, layer in model.named_children():
+        state = replace(features, path=name)
+        if isinstance(layer, DeployedInteractiveBranch):
+            parts[name] = StepInteractiveBranch(layer, state, groups)
+        elif isinstance(layer, DeployedPooledAttention):
+            parts[name] = StepPooledAttention(layer, state)
+    return parts
 
 
 def _replace_block(block: Block, state: LayerState) -> int:

@@ -76,6 +76,10 @@ class LayerState:
         """Where one frame comes of ``stride`` of these."""
         return replace(self, period=self.period * stride)
 
+    def of_rows(self, rows: int) -> LayerState:
+        """Where ``rows`` of the batch are one of the model's."""
+        return replace(self, rows=rows)
+
     def recent(self, x: Tensor, frames: int, *, replicate: bool = True) -> Tensor:
         """x and the ``frames - 1`` before it, [N * rows, C, frames, ...].
 
