@@ -7,6 +7,7 @@
     model.int8.onnx   quantised graph, QDQ
     model.step.onnx   one frame of a causal model, its state as inputs and outputs
     model.tflite      for LiteRT
+    model.step.tflite the step form of a causal model for LiteRT: names have _ instead of .
     model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
@@ -52,6 +53,7 @@ __all__ = [
     "QDQ_MODEL",
     "STEP_LOGITS",
     "STEP_MODEL",
+    "STEP_TFLITE",
     "TFLITE_LOGITS",
     "TFLITE_MODEL",
     "Bundle",
@@ -79,6 +81,7 @@ QDQ_MODEL, QDQ_LOGITS = "model.qdq.onnx", "golden/qdq-logits.npy"
 
 STEP_MODEL, STEP_LOGITS = "model.step.onnx", "golden/step-logits.npy"
 """A causal model frame by frame, in float32; the logits where the graph of clips is quantised."""
+STEP_TFLITE = "model.step.tflite"
 
 MAX_BUNDLE_BYTES = 64 << 20
 
@@ -88,7 +91,7 @@ ALLOWED_FILES = frozenset(
         *(p.model_file for p in Precision),
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
-        *(STEP_MODEL, STEP_LOGITS),
+        *(STEP_MODEL, STEP_LOGITS, STEP_TFLITE),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

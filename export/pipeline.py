@@ -119,11 +119,13 @@ def _build(
     impossible: dict[str, str] = {}
     inputs = inputs_of(graph)
     shapes = replace(_manifest(spec, meta, 1.0), inputs=inputs).input_shapes
-    if is_causal(module):
+    for target in (Target.ONNX, Target.TFLITE) if is_causal(module) else ():
+        if target is Target.TFLITE and target not in spec.targets:
+            continue
         try:
-            made += step.build(module, shapes, spec.precision)
-        except UsageError as error:
-            impossible[form_name(Target.ONNX, Precision.FP32, step=True)] = str(error)
+            made.append(step.build(target, module, shapes, spec.precision))
+        except (UsageError, BackendMissingError) as error:
+            impossible[form_name(target, Precision.FP32, step=True)] = str(error)
     clips: LabelledFeatures | None = None
     if calibration is not None and spec.precision is not Precision.FP32:
         clips = calibration.evenly(MAX_CALIBRATION_CLIPS)

