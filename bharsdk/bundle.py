@@ -7,7 +7,9 @@
     model.fp16.onnx   the same in half precision
     model.int8.onnx   quantised graph, QDQ
     model.mixed.onnx  the same, with more left in float
+    model.step.onnx   one frame of a causal model, its state as inputs and outputs
     model.tflite      for LiteRT
+    model.step.tflite the step form of a causal model for LiteRT: names have _ instead of .
     model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
@@ -50,6 +52,9 @@ __all__ = [
     "NATIVE_WEIGHTS",
     "QDQ_LOGITS",
     "QDQ_MODEL",
+    "STEP_LOGITS",
+    "STEP_MODEL",
+    "STEP_TFLITE",
     "TFLITE_LOGITS",
     "TFLITE_MODEL",
     "Bundle",
@@ -75,6 +80,10 @@ TFLITE_MODEL, TFLITE_LOGITS = "model.tflite", "golden/tflite-logits.npy"
 QDQ_MODEL, QDQ_LOGITS = "model.qdq.onnx", "golden/qdq-logits.npy"
 """For TensorRT, which builds its engine from it on the device."""
 
+STEP_MODEL, STEP_LOGITS = "model.step.onnx", "golden/step-logits.npy"
+"""A causal model frame by frame, in float32; the logits where the graph of clips is quantised."""
+STEP_TFLITE = "model.step.tflite"
+
 MAX_BUNDLE_BYTES = 64 << 20
 
 
@@ -83,6 +92,7 @@ ALLOWED_FILES = frozenset(
         *(p.model_file for p in Precision),
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
+        *(STEP_MODEL, STEP_LOGITS, STEP_TFLITE),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

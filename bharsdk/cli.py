@@ -151,10 +151,10 @@ def _verify(arguments: argparse.Namespace) -> int:
         except BackendMissingError as error:
             if arguments.device:
                 raise
-            print(f"{backend.value:<8} not checked: {error}")
+            print(f"{backend.value:<9} not checked: {error}")
             continue
         print(
-            f"{backend.value:<8} ok: {found.engine}, {found.clips} golden clips, largest difference"
+            f"{backend.value:<9} ok: {found.engine}, {found.clips} golden clips, largest difference"
             f" of a logit {found.max_abs_difference:.3g} (at most {found.tolerance:.3g})"
         )
     return 0

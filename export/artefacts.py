@@ -18,9 +18,9 @@ __all__ = ["Artefact", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
 FloatArray = npt.NDArray[np.float32]
 
 
-def form_name(target: Target, precision: Precision) -> str:
-    """What reports call a form of the model: ``native-int8``."""
-    return f"{target.value}-{precision.value}"
+def form_name(target: Target, precision: Precision, *, step: bool = False) -> str:
+    """What reports call a form of the model: ``native-int8``, or a step form ``onnx-step-fp32``."""
+    return f"{target.value}-{'step-' if step else ''}{precision.value}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Artefact:
     run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes]. backend: what
     replays it from the bundle; None where it cannot run on this machine. golden: the file that
     holds its logits; a quantised form rounds in its own way and has its own. selection: what was
-    chosen for it by measurement.
+    chosen for it by measurement. step: of a step form, which ``run`` takes through whole clips: one
+    frame of such inputs, to be timed.
     """
 
     target: Target
@@ -55,11 +56,12 @@ class Artefact:
     backend: Backend | None
     golden: str = GOLDEN["logits"]
     selection: Selection | None = None
+    step: Callable[[Mapping[str, FloatArray]], None] | None = None
 
     @property
     def name(self) -> str:
         """In reports."""
-        return form_name(self.target, self.precision)
+        return form_name(self.target, self.precision, step=self.step is not None)
 
     @property
     def quantised(self) -> bool:

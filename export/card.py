@@ -98,6 +98,8 @@ def _cost(proof: Proof) -> str:
     lines += ["", f"Median on {proof.machine}, ONNX Runtime {proof.tools.get('onnxruntime', '')}."]
     if any(name.startswith(Target.NATIVE.value) for name in proof.forms):
         lines.append(f"native: bharsdk's own kernels, on {active_isa()}.")
+    if any("-step-" in name for name in proof.forms):
+        lines.append("step: frame by frame, and milliseconds of one frame.")
     for name, form in proof.forms.items():
         if form.nodes is not None:
             lines.append(

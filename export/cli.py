@@ -170,7 +170,7 @@ def _summary(proof: Proof) -> list[str]:
             f" {proof.accuracy.clips} clips of {proof.evaluated_on}"
         )
     lines.append(
-        f"{'form':<14}{'top-1 %':>8}{'loses':>7}{'signs %':>9}{'largest':>10}{'relative':>10}"
+        f"{'form':<16}{'top-1 %':>8}{'loses':>7}{'signs %':>9}{'largest':>10}{'relative':>10}"
         f"{'cosine':>9}{'ms':>8}{'MB':>7}  state"
     )
     lines += [_row(name, form) for name, form in proof.forms.items()]
@@ -201,7 +201,7 @@ def _chosen(name: str, form: Form) -> list[str]:
 
 def _row(name: str, form: Form) -> str:
     if form.difference is None:
-        return f"{name:<14}{'':68}  {form.state}"
+        return f"{name:<16}{'':68}  {form.state}"
     score, off = form.accuracy, form.difference
     found = (
         f"{'':24}"
@@ -209,7 +209,7 @@ def _row(name: str, form: Form) -> str:
         else f"{100 * score.top1:8.2f}{form.drop_points:7.2f}{100 * score.macro_recall_signs:9.2f}"
     )
     return (
-        f"{name:<14}{found}{off.largest:10.1e}{off.relative:10.1e}{off.cosine:9.5f}"
+        f"{name:<16}{found}{off.largest:10.1e}{off.relative:10.1e}{off.cosine:9.5f}"
         f"{form.latency_ms:8.2f}{form.size_bytes / 1e6:7.2f}  {form.state}"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from onnx import ModelProto
@@ -14,7 +14,8 @@ from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures
 from bhar_export.quantize import GraphQuantiser
 from bhar_export.selection import Judge, Quantiser, quantise
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.targets import native, onnx, tensorrt, tflite
+from bhar_export.step_form import is_causal
+from bhar_export.targets import native, onnx, step, tensorrt, tflite
 from bharsdk.bundle import Precision
 from bharsdk.errors import BackendMissingError, UsageError, assert_never
 
@@ -49,7 +50,6 @@ def make_forms(
     """
     maker = _Maker(spec, model, calibrated)
     made: list[Artefact] = []
-    impossible: dict[str, str] = {}
     for target in dict.fromkeys((Target.ONNX, *spec.targets)):
         try:
             for form in maker.forms(target):
@@ -57,8 +57,8 @@ def make_forms(
         except (UsageError, BackendMissingError) as error:
             if len(spec.targets) == 1:
                 raise
-            impossible[form_name(target, spec.precision)] = str(error)
-    return made, impossible
+            maker.impossible[form_name(target, spec.precision)] = str(error)
+    return made, maker.impossible
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class _Maker:
     spec: ExportSpec
     model: Deployed
     calibrated: Calibrated | None
+    impossible: dict[str, str] = field(default_factory=dict)
 
     def forms(self, target: Target) -> Iterator[Artefact]:
         match target:
@@ -82,6 +83,7 @@ class _Maker:
 
     def _onnx(self) -> Iterator[Artefact]:
         yield onnx.build(self.model.graph)
+        yield from self._step(Target.ONNX)
         if self.precision is Precision.FP16:
             yield onnx.build(self.model.graph, Precision.FP16)
         if self.precision.in_integers:
@@ -99,6 +101,7 @@ class _Maker:
     def _tflite(self) -> Iterator[Artefact]:
         in_float32 = tflite.build(self.model.module, self.model.shapes)
         yield in_float32
+        yield from self._step(Target.TFLITE)
         if self.precision is Precision.FP16:
             yield tflite.build_half(in_float32)
         if self.precision.in_integers:
@@ -114,6 +117,15 @@ class _Maker:
         (graph,) = form.files.values()
         tensorrt.accepted_by_tensorrt(graph, self.model.shapes, self.spec.gpus)
         yield form
+
+    def _step(self, target: Target) -> Iterator[Artefact]:
+        """Of a causal model: one frame in, state as inputs and outputs; in float32."""
+        if not is_causal(self.model.module):
+            return
+        try:
+            yield step.build(target, self.model.module, self.model.shapes, self.precision)
+        except (UsageError, BackendMissingError) as error:
+            self.impossible[form_name(target, Precision.FP32, step=True)] = str(error)
 
     @property
     def precision(self) -> Precision:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,18 @@ from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
-__all__ = ["INPUTS", "OPSET", "OUTPUT", "OfInputs", "check_graph", "deploy", "inputs_of", "to_onnx"]
+__all__ = [
+    "INPUTS",
+    "OPSET",
+    "OUTPUT",
+    "OfInputs",
+    "check_graph",
+    "check_operators",
+    "deploy",
+    "exported",
+    "inputs_of",
+    "to_onnx",
+]
 
 OPSET = 18
 """The lowest that torch's exporter writes without conversion."""
@@ -64,16 +77,33 @@ def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
         torch.zeros(2, *shape, MEDIAPIPE_BODY25.joint_count, 1),
         torch.zeros(2, *shape, MEDIAPIPE_HAND21.joint_count, 2),
     )
-    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    model = exported(module, example, INPUTS, [OUTPUT])
+    _drop_unread(model)
+    check_graph(model)
+    return model
+
+
+def exported(
+    module: nn.Module,
+    example: tuple[Tensor | dict[str, Tensor], ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> onnx.ModelProto:
+    """The ONNX graph of ``module`` for tensors like ``example``, whose first axis is free.
+
+    inputs, outputs: their names, those of dictionaries one by one.
+    """
+    free = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
+    shapes = tuple(dict.fromkeys(x, free) if isinstance(x, dict) else free for x in example)
     with quiet():
         program = torch.onnx.export(
             module,
-            example,
+            (*example, {}),  # a last dictionary is taken for keyword arguments
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: batch}, {0: batch}),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
             verbose=False,
         )
     assert program is not None
@@ -83,8 +113,6 @@ def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.graph.value_info[:]
-    _drop_unread(model)
-    check_graph(model)
     return model
 
 
@@ -102,13 +130,18 @@ def _drop_unread(model: onnx.ModelProto) -> None:
 
 def check_graph(model: onnx.ModelProto) -> None:
     """Raise ParityError, naming the nodes, unless ``model`` is fit to quantise and deploy."""
-    onnx.checker.check_model(model, full_check=True)
     names = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
     if not names[0] or names != ([name for name in INPUTS if name in names[0]], [OUTPUT]):
         raise ParityError(
             f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands or both,"
             " and logits"
         )
+    check_operators(model)
+
+
+def check_operators(model: onnx.ModelProto) -> None:
+    """Raise ParityError, naming the nodes, unless ``model`` is whole, deployed and of any batch."""
+    onnx.checker.check_model(model, full_check=True)
     for value in model.graph.input:
         if value.type.tensor_type.shape.dim[0].HasField("dim_value"):
             raise ParityError(f"graph: {value.name} has a fixed batch, expected a free first axis")

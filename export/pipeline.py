@@ -153,7 +153,7 @@ def _write(
     kept = _kept(spec, artefacts)
     clips = evaluation.evenly(GOLDEN_CLIPS)
     (seen,) = clips.batches([name.value for name in inputs])
-    (shipped,) = (a for a in kept if (a.target, a.precision) == (Target.ONNX, spec.precision))
+    (shipped,) = (a for a in kept if a.name == form_name(Target.ONNX, spec.precision))
     golden = Golden(seen, run_artefact(shipped, clips))
     scale = max(1.0, float(np.abs(golden.logits).max()))
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
@@ -170,16 +170,18 @@ def _write(
     # Replayed as users will load it, before anything is on disk.
     made = make_bundle(str(spec.output), manifest, files)
     for artefact in kept:
-        if artefact.backend is not None and artefact.precision is spec.precision:
+        if artefact.backend is not None and (artefact.step or artefact.precision is spec.precision):
             verify_bundle(made, artefact.backend)
     verify_bundle(made)
     return save_bundle(spec.output, manifest, files)
 
 
 def _kept(spec: ExportSpec, artefacts: Sequence[Artefact]) -> list[Artefact]:
-    """What goes into the bundle: the forms of its precision, and the float graph if asked for."""
+    """Into the bundle: forms of its precision, steps, and the float graph if asked for."""
     float_graph = form_name(Target.ONNX, Precision.FP32) if spec.keep_fp32 else ""
-    return [a for a in artefacts if a.precision is spec.precision or a.name == float_graph]
+    return [
+        a for a in artefacts if a.precision is spec.precision or a.step or a.name == float_graph
+    ]
 
 
 def _manifest(spec: ExportSpec, meta: CheckpointMeta, golden_tolerance: float) -> Manifest:

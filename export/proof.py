@@ -54,8 +54,8 @@ class Form:
 
     difference: of its logits from those of the checkpoint's own model, in torch. accuracy: None
     where there were no labelled clips. drop_points: top-1 that it loses, in points; below 0: gains.
-    latency_ms: median of one clip on one thread. nodes: of a quantised graph of ONNX Runtime.
-    selection: what of a quantised form was chosen by measurement.
+    latency_ms: median of one clip, or of one frame of a step form, on one thread. nodes: of a
+    quantised graph of ONNX Runtime. selection: what was chosen for a quantised form by measurement.
     """
 
     status: Status

@@ -162,7 +162,7 @@ def accuracy(
 def latency_ms(
     artefacts: Sequence[Artefact], clips: LabelledFeatures, runs: int = 40
 ) -> dict[str, float]:
-    """Median milliseconds of one clip on one thread, for each of ``artefacts``.
+    """Median milliseconds of one clip, or one step, on one thread, for each of ``artefacts``.
 
     Runs are interleaved, so that whatever else the machine does meets all alike.
     """
@@ -171,7 +171,7 @@ def latency_ms(
     for i in range(runs + 3):
         for artefact in artefacts:
             start = time.perf_counter()
-            artefact.run(inputs)
+            (artefact.step or artefact.run)(inputs)
             if i >= 3:  # the first runs allocate
                 times[artefact.name].append(1000.0 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}

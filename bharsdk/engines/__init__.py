@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import NATIVE_NETWORK, TFLITE_MODEL, Bundle
+from bharsdk.bundle import NATIVE_NETWORK, STEP_MODEL, TFLITE_MODEL, Bundle
 from bharsdk.errors import UsageError, assert_never
 
 __all__ = ["Backend", "Engine", "backend_by_name", "backends_of", "model_files", "open_engine"]
@@ -54,6 +54,7 @@ class Backend(enum.Enum):
 
     AUTO = "auto"
     ONNX = "onnx"
+    ONNX_STEP = "onnx-step"
     NATIVE = "native"
     TFLITE = "tflite"
     TENSORRT = "tensorrt"
@@ -77,6 +78,7 @@ def model_files(bundle: Bundle) -> dict[Backend, str]:
     """Of each back end that ``bundle`` has a model for, the file that says so."""
     own = {
         Backend.ONNX: bundle.manifest.precision.model_file,
+        Backend.ONNX_STEP: STEP_MODEL,
         Backend.NATIVE: NATIVE_NETWORK,
         Backend.TFLITE: TFLITE_MODEL,
         Backend.TENSORRT: bundle.tensorrt_file,
@@ -106,6 +108,10 @@ def open_engine(
             from bharsdk.engines.onnx import OnnxEngine
 
             return OnnxEngine(bundle, optimised=optimised)
+        case Backend.ONNX_STEP:
+            from bharsdk.engines.onnx_step import OnnxStepEngine
+
+            return OnnxStepEngine(bundle)
         case Backend.TFLITE:
             from bharsdk.engines.tflite import TfliteEngine
 

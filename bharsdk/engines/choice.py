@@ -108,7 +108,8 @@ def _candidates(bundle: Bundle) -> tuple[list[Backend], list[Backend]]:
     """(those that may be the fastest, those to take if none of these is right)."""
     from bharsdk.engines.tensorrt_cache import engine_path
 
-    holds = backends_of(bundle)
+    # A recogniser asks for clips: taken frame by frame they cost as many steps.
+    holds: list[Backend] = [b for b in backends_of(bundle) if b is not Backend.ONNX_STEP]
     if not engine_path(Path(bundle.source)).is_file():
         holds = [backend for backend in holds if backend is not Backend.TENSORRT]
     exported_ms = _exported_ms(bundle)

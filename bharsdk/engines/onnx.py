@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, Bundle
+from bharsdk.bundle import GOLDEN, STEP_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
-from bharsdk.errors import BackendMissingError, BundleError
+from bharsdk.errors import BackendMissingError, BundleError, UsageError
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["OnnxEngine", "single_thread_session"]
+    from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
+
+__all__ = ["OnnxEngine", "checked_session", "single_thread_session"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -51,6 +54,25 @@ def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntim
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def checked_session(
+    model: bytes, where: str, *, optimised: bool = True
+) -> onnxruntime.InferenceSession:
+    """:func:`single_thread_session` of a graph that is not trusted; ``where`` names it.
+
+    Raises BackendMissingError without onnxruntime, BundleError when the graph does not load.
+    """
+    if _EXTERNAL_LOCATION in model:
+        raise BundleError(f"{where} keeps weights in another file, expected one whole")
+    try:
+        return single_thread_session(model, optimised=optimised)
+    except BackendMissingError:
+        raise
+    # onnxruntime's exceptions have no common base class of their own.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{where} does not load: {reason}") from error
+
+
 class OnnxEngine:
     """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says."""
 
@@ -59,16 +81,8 @@ class OnnxEngine:
         self._optimised = optimised
         self._shapes = bundle.manifest.input_shapes
         self._where = f"{bundle.source}: {self._precision.model_file}"
-        if _EXTERNAL_LOCATION in bundle.model:
-            raise BundleError(f"{self._where} keeps weights in another file, expected one whole")
-        try:
-            self._session = single_thread_session(bundle.model, optimised=optimised)
-        except BackendMissingError:
-            raise
-        # onnxruntime's exceptions have no common base class of their own.
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise BundleError(f"{self._where} does not load: {reason}") from error
+        self._bundle = bundle
+        self._session = checked_session(bundle.model, self._where, optimised=optimised)
         self._check_graph(len(bundle.manifest.labels))
 
     @property
@@ -91,6 +105,21 @@ class OnnxEngine:
         fed = checked_inputs(inputs, self._shapes)
         logits: FloatArray = self._session.run(["logits"], fed)[0]
         return logits
+
+    def stream(self) -> OnnxStream:
+        """A new stream, frame by frame. Raises UsageError if the bundle has no step form."""
+        if STEP_MODEL not in self._bundle.files:
+            raise UsageError(
+                f"{self._bundle.source} has no step form: train its model with"
+                "  bhar-train fit --causal  and export it again"
+            )
+        return self._steps.stream()
+
+    @cached_property
+    def _steps(self) -> OnnxStepEngine:
+        from bharsdk.engines.onnx_step import OnnxStepEngine
+
+        return OnnxStepEngine(self._bundle)
 
     def _check_graph(self, classes: int) -> None:
         """Raise BundleError unless names, types and shapes are those the manifest implies."""

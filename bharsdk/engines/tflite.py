@@ -73,6 +73,12 @@ class TfliteModel:
         with self._lock:
             return np.concatenate([self._one(inputs, i) for i in range(count)])
 
+    def call(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """All that it gives for inputs [1, ...], by name: of a model with several outputs."""
+        with self._lock:
+            results = self._runner(**{name: inputs[name] for name in self._inputs})
+        return {name: np.asarray(result, np.float32) for name, result in results.items()}
+
     def _one(self, inputs: Mapping[str, FloatArray], i: int) -> FloatArray:
         # A row that is not contiguous would be read as if it were.
         fed = {

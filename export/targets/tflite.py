@@ -24,7 +24,7 @@ from bharsdk.engines import Backend
 from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import UsageError
 
-__all__ = ["TfliteQuantiser", "build", "build_half", "convert"]
+__all__ = ["TfliteQuantiser", "build", "build_half", "convert", "convert_called"]
 
 MAX_CLIPS = 128
 """All tensors of all clips are read: 50 ms for one of BHaRNet-E."""
@@ -68,13 +68,18 @@ class TfliteQuantiser:
 
 def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     """The flatbuffer of the deployed ``model``, for one clip at a time."""
+    examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
+    return convert_called(OfInputs(model), examples)
+
+
+def convert_called(model: nn.Module, examples: Mapping[str, torch.Tensor]) -> bytes:
+    """The flatbuffer of ``model`` as it is called with ``examples``, by the same names."""
     with silent():
         litert_torch = imported("litert_torch")
-        examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
-        form = OfInputs(litert_form(copy.deepcopy(model))).eval()
+        form = litert_form(copy.deepcopy(model)).eval()
         try:
             with InOperatorsOfLiteRt():
-                converted = litert_torch.convert(form, (), sample_kwargs=examples)
+                converted = litert_torch.convert(form, (), sample_kwargs=dict(examples))
         # Its exceptions are those of torch, jax and MLIR, without a common class.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]

@@ -102,11 +102,12 @@ class DeployedRefinedGraphConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
         if self.running is None:
-            return self._shifted(x, x.mean(2, keepdim=True))
+            return self.refined_by(x, x.mean(2, keepdim=True))
         means, parts = self.running.split(x)
-        return self.running.join(self._shifted(parts, means[:, :, None]), x.shape[2])
+        return self.running.join(self.refined_by(parts, means[:, :, None]), x.shape[2])
 
-    def _shifted(self, x: Tensor, mean: Tensor) -> Tensor:
+    def refined_by(self, x: Tensor, mean: Tensor) -> Tensor:
+        """x: [N, C, T, V] over the topology that ``mean`` [N, C, 1, V] refines."""
         out: Tensor | None = None
         for k, value in enumerate(self.value):
             query, key = self.query[k](mean), self.key[k](mean)

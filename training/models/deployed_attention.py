@@ -12,6 +12,8 @@ What the trained and the deployed forms share is here too: which tokens look at 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,7 @@ __all__ = [
     "linear",
     "linear_attention",
     "mean_token",
+    "normalised",
     "pooled_tokens",
     "tokens_of",
 ]
@@ -108,7 +111,8 @@ def pooled_tokens(features: Tensor, window: int | None) -> list[Tensor]:
     return [tokens.transpose(1, 2) for tokens in (time, *running)]
 
 
-def _normalised(x: Tensor) -> Tensor:
+def normalised(x: Tensor) -> Tensor:
+    """LayerNorm without weights: they are folded into the layers behind it."""
     return F.layer_norm(x, (WIDTH,))
 
 
@@ -134,7 +138,7 @@ class _Folded(nn.Module):
         self.query, self.key = query, key
         self.register_buffer("directions", directions)
 
-    def _both(
+    def both(
         self, tokens: Tensor, context: Tensor, over: tuple[int, ...] = (-1, -2)
     ) -> tuple[Tensor, Tensor]:
         """Features of the queries, and those of the keys, by their largest over ``over``."""
@@ -162,9 +166,16 @@ class DeployedCrossAttention(_Folded):
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """See the class."""
-        query, key = self._both(tokens, context, (-1, -2) if self.window is None else ())
-        mixed = linear_attention(query, key, _heads(self.value(context)), self.window)
-        out: Tensor = self.out(mixed.movedim(1, -2).flatten(-2))
+        query, key = self.both(tokens, context, (-1, -2) if self.window is None else ())
+        return self.joined(linear_attention(query, key, self.values(context), self.window))
+
+    def values(self, context: Tensor) -> Tensor:
+        """Of the heads: [B, ..., K, 256] -> [B, H, ..., K, 64]."""
+        return _heads(self.value(context))
+
+    def joined(self, seen: Tensor) -> Tensor:
+        """What the heads see, [B, H, ..., Q, 64] -> [B, ..., Q, 256]."""
+        out: Tensor = self.out(seen.movedim(1, -2).flatten(-2))
         return out
 
 
@@ -181,10 +192,16 @@ class DeployedInteractiveBranch(nn.Module):
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
         window = self.attention.window
         tokens, context = tokens_of(features, other, by_frame=window is not None)
-        seen = tokens + self.attention(_normalised(tokens), _normalised(context))
-        hidden = F.gelu(self.hidden(_normalised(seen)))
+        hidden = self.seen(tokens, context, self.attention)
         logits: Tensor = self.head(mean_token(hidden, features.shape[0], window))
         return logits
+
+    def seen(
+        self, tokens: Tensor, context: Tensor, attention: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """The tokens before the mean, by this module's ``attention`` or its equal."""
+        seen = tokens + attention(normalised(tokens), normalised(context))
+        return F.gelu(self.hidden(normalised(seen)))
 
 
 class DeployedAxisAttention(_Folded):
@@ -201,7 +218,7 @@ class DeployedAxisAttention(_Folded):
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Normalised tokens [N, Q, 256] and context [N, K, 256] -> [N, outputs]."""
-        query, key = self._both(tokens, context)
+        query, key = self.both(tokens, context)
         weights = query / (query @ key.sum(-2)[..., None])
         of_keys = weights.mean(-2, keepdim=True) @ key.transpose(-1, -2)  # [N, H, 1, K]
         summaries = of_keys[:, :, 0] @ context  # [N, H, 256]
@@ -235,7 +252,7 @@ class DeployedPooledAttention(nn.Module):
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
         both = (pooled_tokens(x, self.window) for x in (features, other))
         parts = [
-            attention(_normalised(tokens), _normalised(context))
+            attention(normalised(tokens), normalised(context))
             for attention, tokens, context in zip(self.axes, *both, strict=True)
         ]
         return torch.stack(parts).sum(0)

@@ -141,6 +141,10 @@ class TemporalAggregation(nn.Module):
         else:
             x = moving_average(x, TAM_POOL)
             squeezed = running_mean(x.mean(3, keepdim=True), self.window)
+        return self.weighed(x, squeezed)
+
+    def weighed(self, x: Tensor, squeezed: Tensor) -> Tensor:
+        """x: [N, C, T, V], its channels weighed by what ``squeezed`` [N, C, 1 or T, 1] excites."""
         out: Tensor = self.graph(x * torch.sigmoid(self.reduce(F.relu(self.expand(squeezed)))))
         return out
 

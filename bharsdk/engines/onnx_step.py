@@ -1,0 +1,196 @@
+"""Runs ``model.step.onnx``, a causal model frame by frame, with ONNX Runtime, on one thread.
+
+The graph is without state: what a frame leaves behind for the next one goes out as ``next.NAME``
+and in again as ``state.NAME``. Zeros are a reset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, Bundle
+from bharsdk.engines.inputs import checked_inputs
+from bharsdk.engines.onnx import checked_session
+from bharsdk.errors import BackendMissingError, BundleError, InputError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["LOGITS", "NEXT", "STATE", "OnnxStep", "OnnxStepEngine", "OnnxStream"]
+
+FloatArray = npt.NDArray[np.float32]
+
+STATE, NEXT, LOGITS = "state.", "next.", "logits"
+MAX_STATE_BYTES = 16 << 20
+"""For one stream: several times that of the largest model, BHaRNet-E with all its branches."""
+
+
+class OnnxStep:
+    """A step graph in memory. It may be shared between threads: state is passed in and out.
+
+    Raises BackendMissingError without onnxruntime, BundleError for what is no step graph.
+    """
+
+    def __init__(self, model: bytes, where: str = STEP_MODEL) -> None:
+        self._where, self._session = where, checked_session(model, where)
+        inputs = _shapes(self._session.get_inputs(), where)
+        outputs = _shapes(self._session.get_outputs(), where)
+        self._outputs = list(outputs)
+        logits = outputs.pop(LOGITS, ())
+        self.frame = {name: of for name, of in inputs.items() if not name.startswith(STATE)}
+        self.state = {n.removeprefix(STATE): of for n, of in inputs.items() if n not in self.frame}
+        leaves = {name.removeprefix(NEXT): of for name, of in outputs.items()}
+        if len(logits) != 1 or leaves != self.state or len(leaves) != len(outputs):
+            raise BundleError(
+                f"{where}: got {len(self.state)} states and outputs {', '.join(self._outputs[:4])},"
+                f" expected {LOGITS} and each {STATE}NAME again, as {NEXT}NAME"
+            )
+        (self.classes,) = logits
+        if self.state_bytes > MAX_STATE_BYTES:
+            raise BundleError(
+                f"{where}: got a state of {self.state_bytes} bytes, expected {MAX_STATE_BYTES} or"
+                " fewer"
+            )
+
+    @property
+    def state_bytes(self) -> int:
+        """Of one stream."""
+        return 4 * sum(map(math.prod, self.state.values()))
+
+    def reset(self, rows: int = 1) -> dict[str, onnxruntime.OrtValue]:
+        """The state of ``rows`` streams before their first frame."""
+        zeros = {name: np.zeros((rows, *of), np.float32) for name, of in self.state.items()}
+        return {name: _value(array) for name, array in zeros.items()}
+
+    def step(
+        self, frame: Mapping[str, FloatArray], state: Mapping[str, onnxruntime.OrtValue]
+    ) -> tuple[FloatArray, dict[str, onnxruntime.OrtValue]]:
+        """Frames [N, C, 1, V, M] by name and state -> logits [N, classes] and the next state."""
+        fed = {name: _value(np.ascontiguousarray(frame[name])) for name in self.frame}
+        fed |= {STATE + name: value for name, value in state.items()}
+        # As they are: what is not read here is not copied.
+        results = self._session.run_with_ort_values(self._outputs, fed)
+        found = dict(zip(self._outputs, results, strict=True))
+        logits: FloatArray = found.pop(LOGITS).numpy()
+        return logits, {name.removeprefix(NEXT): value for name, value in found.items()}
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """The last logits [N, classes] of clips [N, C, T, V, M], each a stream from a reset on."""
+        clips = {name: inputs[name] for name in self.frame}
+        n, _, frames, *_ = next(iter(clips.values())).shape
+        state, logits = self.reset(n), np.zeros((n, self.classes), np.float32)
+        for t in range(frames):
+            logits, state = self.step({k: x[:, :, t : t + 1] for k, x in clips.items()}, state)
+        return logits
+
+
+class OnnxStepEngine:
+    """See :class:`bharsdk.engines.Engine`: clips, frame by frame.
+
+    Raises BackendMissingError if the bundle has no step graph, BundleError if the graph is not what
+    the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        if STEP_MODEL not in bundle.files:
+            raise BackendMissingError(
+                f"{bundle.source} has no step form: train its model with  bhar-train fit --causal"
+                "  and export it again"
+            )
+        where = f"{bundle.source}: {STEP_MODEL}"
+        self._step = OnnxStep(bundle.files[STEP_MODEL], where)
+        self._shapes = bundle.manifest.input_shapes
+        self._golden = STEP_LOGITS if STEP_LOGITS in bundle.files else GOLDEN["logits"]
+        got = self._step.frame, self._step.classes
+        frame = {name: (c, 1, *rows) for name, (c, _, *rows) in self._shapes.items()}
+        expected = frame, len(bundle.manifest.labels)
+        if got != expected:
+            raise BundleError(f"{where}: got inputs and classes {got}, expected {expected}")
+
+    @property
+    def name(self) -> str:
+        """``onnxruntime, frame by frame``."""
+        return "onnxruntime, frame by frame"
+
+    @property
+    def golden_logits(self) -> str:
+        """Those of the graph, or its own beside a quantised one."""
+        return self._golden
+
+    @property
+    def suspect(self) -> str:
+        """The machine, or the runtime."""
+        return "this machine or onnxruntime, which computes the model wrongly"
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        return self._step.run(checked_inputs(inputs, self._shapes))
+
+    def stream(self) -> OnnxStream:
+        """A new stream."""
+        return OnnxStream(self._step)
+
+
+class OnnxStream:
+    """The frames of one person. Streams share the graph; each belongs to one thread at a time."""
+
+    def __init__(self, step: OnnxStep) -> None:
+        self._step = step
+        self._frames, self._state = 0, step.reset()
+
+    @property
+    def frames(self) -> int:
+        """How many came since the last reset."""
+        return self._frames
+
+    def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
+        """Logits float32 [classes] after one more frame: body [C, V, 1], hands [C, V, 2], by name.
+
+        They are those of the clip of all frames since the reset, within 1e-4. Raises InputError,
+        with the state unchanged, when an input is missing or has another shape or dtype.
+        """
+        missing = sorted(set(self._step.frame) - set(frame))
+        if missing:
+            raise InputError(f"stream: got inputs {sorted(frame)}, {missing[0]} is missing")
+        for name, (channels, _, *rows) in self._step.frame.items():
+            x, expected = frame[name], (channels, *rows)
+            if x.dtype != np.float32 or x.shape != expected:
+                raise InputError(
+                    f"stream: got {name} {x.dtype} {list(x.shape)}, expected float32"
+                    f" {list(expected)}"
+                )
+        fed = {name: frame[name][None, :, None] for name in self._step.frame}
+        logits, self._state = self._step.step(fed, self._state)
+        self._frames += 1
+        row: FloatArray = logits[0]
+        return row
+
+    def reset(self) -> None:
+        """As if no frame had come."""
+        self._frames, self._state = 0, self._step.reset()
+
+
+def _shapes(values: list[onnxruntime.NodeArg], where: str) -> dict[str, tuple[int, ...]]:
+    """Without batch, by name; all that is not float32, or free beyond the batch, is refused."""
+    found = {}
+    for value in values:
+        shape = tuple(value.shape[1:])
+        fixed = all(isinstance(n, int) and n > 0 for n in shape)
+        if value.type != "tensor(float)" or not shape or not fixed:
+            raise BundleError(
+                f"{where}: got {value.name} {value.type} {value.shape}, expected tensor(float) of a"
+                " shape that is fixed but for the batch"
+            )
+        found[value.name] = shape
+    return found
+
+
+def _value(array: FloatArray) -> onnxruntime.OrtValue:
+    import onnxruntime
+
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
