@@ -5,6 +5,7 @@ PYTHON ?= python3
 DEMO ?= examples/demo.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+EXPORT_ARGS ?=
 
 RUN_VENV := .venv-run
 DEV_VENV := .venv
@@ -26,7 +27,7 @@ LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))
 # One thread that sleeps while it waits: spinning threads starve each other on small machines.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test check check-extras bench format clean
+.PHONY: help demo test check check-extras bench export-shipped format clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +62,11 @@ bench: | require-build ## The kernels against their best peers; BENCH_ARGS adds 
 		echo "bhar: the peers of pyproject's extra 'bench' cannot be installed: timing without them" >&2; \
 		$(MAKE) --no-print-directory $(DEV_VENV)/.installed-$(LIST_HASH); venv=$(DEV_VENV); fi; \
 	$$venv/bin/python cpp_ops/bench $(BENCH_ARGS)
+
+# Their checkpoints are here, the data are not: training/README.md says what they are.
+export-shipped: $(DEV_VENV)/.installed-$(LIST_HASH) ## The models that ship to every target, proven; DATA=folder (minutes)
+	@test -n "$(DATA)" || { echo "bhar: error: got no data, expected  make export-shipped DATA=folder" >&2; exit 2; }
+	$(DEV_VENV)/bin/python -m bhar_export.shipped --data-root "$(DATA)" $(EXPORT_ARGS)
 
 clean: ## Remove environments, builds and caches
 	rm -rf $(RUN_VENV) $(DEV_VENV) $(BENCH_VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from bharsdk.bundle import GOLDEN, Precision
 from bharsdk.engines import Backend
 from bharsdk.engines.onnx import single_thread_session
 
-__all__ = ["Artefact", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
+__all__ = ["Artefact", "IntegerNodes", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -37,6 +37,20 @@ class Selection:
     in_float: dict[str, float]
 
 
+@dataclass(frozen=True)
+class IntegerNodes:
+    """What of a quantised form really runs in integers.
+
+    integer: nodes that multiply in integers. float_compute: names of nodes that multiply in
+    float32. float_other: cheaper operators between float tensors, operator -> count, where the back
+    end tells.
+    """
+
+    integer: int
+    float_compute: tuple[str, ...]
+    float_other: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Artefact:
     """One form of a model. files: of the bundle, by name. reads: its inputs.
@@ -45,7 +59,8 @@ class Artefact:
     replays it from the bundle; None where it cannot run on this machine. golden: the file that
     holds its logits; a quantised form rounds in its own way and has its own. selection: what was
     chosen for it by measurement. step: of a step form, which ``run`` takes through whole clips: one
-    frame of such inputs, to be timed.
+    frame of such inputs, to be timed. nodes: counts what of
+    a quantised form runs in integers.
     """
 
     target: Target
@@ -56,6 +71,7 @@ class Artefact:
     backend: Backend | None
     golden: str = GOLDEN["logits"]
     selection: Selection | None = None
+    nodes: Callable[[], IntegerNodes] | None = None
     step: Callable[[Mapping[str, FloatArray]], None] | None = None
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bhar_export.artefacts import IntegerNodes
 from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
 from bhar_training.quiet import quiet
 from bharsdk.errors import BackendMissingError
@@ -41,6 +42,7 @@ DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
 """And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
 COMPUTE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators that hold the multiply-adds of what is in eight bits."""
+PRODUCT = "BATCH_MATMUL"
 SIGNATURE = "serving_default"
 
 
@@ -64,13 +66,19 @@ class FlatbufferQuantiser:
             seen = [details[i] for op in operators for i in op["outputs"]]
             seen += interpreter.get_input_details()
             self._observed: dict[str, Histogram] = observe(_tensors(interpreter, seen, clips))
-        self.layers = tuple(
-            name
+        compute = [
+            (details[op["outputs"][0]]["name"] + ";", op["op_name"])
             for op in operators
-            if op["op_name"] in COMPUTE
-            and not _is_kept(name := details[op["outputs"][0]]["name"] + ";", op["op_name"])
-        )
+            if op["op_name"] in (*COMPUTE, PRODUCT)
+        ]
+        self.layers = tuple(name for name, kind in compute if not _is_kept(name, kind))
         """Of convolutions and products, the tensors that they give, in the order of their runs."""
+        self._in_float = tuple(_short(name) for name, kind in compute if _is_kept(name, kind))
+
+    def nodes(self, in_float: Collection[str]) -> IntegerNodes:
+        """What of the INT8 form multiplies in integers, with these of ``layers`` in float."""
+        kept = [_short(name) for name in self.layers if name in in_float]
+        return IntegerNodes(len(self.layers) - len(kept), (*self._in_float, *kept))
 
     def quantised(
         self, ranges: RangeMethod = RangeMethod.MIN_MAX, in_float: Collection[str] = ()
@@ -94,6 +102,12 @@ class FlatbufferQuantiser:
                     work.add_weight_only_config(module, kind, num_bits=8)
             result = work.quantize(seen, enable_progress_report=False)
             return without_names(bytes(result.quantized_model))
+
+
+def _short(name: str) -> str:
+    """The last two modules of a tensor's name, without their packages."""
+    modules = name.split(";")[0].split("/")
+    return "/".join(module.rpartition(".")[2] for module in modules[-2:])
 
 
 def halved(flatbuffer: bytes) -> bytes:

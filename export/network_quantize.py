@@ -18,17 +18,21 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from bhar_export.artefacts import IntegerNodes
 from bhar_export.ranges import BINS, Histogram, RangeMethod, limit_of
 from bharsdk import _ops
 from bharsdk.engines.network import (
     Aggregate,
+    Attention,
     Bytes,
     Classify,
     Constant,
     Conv,
+    Excite,
     Input,
     Layer,
     NetworkSpec,
+    PooledAttention,
     Refinement,
     scales_shape,
 )
@@ -38,6 +42,8 @@ __all__ = ["NetworkQuantiser", "QuantisedNetwork"]
 FloatArray = npt.NDArray[np.float32]
 Part = TypeVar("Part")
 
+COMPUTE = (Conv, Aggregate, Attention, PooledAttention, Excite, Classify)
+"""Layers that hold the multiply-adds."""
 MOST_INTEGER = 63
 INPUTS_AT_ONCE = 4
 """Channels of a feature that one instruction meets; a weight of others stays in floats."""
@@ -52,6 +58,21 @@ class QuantisedNetwork:
     spec: NetworkSpec
     weights: bytes
     integers: bytes
+
+    @property
+    def nodes(self) -> IntegerNodes:
+        """Aggregations multiply features by weights in integers, and over joints in float."""
+        compute = {
+            _name(layer, index): part
+            for index, layer in enumerate(self.spec.layers)
+            if isinstance(part := _part(layer)[1], COMPUTE)
+        }
+        integer = [
+            name
+            for name, part in compute.items()
+            if isinstance(part, Conv | Aggregate) and part.weight.scales is not None
+        ]
+        return IntegerNodes(len(integer), tuple(name for name in compute if name not in integer))
 
 
 class NetworkQuantiser:

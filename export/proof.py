@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bhar_export.artefacts import Artefact, Selection
+from bhar_export.artefacts import Artefact, IntegerNodes, Selection
 from bhar_export.calibrate import LabelledFeatures
-from bhar_export.quantize import IntegerNodes, integer_nodes
-from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec, Target
+from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
 from bhar_export.verify import (
     PARITY_LIMIT,
     Accuracy,
@@ -26,6 +25,7 @@ from bhar_export.verify import (
     tool_versions,
 )
 from bhar_training.checkpoint import Checkpoint
+from bharsdk.bundle import Precision
 from bharsdk.errors import AccuracyGateError, BharError, ParityError
 
 __all__ = ["Form", "Proof", "Status", "check_gates", "prove"]
@@ -54,8 +54,9 @@ class Form:
 
     difference: of its logits from those of the checkpoint's own model, in torch. accuracy: None
     where there were no labelled clips. drop_points: top-1 that it loses, in points; below 0: gains.
-    latency_ms: median of one clip, or of one frame of a step form, on one thread. nodes: of a
-    quantised graph of ONNX Runtime. selection: what was chosen for a quantised form by measurement.
+    latency_ms: median of one clip, or of one frame of a step form, on one thread. nodes: what of a
+    quantised form runs in integers, where that is known. selection: what was chosen for it by
+    measurement.
     """
 
     status: Status
@@ -134,7 +135,7 @@ def prove(
             drop_points=drop,
             latency_ms=round(times[artefact.name], 3),
             size_bytes=artefact.size,
-            nodes=_nodes(artefact),
+            nodes=artefact.nodes() if artefact.nodes else None,
             selection=artefact.selection,
         )
 
@@ -156,7 +157,7 @@ def prove(
         forms=forms,
         forced=failed and spec.force,
         machine=machine(),
-        warnings=_warnings(spec, calibration, clips),
+        warnings=(*_warnings(spec, calibration, clips), *_without_gain(forms)),
         tools=tool_versions(),
     )
 
@@ -205,11 +206,20 @@ def _judged(
     return Status.OK, ""
 
 
-def _nodes(artefact: Artefact) -> IntegerNodes | None:
-    """How much of a graph runs in integers; only ONNX Runtime tells."""
-    if artefact.target is not Target.ONNX or not artefact.precision.in_integers:
-        return None
-    return integer_nodes(artefact.files[artefact.precision.model_file])
+def _without_gain(forms: Mapping[str, Form]) -> list[str]:
+    """Quantised forms that run on this CPU, and take as long as in float32 or longer."""
+    found = []
+    for name, form in forms.items():
+        target, _, precision = name.rpartition("-")
+        exact = forms.get(f"{target}-{Precision.FP32.value}")
+        if precision == Precision.FP32.value or exact is None:
+            continue
+        if form.latency_ms is not None and form.latency_ms >= (exact.latency_ms or 0):
+            found.append(
+                f"{name} gains no time on this machine: {form.latency_ms:.2f} ms a clip, in float32"
+                f" {exact.latency_ms:.2f}"
+            )
+    return found
 
 
 def _warnings(

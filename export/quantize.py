@@ -12,7 +12,6 @@ import enum
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from bhar_export.artefacts import IntegerNodes
 from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures
 from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
 from bhar_export.sensitive import sensitive_nodes, with_followers
@@ -30,7 +30,7 @@ from bhar_training.quiet import quiet
 from bharsdk.engines.onnx import single_thread_session
 from bharsdk.errors import assert_never
 
-__all__ = ["GraphQuantiser", "IntegerNodes", "Profile", "integer_nodes", "quantize"]
+__all__ = ["GraphQuantiser", "Profile", "integer_nodes", "quantize"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -40,19 +40,6 @@ INTEGER_OPS = ("QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", 
 LEAST_BYTES = 512
 """A smaller weight stays in floats: its scales would take as much."""
 FREE_OPS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
-
-
-@dataclass(frozen=True)
-class IntegerNodes:
-    """What ONNX Runtime really runs after its own optimisation.
-
-    integer: nodes that multiply in integers. float_compute: names of nodes that multiply in
-    float32. float_other: cheaper operators between float tensors, operator -> count.
-    """
-
-    integer: int
-    float_compute: tuple[str, ...]
-    float_other: dict[str, int]
 
 
 class Profile(enum.Enum):
@@ -154,7 +141,10 @@ def _with_small_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _with_short_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Tensors by number: their names are a tenth of PR-GCN's INT8 graph. Nodes keep theirs."""
+    """Tensors by number, Q/DQ without names: these are a tenth of an INT8 graph.
+
+    Nodes that compute keep theirs.
+    """
     graph = model.graph
     kept = {value.name for value in (*graph.input, *graph.output)}
     made = [tensor.name for tensor in graph.initializer]
@@ -165,6 +155,8 @@ def _with_short_names(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         node.input[:] = [short.get(name, name) for name in node.input]
         node.output[:] = [short.get(name, name) for name in node.output]
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.ClearField("name")
     del graph.value_info[:]
     return model
 

@@ -137,12 +137,17 @@ def limit_of(least: float, most: float) -> float:
 
 
 def observe(seen: Iterable[Iterator[tuple[str, FloatArray]]]) -> dict[str, Histogram]:
-    """Histograms of tensors by name; ``seen``: of each clip, name and values of each tensor."""
+    """Histograms of tensors by name; ``seen``: of each clip, name and values of each tensor.
+
+    What is not finite is left out: before a maximum, edges are padded with minus infinity, which
+    bytes hold as the least there is.
+    """
     found: dict[str, Histogram] = {}
     for clip in seen:
         for name, values in clip:
-            if values.size:
-                one = Histogram.of(values)
+            finite = values if np.isfinite(values).all() else values[np.isfinite(values)]
+            if finite.size:
+                one = Histogram.of(finite)
                 found[name] = found[name] + one if name in found else one
     return found
 

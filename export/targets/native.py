@@ -124,7 +124,8 @@ class NativeQuantiser:
             NATIVE_WEIGHTS: made.weights,
             NATIVE_INTEGERS: made.integers,
         }
-        return _artefact(self._precision, files, self._reads, NATIVE_LOGITS)
+        form = _artefact(self._precision, files, self._reads, NATIVE_LOGITS)
+        return replace(form, nodes=lambda: made.nodes)
 
 
 def _written(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from bhar_export.artefacts import Artefact, onnx_artefact
-from bhar_export.quantize import GraphQuantiser
+from bhar_export.quantize import GraphQuantiser, integer_nodes
 from bhar_export.ranges import RangeMethod
 from bhar_training.quiet import quiet
 from bharsdk.bundle import Precision
@@ -45,4 +46,6 @@ class OnnxQuantiser:
     def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
         """The graph with Q/DQ."""
         made = self.graph.quantised(ranges=ranges, in_float=in_float)
-        return onnx_artefact(self.precision, made.SerializeToString(deterministic=True))
+        model = made.SerializeToString(deterministic=True)
+        nodes = partial(integer_nodes, model)
+        return replace(onnx_artefact(self.precision, model), nodes=nodes)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -61,9 +63,9 @@ class TfliteQuantiser:
 
     def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
         """The model in INT8."""
-        return _artefact(
-            self._precision, self._quantiser.quantised(ranges, in_float), TFLITE_LOGITS
-        )
+        flatbuffer = self._quantiser.quantised(ranges, in_float)
+        form = _artefact(self._precision, flatbuffer, TFLITE_LOGITS)
+        return replace(form, nodes=partial(self._quantiser.nodes, in_float))
 
 
 def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:

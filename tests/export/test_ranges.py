@@ -82,8 +82,9 @@ def test_nothing_but_zeros_and_the_smallest_values_have_a_range() -> None:
             assert least <= 0 <= most < 1e-6
 
 
-def test_tensors_are_told_apart_and_empty_ones_left_out() -> None:
+def test_tensors_are_told_apart_and_what_is_not_finite_left_out() -> None:
     one, two = np.ones(4, np.float32), np.full(4, -2, np.float32)
-    nothing = np.zeros(0, np.float32)
-    seen = observe([iter([("a", one), ("b", two), ("c", nothing)]), iter([("a", 3 * one)])])
+    nothing, padded = np.zeros(0, np.float32), np.float32([-np.inf, -2, 0])
+    first = [("a", one), ("b", two), ("c", nothing), ("d", np.full(2, -np.inf, np.float32))]
+    seen = observe([iter(first), iter([("a", 3 * one), ("b", padded)])])
     assert ranges_of(seen, RangeMethod.MIN_MAX) == {"a": (0.0, 3.0), "b": (-2.0, 0.0)}
