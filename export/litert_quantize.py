@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,14 +67,19 @@ class FlatbufferQuantiser:
             seen = [details[i] for op in operators for i in op["outputs"]]
             seen += interpreter.get_input_details()
             self._observed: dict[str, Histogram] = observe(_tensors(interpreter, seen, clips))
-        compute = [
-            (details[op["outputs"][0]]["name"] + ";", op["op_name"])
+        self._operators = [
+            _Operator(
+                details[op["outputs"][0]]["name"] + ";",
+                op["op_name"],
+                frozenset(map(int, op["inputs"])),
+                frozenset(map(int, op["outputs"])),
+            )
             for op in operators
-            if op["op_name"] in (*COMPUTE, PRODUCT)
         ]
-        self.layers = tuple(name for name, kind in compute if not _is_kept(name, kind))
+        compute = [op for op in self._operators if op.kind in (*COMPUTE, PRODUCT)]
+        self.layers = tuple(op.name for op in compute if not op.kept)
         """Of convolutions and products, the tensors that they give, in the order of their runs."""
-        self._in_float = tuple(_short(name) for name, kind in compute if _is_kept(name, kind))
+        self._in_float = tuple(_short(op.name) for op in compute if op.kept)
 
     def nodes(self, in_float: Collection[str]) -> IntegerNodes:
         """What of the INT8 form multiplies in integers, with these of ``layers`` in float."""
@@ -95,13 +101,44 @@ class FlatbufferQuantiser:
         with silent():
             work = imported("ai_edge_quantizer.quantizer").Quantizer(self._flatbuffer)
             work.load_quantization_recipe(imported("ai_edge_quantizer.recipe").static_wi8_ai8())
-            for module, operator in (*_kept(), *((re.escape(name), "*") for name in in_float)):
+            for module, operator in _kept():
                 work.update_quantization_recipe(module, operator, algorithm_key="no_quantize")
                 # What computes in float still keeps its weights in bytes: floats once loaded.
                 for kind in COMPUTE if operator == "*" else ():
                     work.add_weight_only_config(module, kind, num_bits=8)
+            for name in self._beside(in_float):
+                work.update_quantization_recipe(re.escape(name), "*", algorithm_key="no_quantize")
             result = work.quantize(seen, enable_progress_report=False)
             return without_names(bytes(result.quantized_model))
+
+    def _beside(self, in_float: Collection[str]) -> list[str]:
+        """``in_float``, and what does not follow the layers left: as ``sensitive.beside`` says."""
+        if not in_float:
+            return []
+        left, touched = set(self.layers) - set(in_float), set[int]()
+        apart = []
+        for op in self._operators:  # each after those it reads from
+            is_layer = op.kind in (*COMPUTE, PRODUCT)
+            if op.name in left or (not is_layer and touched & op.inputs):
+                touched |= op.outputs
+            else:
+                apart.append(op.name)
+        return apart
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """name: of the tensor that it gives. inputs, outputs: indices of tensors."""
+
+    name: str
+    kind: str
+    inputs: frozenset[int]
+    outputs: frozenset[int]
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is never in eight bits."""
+        return any(re.match(m, self.name) and kind in ("*", self.kind) for m, kind in _kept())
 
 
 def _short(name: str) -> str:
@@ -141,10 +178,6 @@ def _kept() -> Iterator[tuple[str, str]]:
     yield from ((modules, "*") for modules in COORDINATES)
     module, operators = DIFFERENCES
     yield from ((module, operator) for operator in operators)
-
-
-def _is_kept(name: str, operator: str) -> bool:
-    return any(re.match(module, name) and kind in ("*", operator) for module, kind in _kept())
 
 
 def _tensors(

@@ -94,11 +94,11 @@ class NetworkQuantiser:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Those that may compute in integers: ``conv 12``, by their place in the network."""
+        """Those whose constants may be integers: ``conv 12``, by their place in the network."""
         return tuple(
             _name(layer, index)
             for index, layer in enumerate(self._spec.layers)
-            if self._observed[index] is not None and isinstance(_part(layer)[1], Conv | Aggregate)
+            if isinstance(_part(layer)[1], COMPUTE) and not isinstance(_part(layer)[1], Classify)
         )
 
     def quantised(
@@ -169,7 +169,7 @@ class _Writer:
     def layer(self, layer: Layer, x_bytes: Bytes | None, *, kept: bool) -> Layer:
         """``layer`` with its constants moved; computed in integers if it can be.
 
-        kept: what its weight is, and so what it computes, stays in float.
+        kept: its constants, and so what it computes, stay in float.
         """
         name, value = _part(layer)
         made = self._moved(value, kept=kept)
@@ -183,11 +183,11 @@ class _Writer:
             value = getattr(part, field.name)
             if isinstance(value, Constant):
                 computed = isinstance(part, Conv | Aggregate) and field.name == "weight"
-                in_float = computed and (kept or value.shape[-2] % INPUTS_AT_ONCE != 0)
-                in_float = in_float or isinstance(part, Input | Classify)
+                whole = not computed or value.shape[-2] % INPUTS_AT_ONCE == 0
+                in_float = kept or isinstance(part, Input | Classify) or not whole
                 changed[field.name] = self._constant(value, kept=in_float)
             elif isinstance(value, Refinement):
-                changed[field.name] = self._moved(value)
+                changed[field.name] = self._moved(value, kept=kept)
         return replace(part, **changed)  # type: ignore[type-var]
 
     def _constant(self, constant: Constant, *, kept: bool) -> Constant:

@@ -25,7 +25,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from bhar_export.artefacts import IntegerNodes
 from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures
 from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
-from bhar_export.sensitive import sensitive_nodes, with_followers
+from bhar_export.sensitive import beside, sensitive_nodes
 from bhar_training.quiet import quiet
 from bharsdk.engines.onnx import single_thread_session
 from bharsdk.errors import assert_never
@@ -84,7 +84,8 @@ class GraphQuantiser:
         reduce_range: weights of seven bits (``CPU`` alone). small: weights of what computes in
         float are bytes too, made floats when the graph is loaded or run, and names are short.
         """
-        apart = with_followers(self._graph, in_float, COMPUTE_OPS)
+        left = [name for name in self.layers if name not in in_float]
+        apart = beside(self._graph, left, COMPUTE_OPS) if in_float else set()
         symmetric = profile is Profile.TENSORRT
         limits = ranges_of(self._observed, ranges, symmetric=symmetric)
         known = {
@@ -109,7 +110,7 @@ class GraphQuantiser:
                 **_options(profile, self._graph, reduce_range),
             )
             made = onnx.load(result)
-        return _with_short_names(_with_small_weights(made)) if small else made
+        return _with_short_names(_with_small_weights(made, in_float)) if small else made
 
 
 def quantize(
@@ -124,13 +125,16 @@ def quantize(
     return quantiser.quantised(profile, reduce_range=reduce_range, small=False)
 
 
-def _with_small_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights of what computes in float, too, as bytes with a scale for each output."""
+def _with_small_weights(model: onnx.ModelProto, but: Collection[str]) -> onnx.ModelProto:
+    """Weights of what computes in float, too, as bytes with a scale for each output.
+
+    but: nodes that are in float since bytes were not enough.
+    """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:
         weight = constants.get(node.input[1]) if node.op_type in COMPUTE_OPS else None
-        if weight is not None and _is_large(weight):
+        if weight is not None and _is_large(weight) and node.name not in but:
             axis = 0 if node.op_type == "Conv" else len(weight.dims) - 1
             nodes.append(_as_bytes(model.graph, weight, axis))
             constants.pop(weight.name)

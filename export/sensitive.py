@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 
 import onnx
 
-__all__ = ["coordinate_nodes", "sensitive_nodes", "topology_nodes", "with_followers"]
+__all__ = ["beside", "coordinate_nodes", "sensitive_nodes", "topology_nodes"]
 
 
 def sensitive_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -47,18 +47,15 @@ def topology_nodes(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def with_followers(
-    model: onnx.ModelProto, names: Iterable[str], layers: Collection[str]
-) -> set[str]:
-    """``names`` and what follows them, up to the next of the operators ``layers``.
+def beside(model: onnx.ModelProto, layers: Iterable[str], operators: Collection[str]) -> set[str]:
+    """All nodes but ``layers`` and what follows them, up to the next of ``operators``.
 
-    What a layer in float gives is then not rounded by the addition behind it.
+    With some layers in integers and others not, what is between two in float is not rounded.
     """
     links = _Links(model)
-    chosen = set(names)
-    return chosen | {
-        name for name in links.until(chosen, *layers) if links.nodes[name].op_type not in layers
-    }
+    chosen = set(layers)
+    follow = {n for n in links.until(chosen, *operators) if links.nodes[n].op_type not in operators}
+    return set(links.nodes) - chosen - follow
 
 
 class _Links:

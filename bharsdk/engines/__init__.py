@@ -54,10 +54,11 @@ class Backend(enum.Enum):
 
     AUTO = "auto"
     ONNX = "onnx"
-    ONNX_STEP = "onnx-step"
     NATIVE = "native"
     TFLITE = "tflite"
     TENSORRT = "tensorrt"
+    ONNX_STEP = "onnx-step"
+    """ONNX Runtime, clips of a causal model frame by frame."""
 
 
 def backend_by_name(name: str) -> Backend:

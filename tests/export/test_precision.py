@@ -98,14 +98,6 @@ def test_a_device_names_its_targets(export: Export, tmp_path: Path, device: str)
     assert set(backends_of(bundle)) == {Backend.ONNX, *expected}
 
 
-def test_a_jetson_takes_no_float32(
-    export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert export("--target", "jetson") == 2
-    assert "expected --precision fp16, int8 or mixed" in capsys.readouterr().err
-    assert not (tmp_path / "model.bhar").exists()
-
-
 def test_an_unknown_device_is_refused_with_those_there_are(
     export: Export, capsys: pytest.CaptureFixture[str]
 ) -> None:

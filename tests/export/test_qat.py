@@ -14,6 +14,7 @@ from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import deploy, to_onnx
 from bhar_export.network_quantize import _bytes_of, _Writer
 from bhar_export.quantize import quantize
+from bhar_export.ranges import Histogram, RangeMethod
 from bhar_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from bhar_training.cli import main
 from bhar_training.data.batches import features_of
@@ -86,7 +87,7 @@ def test_weights_and_inputs_are_rounded_as_the_exporter_rounds_them() -> None:
     np.testing.assert_allclose(rounded, integers * scales, rtol=0, atol=1e-6 * scales.max())
     for limits in ((-1.5, 2.0), (0.0, 6.0), (0.5, 3.0), (-4.0, -1.0)):
         least, most = min(limits[0], 0.0), max(limits[1], 0.0)
-        found = _bytes_of(*limits)
+        found = _bytes_of(Histogram.of(np.float32(limits)), RangeMethod.MIN_MAX)
         assert found is not None
         assert _range(least, most) == (found.step, found.zero)
 

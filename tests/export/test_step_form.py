@@ -236,4 +236,4 @@ def test_a_quantised_bundle_streams_in_floats(causal_checkpoint: Path, tmp_path:
     bundle = load_bundle(output)
     assert {STEP_MODEL, STEP_LOGITS} <= set(bundle.files)
     assert verify_bundle(bundle, Backend.ONNX_STEP).max_abs_difference <= 1e-3
-    assert list(bundle.report["forms"]) == ["onnx-fp32", "onnx-int8", "onnx-step-fp32"]
+    assert list(bundle.report["forms"]) == ["onnx-fp32", "onnx-step-fp32", "onnx-int8"]

@@ -57,12 +57,12 @@ def test_the_graph_for_cpus_is_refused(every_target: Path) -> None:
         accepted_by_tensorrt(bundle.model, bundle.manifest.input_shapes)
 
 
-def test_without_int8_it_says_what_it_needs(
+def test_in_float32_it_says_what_it_needs(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "model.bhar"
     assert main([str(checkpoint), "--target", "jetson", "--output", str(output)]) == 2
-    assert "--int8 --calib" in capsys.readouterr().err
+    assert "expected --precision fp16, int8 or mixed" in capsys.readouterr().err
     assert not output.exists()
 
 
@@ -73,7 +73,7 @@ def test_of_all_targets_one_that_cannot_be_made_is_left_out_by_name(
     output = tmp_path / "model.bhar"
     arguments = [str(checkpoint), "--target", "native", "--target", "jetson"]
     assert main([*arguments, "--output", str(output)]) == 0
-    assert "not possible: target jetson is an INT8 graph" in capsys.readouterr().out
+    assert "not possible: target jetson: got fp32" in capsys.readouterr().out
     forms = load_bundle(output).report["forms"]
     assert forms["jetson-fp32"]["status"] == "not possible"
     assert forms["native-fp32"]["status"] == "ok"

@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from bhar_export import litert_quantize
+from bhar_export.calibrate import load_features
 from bhar_export.graph import deploy
+from bhar_export.ranges import RangeMethod
+from bhar_export.spec import DataSpec
 from bhar_export.targets import tflite
+from bhar_training.checkpoint import load_checkpoint
 from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
 from bharsdk.bundle import REPORT, TFLITE_LOGITS, TFLITE_MODEL, load_bundle, make_bundle
 from bharsdk.engines import Backend, open_engine
@@ -20,6 +25,7 @@ from bharsdk.engines.golden import read_golden, verify_bundle
 from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import BackendMissingError, BundleError, ParityError
 
+WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 CLASSES, FRAMES, CHANNELS = 5, 14, 4
 SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
 
@@ -88,9 +94,17 @@ def test_rows_that_are_not_contiguous_are_read_as_they_are(every_target: Path) -
     np.testing.assert_array_equal(engine.run(inputs), engine.run(turned))
 
 
-def test_coordinates_stay_float_and_all_else_multiplies_bytes(every_target: Path) -> None:
+def test_coordinates_stay_float_and_all_else_multiplies_bytes(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the names that the converter gives to modules, which another release might change."""
-    model = TfliteModel(load_bundle(every_target).files[TFLITE_MODEL], "model.tflite")
+    monkeypatch.setattr(litert_quantize, "without_names", lambda flatbuffer: flatbuffer)
+    trained = load_checkpoint(checkpoint)
+    clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
+    shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
+    quantiser = tflite.TfliteQuantiser(tflite.build(deploy(trained.model), shapes), clips)
+    form = quantiser.build(RangeMethod.MIN_MAX)
+    model = TfliteModel(form.files[TFLITE_MODEL], "model.tflite")
     assert model.integer
     tensors = {t["index"]: t for t in model._interpreter.get_tensor_details()}
 
@@ -110,6 +124,10 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(every_target: Path
     differences = read({"SLICE", "SUB"}, "PRGCN_net;")
     assert len(differences) >= 3 and all(kinds == {np.float32} for kinds in differences)
     assert {np.int8} in read({"FULLY_CONNECTED"}, "GraphConv_4")
+    assert form.nodes is not None
+    counted = form.nodes()
+    assert counted.integer == len(quantiser.layers) > 30
+    assert any("enter_position" in name for name in counted.float_compute)
 
 
 class SilentlyWrong:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bharsdk.bundle import load_bundle
+from bharsdk.bundle import Bundle, load_bundle
 from bharsdk.cli import main
 from bharsdk.engines import Backend, open_engine
 from bharsdk.engines.tensorrt_cache import EngineKey, engine_path, load_engine, store_engine
@@ -82,7 +82,7 @@ def test_build_needs_tensorrt_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 8, on a machine without TensorRT."""
-    monkeypatch.setattr("bharsdk.engines.tensorrt.QDQ_MODEL", "model.int8.onnx")
+    monkeypatch.setattr(Bundle, "tensorrt_file", "model.int8.onnx")
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     assert main(["build", "asl-coffee-prgcn"]) == 8
     assert "TensorRT is not installed: JetPack brings it" in capsys.readouterr().err
