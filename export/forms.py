@@ -17,7 +17,7 @@ from bhar_export.spec import ExportSpec, Target
 from bhar_export.step_form import is_causal
 from bhar_export.targets import native, onnx, step, tensorrt, tflite
 from bharsdk.bundle import Precision
-from bharsdk.errors import BackendMissingError, UsageError, assert_never
+from bharsdk.errors import BackendMissingError, BundleError, UsageError, assert_never
 
 __all__ = ["Calibrated", "Deployed", "make_forms"]
 
@@ -54,7 +54,7 @@ def make_forms(
         try:
             for form in maker.forms(target):
                 made.append(form)  # those before one that fails are kept
-        except (UsageError, BackendMissingError) as error:
+        except (UsageError, BackendMissingError, BundleError) as error:
             if len(spec.targets) == 1:
                 raise
             maker.impossible[form_name(target, spec.precision)] = str(error)

@@ -27,8 +27,9 @@ __all__ = ["FlatbufferQuantiser", "halved", "imported", "silent", "without_names
 
 FloatArray = npt.NDArray[np.float32]
 
-IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB")
-"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``."""
+IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB", "EXP", "DIV", "RSQRT")
+"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``;
+and attention: its exponentials have no range, and sums that round to zero cannot be divided by."""
 COORDINATES = (
     ".*_input_norm.*",
     ".*/bhar_training.models.degcn.Block_0/.*StaticGraphConv.*",

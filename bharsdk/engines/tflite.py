@@ -85,7 +85,11 @@ class TfliteModel:
             name: _quantised(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
             for name, of in self._inputs.items()
         }
-        ((name, result),) = self._runner(**fed).items()
+        try:
+            ((name, result),) = self._runner(**fed).items()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BundleError(f"{self._where}: LiteRT cannot run it: {reason}") from error
         return _real(result, self._outputs[name])
 
 
