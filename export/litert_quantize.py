@@ -27,9 +27,8 @@ __all__ = ["FlatbufferQuantiser", "halved", "imported", "silent", "without_names
 
 FloatArray = npt.NDArray[np.float32]
 
-IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB", "EXP", "DIV", "RSQRT")
-"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``;
-and attention: its exponentials have no range, and sums that round to zero cannot be divided by."""
+IN_FLOAT = ("BATCH_MATMUL", "TANH", "SUB")
+"""What refined topologies are made of, which differ from sample to sample: see ``sensitive.py``."""
 COORDINATES = (
     ".*_input_norm.*",
     ".*/bhar_training.models.degcn.Block_0/.*StaticGraphConv.*",
@@ -40,6 +39,8 @@ COORDINATES = (
 """The same for coordinates, up to the first convolutions: modules, as the converter names them. In
 eight bits a BHaRNet-E lost 20 points of top-1 on a new signer, with these in float none; the inputs
 themselves are bytes all the same."""
+ATTENTION = ".*[aA]ttention.*"
+"""And random features, their sums, and what is divided by them."""
 DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
 """And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
 COMPUTE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -176,7 +177,7 @@ def without_names(flatbuffer: bytes) -> bytes:
 def _kept() -> Iterator[tuple[str, str]]:
     """What is never in eight bits: patterns of modules, and operators."""
     yield from ((".*", operator) for operator in IN_FLOAT)
-    yield from ((modules, "*") for modules in COORDINATES)
+    yield from ((modules, "*") for modules in (*COORDINATES, ATTENTION))
     module, operators = DIFFERENCES
     yield from ((module, operator) for operator in operators)
 

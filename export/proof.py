@@ -13,7 +13,6 @@ from bhar_export.artefacts import Artefact, IntegerNodes, Selection
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.spec import MIN_CALIBRATION_CLIPS, ExportSpec
 from bhar_export.verify import (
-    PARITY_LIMIT,
     Accuracy,
     Difference,
     accuracy,
@@ -81,9 +80,8 @@ class Proof:
 
     evaluated_on: the clips behind every accuracy; empty when there were none. accuracy: of the
     checkpoint's own model, in torch. decides: label -> the input that its class hangs on. held_out:
-    whether they are other clips than the calibration's. parity_clips, parity_limit: how many clips
-    the differences are of, and how large they may be in float32. forced: written though a gate
-    failed.
+    whether they are other clips than the calibration's. parity_clips: how many clips the
+    differences are of. forced: written though a gate failed.
     """
 
     model: str
@@ -94,7 +92,6 @@ class Proof:
     accuracy: Accuracy | None
     decides: dict[str, str]
     parity_clips: int
-    parity_limit: float
     max_drop_points: float
     forms: dict[str, Form]
     forced: bool
@@ -152,7 +149,6 @@ def prove(
         accuracy=before,
         decides=decides,
         parity_clips=len(clips),
-        parity_limit=PARITY_LIMIT,
         max_drop_points=spec.max_drop_points,
         forms=forms,
         forced=failed and spec.force,
@@ -192,8 +188,8 @@ def _judged(
     """Whether a form passes its gates, and why not."""
     if not off.finite:
         return Status.UNEQUAL, "gives logits that are not finite"
-    if not quantised and not off.largest <= PARITY_LIMIT:
-        reason = f"is off torch by {off.largest:.2g}, expected at most {PARITY_LIMIT:g}"
+    if not quantised and not off.largest <= off.limit:
+        reason = f"is off torch by {off.largest:.2g}, expected at most {off.limit:.2g}"
         return Status.UNEQUAL, reason
     if before is not None and after is not None:
         was, now = 100 * before.top1, 100 * after.top1

@@ -1,4 +1,4 @@
-"""Which nodes stay float32 in an INT8 graph, and why: two patterns that eight bits cannot carry.
+"""Which nodes stay float32 in an INT8 graph, and why: three patterns that eight bits cannot carry.
 
 - **Coordinates.** A body spans some eight shoulder widths, so a step of u8 is 0.03 of one: coarser
   than the movement between two frames. Positions, their differences over time and the convolution
@@ -7,6 +7,8 @@
 - **Topologies.** A refined adjacency differs from sample to sample, is small in value, and is the
   largest tensor of its block: rounding it costs accuracy, and converting it costs more time than
   integer arithmetic on it saves.
+- **Attention.** Random features are exponentials: of a few that are large and many that are next to
+  nothing bytes keep the large ones. Their sums are divided by.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from collections.abc import Collection, Iterable
 
 import onnx
 
-__all__ = ["beside", "coordinate_nodes", "sensitive_nodes", "topology_nodes"]
+__all__ = ["attention_nodes", "beside", "coordinate_nodes", "sensitive_nodes", "topology_nodes"]
 
 
 def sensitive_nodes(model: onnx.ModelProto) -> tuple[str, ...]:
     """Names of the nodes to leave in float32, in graph order."""
-    found = coordinate_nodes(model) | topology_nodes(model)
+    found = coordinate_nodes(model) | topology_nodes(model) | attention_nodes(model)
     return tuple(node.name for node in model.graph.node if node.name in found)
 
 
@@ -44,6 +46,16 @@ def topology_nodes(model: onnx.ModelProto) -> set[str]:
         if node.op_type == "Tanh":
             found |= links.until({node.name}, "MatMul")
             found |= links.before(node, stop="ReduceMean")
+    return found
+
+
+def attention_nodes(model: onnx.ModelProto) -> set[str]:
+    """From the projections of random features to the division by their sums."""
+    links = _Links(model)
+    found: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type == "Exp":
+            found |= links.until({node.name}, "Div") | links.before(node, stop="Reshape")
     return found
 
 

@@ -24,7 +24,6 @@ from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.metrics import Report, report
 
 __all__ = [
-    "PARITY_LIMIT",
     "Accuracy",
     "Difference",
     "accuracy",
@@ -47,7 +46,9 @@ TOOLS = (
 DECIDING_CLIPS = 25
 """Of each class, that say by which input it is known."""
 PARITY_LIMIT = 1e-4
-"""Largest absolute difference of a logit, torch against what runs in float32."""
+"""Largest absolute difference of a logit, torch against what runs in float32, ..."""
+ORDINARY_LOGIT = 10.0
+"""... of a model whose largest is no larger than this; in proportion beyond: 1e-5 of it."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,16 @@ class Accuracy:
 class Difference:
     """Of logits from the exact ones.
 
-    largest: absolute. relative: root mean square, as a part of the exact ones' own. cosine: of all
-    logits of all clips as one vector. One that is not finite has ``finite`` false, and zeros.
+    largest: absolute. limit: of that, for a form in float32. relative: root mean square, as a part
+    of the exact ones' own. cosine: of all logits of all clips as one vector. One that is not finite
+    has ``finite`` false, and zeros.
     """
 
     largest: float
     relative: float
     cosine: float
     finite: bool = True
+    limit: float = PARITY_LIMIT
 
 
 def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
@@ -110,6 +113,7 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
         largest=float(np.abs(a - b).max()),
         relative=float(np.linalg.norm(a - b)) / size,
         cosine=float(a @ b) / (size * other),
+        limit=PARITY_LIMIT * max(1.0, float(np.abs(a).max()) / ORDINARY_LOGIT),
     )
 
 

@@ -109,3 +109,32 @@ def test_topologies_and_motion_stay_float() -> None:
     assert kept.count("Conv") == 3
     assert {"Tanh", "Sub", "MatMul"} <= set(kept)
     assert "Sub" not in left
+
+
+class Attention(torch.nn.Module):
+    """Random features of queries and keys, and the division by their sums."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = torch.nn.Conv2d(7, 8, 1)
+        self.leave = torch.nn.Linear(8, 5)
+        self.register_buffer("directions", torch.randn(8, 12))
+
+    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+        x = self.enter(body[..., 0]).mean(2).transpose(1, 2)
+        tokens = x.reshape(-1, 25, 8)
+        features = torch.exp(tokens @ self.directions - tokens.square().sum(2, keepdim=True) / 2)
+        summary = features.transpose(1, 2) @ tokens
+        seen = features @ summary / (features @ features.sum(1)[..., None])
+        return self.leave(seen).mean(1) + self.enter(hands[..., 0]).mean((1, 2, 3))[:, None]
+
+
+def test_random_features_and_what_is_divided_by_them_stay_float() -> None:
+    model = to_onnx(Attention().eval(), FEATURES)
+    floating = sensitive_nodes(model)
+    left = [n.op_type for n in model.graph.node if n.name not in floating]
+    kept = [n.op_type for n in model.graph.node if n.name in floating]
+    assert {"Exp", "Div"} <= set(kept)
+    assert kept.count("MatMul") == 4
+    assert {"Exp", "Div"} & set(left) == set()
+    assert "Gemm" in left or "MatMul" in left  # what reads the attention
