@@ -61,7 +61,7 @@ def make_forms(
     return made, maker.impossible
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Maker:
     spec: ExportSpec
     model: Deployed
