@@ -195,13 +195,14 @@ def _tensors(
 ) -> Iterator[Iterator[tuple[str, FloatArray]]]:
     """What every tensor of ``model`` holds, for one clip after the other."""
     shown = onnx.shape_inference.infer_shapes(model)
-    outputs = {value.name for value in shown.graph.output}
-    floats = [
+    # Some that are described were optimised away.
+    hidden = {name for node in shown.graph.node for name in node.output}
+    hidden -= {value.name for value in shown.graph.output}
+    shown.graph.output.extend(
         value
         for value in shown.graph.value_info
-        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    ]
-    shown.graph.output.extend(value for value in floats if value.name not in outputs)
+        if value.name in hidden and value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    )
     # As it is: fused, tensors that are to be seen would not be.
     session = single_thread_session(shown.SerializeToString(), optimised=False)
     names = [value.name for value in session.get_outputs()]

@@ -117,17 +117,17 @@ def _native(model: ActionModel, inputs: Inputs) -> _ops.Network:
 
 def _graph(model: torch.nn.Module, inputs: Inputs) -> onnx.ModelProto:
     # A batch of two: a one would be taken for a constant.
-    examples = tuple(torch.from_numpy(array).repeat(2, 1, 1, 1, 1) for array in inputs.values())
+    examples = {name: torch.from_numpy(x).repeat(2, 1, 1, 1, 1) for name, x in inputs.items()}
     batch = torch.export.Dim("batch", min=1, max=4096)
     with quiet():
         program = torch.onnx.export(
             OfInputs(model.eval()),
-            examples,
+            kwargs=examples,
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=["logits"],
-            dynamic_shapes={"inputs": tuple({0: batch} for _ in inputs)},
+            dynamic_shapes={name: {0: batch} for name in inputs},
             verbose=False,
         )
     assert program is not None
