@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bharsdk.bundle import Bundle, load_bundle
-    from bharsdk.decode import Event
     from bharsdk.errors import BharError
+    from bharsdk.events import Event
     from bharsdk.landmarks import Landmarks, LandmarkSequence
     from bharsdk.recognizer import Recognizer, Result, Stream
 
@@ -40,7 +40,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BharError": "errors",
     "Bundle": "bundle",
-    "Event": "decode",
+    "Event": "events",
     "LandmarkSequence": "landmarks",
     "Landmarks": "landmarks",
     "Recognizer": "recognizer",

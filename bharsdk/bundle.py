@@ -23,6 +23,7 @@ Hashes show damage, not authorship: use bundles from people you trust.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -111,6 +112,11 @@ class Bundle:
     def model(self) -> bytes:
         """The ONNX graph that runs: the one of the manifest's precision."""
         return self.files[self.manifest.precision.model_file]
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest, which holds those of all other files: who this bundle is."""
+        return hashlib.sha256(self.files[MANIFEST]).hexdigest()
 
     @property
     def tensorrt_file(self) -> str | None:

@@ -6,14 +6,15 @@
                                     --exit_threshold for patience_s-------------------> END
 
 A window's label describes the middle of the window, so every event time is the time of the window's
-last frame less ``delay_ms``, half a window. No event starts with a window that is rejected.
+last frame less ``delay_ms``, half a window. No event starts with a window that is rejected, with a
+label that is not allowed, or within ``debounce_s`` of the end of the last one with that label.
+:class:`bharsdk.events.Rejection` says which of these rules keeps a stream silent.
 """
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,55 +22,22 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.errors import InputError
+from bharsdk.events import Event, EventPhase, Rejection
 
-__all__ = ["Decoder", "DecoderConfig", "Event", "EventPhase"]
+__all__ = ["Decoder", "DecoderConfig"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
-class EventPhase(enum.Enum):
-    """Which end of an event is reported."""
-
-    START = "start"
-    END = "end"
-
-
-@dataclass(frozen=True)
-class Event:
-    """One recognised sign, reported when it starts and again when it ends.
-
-    start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None while the sign goes on.
-    score: the highest smoothed probability so far, 0 to 1.
-    """
-
-    label: str
-    phase: EventPhase
-    start_ms: float
-    end_ms: float | None
-    score: float
-
-    @property
-    def duration_ms(self) -> float | None:
-        """Milliseconds from start to end; None while the sign goes on."""
-        return None if self.end_ms is None else self.end_ms - self.start_ms
-
-    def __str__(self) -> str:
-        """One line of text, times in seconds."""
-        start = f"{self.start_ms / 1000:.2f}"
-        if self.phase is EventPhase.START or self.end_ms is None:
-            return f"start  {self.label:<10} {start:>7} s             score {self.score:.2f}"
-        end = f"{self.end_ms / 1000:.2f}"
-        return f"end    {self.label:<10} {start:>7} s to {end:>7} s  score {self.score:.2f}"
-
-    def to_dict(self) -> dict[str, str | float | None]:
-        """Plain JSON values, keys as the fields."""
-        return {
-            "label": self.label,
-            "phase": self.phase.value,
-            "start_ms": self.start_ms,
-            "end_ms": self.end_ms,
-            "score": self.score,
-        }
+DURATIONS = (
+    "smoothing_s",
+    "patience_s",
+    "min_duration_s",
+    "hop_s",
+    "restart_gap_s",
+    "debounce_s",
+)
+MAX_DURATION_S = 60
 
 
 @dataclass(frozen=True)
@@ -81,7 +49,8 @@ class DecoderConfig:
     patience_s: how long a sign stays below ``exit_threshold`` before it ends. min_duration_s: how
     long a sign must last before it is reported, and before it ends the one that goes on. hop_s:
     time from one run of the model to the next. restart_gap_s: a pause of the source longer than
-    this starts the window anew.
+    this starts the window anew. debounce_s: how long after its end the same sign cannot start
+    again.
 
     The defaults are among the best of 144 settings on sessions of signer s1 with a model that was
     trained on s2 alone: most signs right, less those with another label and false events.
@@ -94,6 +63,7 @@ class DecoderConfig:
     min_duration_s: float = 0.0
     hop_s: float = 0.1
     restart_gap_s: float = 0.5
+    debounce_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.exit_threshold <= self.enter_threshold <= 1:
@@ -101,10 +71,12 @@ class DecoderConfig:
                 f"decoder: got exit_threshold {self.exit_threshold} and enter_threshold"
                 f" {self.enter_threshold}, expected 0 < exit <= enter <= 1"
             )
-        for name in ("smoothing_s", "patience_s", "min_duration_s", "hop_s", "restart_gap_s"):
+        for name in DURATIONS:
             value = getattr(self, name)
-            if not 0 <= value <= 60:
-                raise InputError(f"decoder: got {name} {value}, expected 0 to 60 seconds")
+            if not 0 <= value <= MAX_DURATION_S:
+                raise InputError(
+                    f"decoder: got {name} {value}, expected 0 to {MAX_DURATION_S} seconds"
+                )
         if self.restart_gap_s == 0:
             raise InputError("decoder: got restart_gap_s 0, expected more than one frame's time")
 
@@ -126,8 +98,9 @@ class Decoder:
     labels: class names, in the model's order. background: the label that means "no sign" and never
     makes an event, or None. delay_ms: how far the middle of a window lies before its last frame.
     reject_below: a window less sure of a sign than this, not smoothed, starts no event of it; one
-    that goes on is left to ``exit_threshold``. Raises InputError when a label repeats, or a value
-    is out of range.
+    that goes on is left to ``exit_threshold``. allowed: the labels that may make an event, None for
+    all but the background. Raises InputError when a label repeats or is unknown, or a value is out
+    of range.
     """
 
     def __init__(
@@ -138,6 +111,7 @@ class Decoder:
         background: str | None = None,
         delay_ms: float = 0.0,
         reject_below: float = 0.0,
+        allowed: Collection[str] | None = None,
     ) -> None:
         self._labels = tuple(labels)
         if len(set(self._labels)) != len(self._labels) or not self._labels:
@@ -148,9 +122,20 @@ class Decoder:
             raise InputError(f"decoder: got delay_ms {delay_ms}, expected milliseconds >= 0")
         if not 0 <= reject_below <= 1:
             raise InputError(f"decoder: got reject_below {reject_below}, expected 0 to 1")
+        unknown = sorted(set(allowed or ()) - set(self._labels))
+        if unknown:
+            raise InputError(
+                f"decoder: got the label {unknown[0]!r}, expected one of {', '.join(self._labels)}"
+            )
         self._config = config
         self._reject_below = reject_below
-        self._is_sign = np.array([label != background for label in self._labels])
+        self._background = background
+        self._may_start = np.array(
+            [
+                label != background and (allowed is None or label in allowed)
+                for label in self._labels
+            ]
+        )
         self._delay_ms = delay_ms
         self.reset()
 
@@ -161,6 +146,7 @@ class Decoder:
         self._window = np.zeros(len(self._labels))
         self._open: _Sign | None = None  # was reported
         self._candidate: _Sign | None = None  # has yet to last
+        self._ended_ms: dict[int, float] = {}  # class -> the step that reported its last END
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
@@ -173,6 +159,23 @@ class Decoder:
         if self._open is None:
             return None
         return self._labels[self._open.index], float(self._smoothed[self._open.index])
+
+    @property
+    def ongoing(self) -> Event | None:
+        """The event that is going on, its phase HOLD, or None."""
+        return None if self._open is None else self._event(self._open, EventPhase.HOLD)
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """Why the likeliest class is no event now; None while one goes on."""
+        if self._open is not None:
+            return None
+        if self._time_ms is None:
+            return Rejection.WARMING
+        best = int(np.argmax(self._smoothed))
+        if (why := self._obstacle(best)) is not None:
+            return why
+        return Rejection.TOO_SHORT
 
     def step(
         self, timestamp_ms: float, probabilities: FloatArray, source_start_ms: float | None = None
@@ -243,12 +246,30 @@ class Decoder:
     def _is_above(self, sign: _Sign) -> bool:
         return bool(self._smoothed[sign.index] >= self._config.exit_threshold)
 
+    def _obstacle(self, index: int) -> Rejection | None:
+        """What keeps a class from starting an event now; None if nothing does."""
+        if self._labels[index] == self._background:
+            return Rejection.BACKGROUND
+        if not self._may_start[index]:
+            return Rejection.NOT_ALLOWED
+        if self._smoothed[index] < self._config.enter_threshold:
+            return Rejection.LOW_SCORE
+        if self._window[index] < self._reject_below:
+            return Rejection.UNSURE
+        if self._is_debounced(index):
+            return Rejection.DEBOUNCED
+        return None
+
+    def _is_debounced(self, index: int) -> bool:
+        ended_ms = self._ended_ms.get(index)
+        if ended_ms is None or self._time_ms is None:
+            return False
+        return self._time_ms - ended_ms < self._config.debounce_s * 1000.0
+
     def _rival(self) -> int | None:
-        """The sign that may enter now: the likeliest class, if it is a sign and likely enough."""
+        """The sign that may enter now: the likeliest class, if nothing is against it."""
         best = int(np.argmax(self._smoothed))
-        likely = self._smoothed[best] >= self._config.enter_threshold
-        likely = likely and self._window[best] >= self._reject_below
-        return best if likely and self._is_sign[best] else None
+        return best if self._obstacle(best) is None else None
 
     def _follow(self, timestamp_ms: float) -> None:
         """Note what the two signs do; drop a candidate that stayed low, or lost to the open one."""
@@ -290,6 +311,7 @@ class Decoder:
             crossed_ms = math.inf if candidate is None else candidate.crossed_ms
             end_ms = min(sign.last_above_ms, crossed_ms) - self._delay_ms
             events.append(self._event(sign, EventPhase.END, end_ms))
+            self._ended_ms[sign.index] = timestamp_ms
             self._open = None
         if candidate is not None and has_lasted:
             events.append(self._event(candidate, EventPhase.START))

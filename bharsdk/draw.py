@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.decode import Event
 from bharsdk.errors import InputError, UsageError
+from bharsdk.events import Event
 from bharsdk.landmarks import Landmarks
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.results import Result
@@ -38,7 +38,7 @@ def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] =
     those of this frame. Raises InputError on another kind of array.
     """
     if image is None:
-        width = round(BLANK_HEIGHT * result.landmarks.aspect)
+        width = round(BLANK_HEIGHT * result.aspect)
         canvas = np.zeros((BLANK_HEIGHT, width, 3), np.uint8)
     elif image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         canvas = np.ascontiguousarray(image).copy()
@@ -46,8 +46,13 @@ def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] =
         raise InputError(
             f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"
         )
-    draw_landmarks(canvas, result.landmarks)
     scale = canvas.shape[0] / 480
+    for person in result.people:
+        draw_landmarks(canvas, person.landmarks)
+        if len(result.people) > 1 and person.box is not None:
+            name = f"{person.track_id} {person.label or ''}"
+            at = person.box.left * canvas.shape[1], person.box.bottom * canvas.shape[0]
+            _text(canvas, name, at[1] - 6 * scale, 0.6 * scale, at[0])
     title = f"{result.label}  {result.score:.2f}" if result.label else "no known sign"
     _text(canvas, title, 30 * scale, 0.9 * scale)
     for row, event in enumerate([*recent, *result.events][-4:]):
@@ -87,9 +92,9 @@ def _skeleton(
         cv2.circle(canvas, at[point], thick + 1, colour, -1, cv2.LINE_AA)
 
 
-def _text(canvas: Image, text: str, y: float, scale: float) -> None:
+def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> None:
     cv2: Any = import_cv2()
-    at, font = (round(12 * scale) + 4, round(y)), cv2.FONT_HERSHEY_SIMPLEX
+    at, font = (round(x + 12 * scale) + 4, round(y)), cv2.FONT_HERSHEY_SIMPLEX
     # OpenCV's fonts are ASCII; anything else would print as question marks of its own choosing.
     text = text.encode("ascii", "replace").decode()
     for colour, extra in ((SHADOW_COLOUR, 3), (TEXT_COLOUR, 1)):

@@ -87,6 +87,11 @@ class Landmarks:
         """Whether a person was detected."""
         return not bool(np.isnan(self.body[0, 0]))
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether a body or a hand was detected."""
+        return self.has_body or not bool(np.isnan(self.hands[:, 0, 0]).all())
+
     @classmethod
     def empty(cls, timestamp_ms: float, aspect: float = DEFAULT_ASPECT) -> Landmarks:
         """A frame in which nobody was detected."""

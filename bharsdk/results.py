@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bharsdk.decode import Event
-from bharsdk.landmarks import Landmarks
+from bharsdk.events import Event, Rejection
+from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks
+from bharsdk.sources.backpressure import DropCause
 from bharsdk.sources.frame import Image
 
-__all__ = ["Result", "StageSummary", "StageTimes"]
+__all__ = ["Box", "Person", "Result", "Score", "StageSummary", "StageTimes"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,16 @@ class StageTimes:
     action_ms: float = 0.0
     decode_ms: float = 0.0
 
+    def plus(self, other: StageTimes) -> StageTimes:
+        """Stage by stage."""
+        return StageTimes(
+            self.capture_ms + other.capture_ms,
+            self.landmarks_ms + other.landmarks_ms,
+            self.features_ms + other.features_ms,
+            self.action_ms + other.action_ms,
+            self.decode_ms + other.decode_ms,
+        )
+
     @property
     def own_ms(self) -> float:
         """What bharsdk itself took: features, action and decode."""
@@ -44,25 +56,118 @@ class StageTimes:
         return {**asdict(self), "total_ms": self.total_ms}
 
 
+@dataclass(frozen=True)
+class Box:
+    """Where somebody is: fractions of image width and height, from the left and the top."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def around(cls, landmarks: Landmarks) -> Box | None:
+        """The box of all joints that were found, within the image; None: there are none."""
+        points = np.concatenate([landmarks.body[:, :2], landmarks.hands.reshape(-1, 3)[:, :2]])
+        points = points[~np.isnan(points).any(axis=1)]
+        if not len(points):
+            return None
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return cls(*(float(np.clip(x, 0.0, 1.0)) for x in (left, top, right, bottom)))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A label and its smoothed probability, 0 to 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody who is followed, in one frame.
+
+    track_id: the same for the same person as long as they are followed; 0 where only one is.
+    landmarks: NaN where nothing was found. label, score: the sign that is going on and its smoothed
+    probability; None and 0 while there is none. event: the one that starts or ends with this frame,
+    or goes on (its phase is HOLD); None while there is none. events: what started or ended with
+    this frame; of frames nobody took in time, too. top: the likeliest labels, best first; empty
+    until the model ran. rejected: why there is no event now; None while there is one.
+    """
+
+    track_id: int
+    landmarks: Landmarks
+    label: str | None
+    score: float
+    event: Event | None
+    events: tuple[Event, ...]
+    top: tuple[Score, ...]
+    rejected: Rejection | None
+
+    @property
+    def box(self) -> Box | None:
+        """Where the person is in the image; None where not seen."""
+        return Box.around(self.landmarks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; landmarks are left out."""
+        return {
+            "track_id": self.track_id,
+            "label": self.label,
+            "score": self.score,
+            "event": None if self.event is None else self.event.to_dict(),
+            "events": [event.to_dict() for event in self.events],
+            "top": [asdict(score) for score in self.top],
+            "rejected": None if self.rejected is None else self.rejected.name.lower(),
+            "box": None if self.box is None else asdict(self.box),
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """One frame of a source, and what the recogniser knows at that moment.
 
-    timestamp_ms: capture time, milliseconds. frame: its number, from 0. label, score: the sign that
-    is going on and its smoothed probability; None and 0 while there is none. events: what started
-    or ended with this frame. image: the picture, uint8 BGR [height, width, 3], where the source has
-    one. is_final: the source ended; the last frame again, with the events that its end brought.
+    timestamp_ms: capture time, milliseconds. frame: its number among those the source gave, from 0,
+    dropped ones included. people: everyone who is followed. backend: what runs the model. age_ms:
+    since the picture arrived, when the result was handed over; 0 for recorded landmarks. dropped:
+    frames dropped since the last result, by cause. image: the picture, uint8 BGR [height, width,
+    3], where the source has one. is_final: the source ended; the last frame again, with the events
+    that its end brought.
     """
 
     timestamp_ms: float
     frame: int
-    landmarks: Landmarks
-    label: str | None
-    score: float
-    events: tuple[Event, ...]
+    people: tuple[Person, ...]
+    aspect: float = DEFAULT_ASPECT
     stages: StageTimes = field(default_factory=StageTimes)
+    backend: str = ""
+    age_ms: float = 0.0
+    dropped: Mapping[DropCause, int] = field(default_factory=dict)
     image: Image | None = field(default=None, repr=False)
     is_final: bool = False
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What started or ended with this frame, of everyone."""
+        return tuple(event for person in self.people for event in person.events)
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """Those of the first person; NaN where there is nobody."""
+        if self.people:
+            return self.people[0].landmarks
+        return Landmarks.empty(self.timestamp_ms, self.aspect)
+
+    @property
+    def label(self) -> str | None:
+        """The sign that is going on: the first person's who makes one."""
+        return next((person.label for person in self.people if person.label is not None), None)
+
+    @property
+    def score(self) -> float:
+        """Smoothed probability of :attr:`label`; 0 while there is none."""
+        return next((person.score for person in self.people if person.label is not None), 0.0)
 
     def plot(self, image: Image | None = None) -> Image:
         """A copy of ``image`` (default: the frame's own) with landmarks, label and events drawn.
@@ -81,8 +186,17 @@ class Result:
             "label": self.label,
             "score": self.score,
             "events": [event.to_dict() for event in self.events],
+            "people": [person.to_dict() for person in self.people],
             "stages": self.stages.to_dict(),
+            "backend": self.backend,
+            "age_ms": self.age_ms,
+            "dropped": {cause.name.lower(): count for cause, count in self.dropped.items()},
+            "is_final": self.is_final,
         }
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
 @dataclass(frozen=True)

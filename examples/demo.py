@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bharsdk import Event, Recognizer
-from bharsdk.decode import EventPhase
 from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import BharError, InputError
+from bharsdk.events import EventPhase
 from bharsdk.ops import active_isa
 from bharsdk.recognizer import shipped_bundles
 from bharsdk.results import StageSummary, StageTimes

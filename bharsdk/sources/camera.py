@@ -1,42 +1,46 @@
-"""Pictures of a camera, through OpenCV."""
+"""Pictures of a live source, through OpenCV: a camera of this machine, or one in the network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
-from bharsdk.errors import SourceError
+from bharsdk.errors import SourceError, assert_never
 from bharsdk.quiet import STDERR, quiet_outputs
+from bharsdk.sources.address import CameraAddress, CameraKind
 from bharsdk.sources.frame import CapturedImage
 from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["Camera"]
 
+NETWORK_TIMEOUT_MS = 5000
+"""A network camera that says nothing for this long is lost."""
+
 
 class Camera:
-    """Camera number ``index``, 0 for the first. Time counts from when it was opened.
+    """A live source. Time counts from ``origin_s`` (``time.monotonic()``), default its opening.
 
-    Raises SourceError when there is no such camera, and while iterating when it stops delivering.
+    A picture's time is that of its arrival. Raises SourceError when it cannot be opened, and while
+    iterating when it stops delivering.
     """
 
+    is_live = True
     fps: float | None = None
     frame_count: int | None = None
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, address: CameraAddress, origin_s: float | None = None) -> None:
         self._cv2 = import_cv2()
-        self._index = index
+        self._address, self.name = address, address.name
         with quiet_outputs(STDERR):
-            self._capture = self._cv2.VideoCapture(index)
+            self._capture = _open(self._cv2, address)
         if not self._capture.isOpened():
             self._capture.release()
-            raise SourceError(
-                f"camera {index}: cannot be opened, expected a connected camera that no other"
-                " program uses: see  ls /dev/video*"
-            )
+            raise SourceError(f"{address.name}: cannot be opened, expected {_expected(address)}")
         # A longer queue would only hand out older pictures.
         self._capture.set(self._cv2.CAP_PROP_BUFFERSIZE, 1)
-        self._opened_s = time.monotonic()
+        self._origin_s = time.monotonic() if origin_s is None else origin_s
 
     def __iter__(self) -> Iterator[CapturedImage]:
         last_ms = -1.0
@@ -46,10 +50,10 @@ class Camera:
             capture_ms = (time.perf_counter() - begin_s) * 1000.0
             if not arrived:
                 raise SourceError(
-                    f"camera {self._index}: stopped delivering pictures, expected a connected"
-                    " camera: check the cable and start again"
+                    f"{self._address.name}: stopped delivering pictures, expected"
+                    f" {_expected(self._address)}"
                 )
-            now_ms = (time.monotonic() - self._opened_s) * 1000.0
+            now_ms = (time.monotonic() - self._origin_s) * 1000.0
             last_ms = max(now_ms, last_ms + 0.001)
             yield CapturedImage(image, last_ms, capture_ms)
 
@@ -64,6 +68,42 @@ class Camera:
     ) -> None:
         self.close()
 
+    def interrupt(self) -> None:
+        """A read ends by itself: within one frame, or within the network's time-out."""
+
     def close(self) -> None:
         """Release the camera. A second call does nothing."""
         self._capture.release()
+
+
+def _open(cv2: Any, address: CameraAddress) -> Any:
+    match address.kind:
+        case CameraKind.NUMBER:
+            return cv2.VideoCapture(address.target)
+        case CameraKind.DEVICE:
+            return cv2.VideoCapture(address.target, cv2.CAP_V4L2)
+        case CameraKind.CSI:
+            return cv2.VideoCapture(address.target, cv2.CAP_GSTREAMER)
+        case CameraKind.NETWORK:
+            timeouts = [
+                *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS),
+                *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS),
+            ]
+            return cv2.VideoCapture(address.target, cv2.CAP_FFMPEG, timeouts)
+        case _:
+            assert_never(address.kind)
+
+
+def _expected(address: CameraAddress) -> str:
+    match address.kind:
+        case CameraKind.NUMBER | CameraKind.DEVICE:
+            return "a connected camera that no other program uses: see  ls /dev/video*"
+        case CameraKind.CSI:
+            return (
+                "a Jetson with a sensor of that number, and OpenCV with GStreamer (JetPack's own"
+                " has it, that of pip has not)"
+            )
+        case CameraKind.NETWORK:
+            return "a camera that answers there: try the address in a player"
+        case _:
+            assert_never(address.kind)

@@ -54,8 +54,8 @@ class HolisticLandmarker:
             self._holistic.process(np.zeros(WARM_UP_SHAPE, np.uint8))
         self._talkative = True
 
-    def detect(self, image: Image, timestamp_ms: float) -> Landmarks:
-        """The person in ``image`` (uint8 [height, width, 3], BGR), stamped ``timestamp_ms``.
+    def detect(self, image: Image, timestamp_ms: float) -> tuple[Landmarks, ...]:
+        """The person in ``image``, if any: uint8 [height, width, 3], BGR.
 
         Left and right are the person's own. Raises InputError on another kind of array.
         """
@@ -71,7 +71,8 @@ class HolisticLandmarker:
             ]
         )
         body = _points(found.pose_landmarks, BODY_SHAPE)
-        return Landmarks(timestamp_ms, body, hands, image.shape[1] / image.shape[0])
+        person = Landmarks(timestamp_ms, body, hands, image.shape[1] / image.shape[0])
+        return (person,) if person.is_seen else ()
 
     def _process(self, image: Image) -> Any:
         """Run the graph; in silence until the first hand, after which all has been said once."""

@@ -1,29 +1,33 @@
-"""Recorded landmark sessions: ``NAME.bhar-session``, a zip of a JSON header and four arrays.
+"""Recorded landmark sessions: ``NAME.bhar-session``, a zip of a JSON header and a few arrays.
 
 ::
 
     session.json       format_version, frames, aspect, truth [{label, start_ms, end_ms}], note,
-                       licence
+                       licence; of a recognised session also persons, events, model
     timestamps_ms.npy  float64 [T]
     body.npy           float16 or float32 [33, 4, T]
     hands.npy          float16 or float32 [2, 21, 3, T]
+    body-1.npy ...     of the second person, and so on
+    aspects.npy        float64 [T], where the picture changed its shape
 
 Time is the last axis: each coordinate then lies beside its own past and deflates a fifth smaller.
 Values come back exactly as stored; NaN means "not detected". Names, sizes and array headers are
-checked before anything is decompressed or parsed; there is no pickle.
+checked before anything is decompressed or parsed; there is no pickle. While a session is being
+recorded it is a journal (:mod:`bharsdk.sources.journal`), which :func:`load_session` reads too.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,14 +36,19 @@ import numpy.typing as npt
 
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
 from bharsdk.errors import InputError, UsageError
+from bharsdk.events import Event
 from bharsdk.landmarks import BODY_SHAPE, DEFAULT_ASPECT, HANDS_SHAPE, LandmarkSequence
+from bharsdk.sources.frame import Frame
+from bharsdk.sources.journal import Journal, is_journal, read_journal
 
 __all__ = ["SUFFIX", "Session", "TrueEvent", "load_session", "save_session"]
 
 SUFFIX = ".bhar-session"
-FORMAT_VERSION = 1
-HEADER = "session.json"
+FORMAT_VERSION = 2
+"""1 where a session uses nothing that came with 2: several people, events, changing shapes."""
+HEADER, TIMES, ASPECTS = "session.json", "timestamps_ms.npy", "aspects.npy"
 MAX_HEADER_BYTES = 4 << 20
+MAX_PERSONS = 16
 MAX_FRAMES = 1_000_000
 """Nine hours at 30 frames a second; more is a damaged header."""
 NPY_HEADER_BYTES = 1024
@@ -70,13 +79,45 @@ class TrueEvent:
 class Session:
     """A recording: its frames and, where known, what happened in it.
 
-    truth: in time order; empty where nobody noted it. note: where the frames come from.
+    sequence: the first person. truth: in time order; empty where nobody noted it. note: where the
+    frames come from. others: further people, at the same times, NaN where not seen. aspects:
+    float64 [T], image width / height of each frame, where it changed. events, model: what was
+    recognised when it was recorded, and by which bundle (its sha256); None where nothing was.
     """
 
     sequence: LandmarkSequence
     truth: tuple[TrueEvent, ...] = ()
     note: str = ""
     licence: str = ""
+    others: tuple[LandmarkSequence, ...] = ()
+    aspects: npt.NDArray[np.float64] | None = None
+    events: tuple[Event, ...] | None = None
+    model: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    @property
+    def fps(self) -> float | None:
+        """Mean frames a second; None for a single frame."""
+        times = self.sequence.timestamps_ms
+        if len(times) < 2:
+            return None
+        return float((len(times) - 1) * 1000.0 / (times[-1] - times[0]))
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, each with those people who were seen in it."""
+        aspects = itertools.repeat(self.sequence.aspect)
+        people = zip(*(person.frames() for person in (self.sequence, *self.others)), strict=True)
+        for number, (found, aspect) in enumerate(
+            zip(people, aspects if self.aspects is None else self.aspects, strict=False)
+        ):
+            seen = tuple(
+                one if self.aspects is None else replace(one, aspect=float(aspect))
+                for one in found
+                if one.is_seen
+            )
+            yield Frame(found[0].timestamp_ms, seen, float(aspect), number=number)
 
 
 @dataclass(frozen=True)
@@ -87,6 +128,15 @@ class _Header:
     truth: tuple[TrueEvent, ...] = ()
     note: str = ""
     licence: str = ""
+    persons: int | None = None
+    events: tuple[Event, ...] | None = None
+    model: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The members that hold landmarks, person by person."""
+        suffixes = ["", *(f"-{person}" for person in range(1, self.persons or 1))]
+        return [f"{name}{suffix}.npy" for suffix in suffixes for name in ("body", "hands")]
 
 
 def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = np.float32) -> Path:
@@ -100,21 +150,28 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
         raise UsageError(
             f"session: got {path.name!r} as {stored}, expected NAME{SUFFIX} as float16 or float32"
         )
-    sequence = session.sequence
+    sequence, f8 = session.sequence, np.dtype("<f8")
+    later = session.others or session.events is not None or session.aspects is not None
     header = _Header(
-        FORMAT_VERSION,
+        FORMAT_VERSION if later else 1,
         len(sequence),
         sequence.aspect,
         session.truth,
         session.note,
         session.licence,
+        1 + len(session.others) if later else None,
+        session.events,
+        session.model if later else None,
     )
     members = {
         HEADER: json.dumps(to_json_dict(header), indent=1, allow_nan=False).encode(),
-        "timestamps_ms.npy": _npy_bytes(sequence.timestamps_ms, np.dtype("<f8")),
-        "body.npy": _npy_bytes(np.moveaxis(sequence.body, 0, -1), stored),
-        "hands.npy": _npy_bytes(np.moveaxis(sequence.hands, 0, -1), stored),
+        TIMES: _npy_bytes(sequence.timestamps_ms, f8),
     }
+    parts = [part for one in (sequence, *session.others) for part in (one.body, one.hands)]
+    for name, part in zip(header.names, parts, strict=True):
+        members[name] = _npy_bytes(np.moveaxis(part, 0, -1), stored)
+    if session.aspects is not None:
+        members[ASPECTS] = _npy_bytes(session.aspects, f8)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -131,13 +188,16 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
 
 
 def load_session(path: str | Path) -> Session:
-    """Read a session. Raises InputError naming the file when it is missing, damaged or no session.
+    """Read a session, or what there is of one whose recording was cut off.
 
-    Raises IncompatibleError when it was written by a later format version.
+    Raises InputError naming the file when it is missing, damaged or no session, IncompatibleError
+    when it was written by a later format version.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: got no such file, expected a recorded session NAME{SUFFIX}")
+    if is_journal(path):
+        return _of_journal(read_journal(path))
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(path, archive)
@@ -148,33 +208,81 @@ def load_session(path: str | Path) -> Session:
         ) from error
 
 
-def _read(path: Path, archive: zipfile.ZipFile) -> Session:
-    names = ["timestamps_ms.npy", "body.npy", "hands.npy"]
-    if sorted(archive.namelist()) != sorted([HEADER, *names]):
-        raise InputError(f"{path}: got members {archive.namelist()}, expected {[HEADER, *names]}")
-    if archive.getinfo(HEADER).file_size > MAX_HEADER_BYTES:
-        raise InputError(f"{path}: got a {HEADER} above {MAX_HEADER_BYTES} bytes, no session")
-    data = json.loads(archive.read(HEADER))
-    check_version(data, FORMAT_VERSION, str(path), "use the bharsdk version that wrote it")
-    header = from_json_dict(_Header, data, f"{path}: {HEADER}")
-    if not 1 <= header.frames <= MAX_FRAMES:
-        raise InputError(f"{path}: got {header.frames} frames, expected 1 to {MAX_FRAMES}")
-    shapes = ((), BODY_SHAPE, HANDS_SHAPE)
-    dtypes = ((np.dtype("<f8"),), FLOATS, FLOATS)
-    times, body, hands = (
-        _read_array(path, archive, name, (*shape, header.frames), allowed)
-        for name, shape, allowed in zip(names, shapes, dtypes, strict=True)
+def _of_journal(journal: Journal) -> Session:
+    """Frames side by side: one sequence for each place in the frames' lists of people."""
+    times = np.array([frame.timestamp_ms for frame in journal.frames])
+    aspects = np.array([frame.aspect for frame in journal.frames])
+    persons = max(1, *(len(frame.people) for frame in journal.frames))
+    body = np.full((persons, len(times), *BODY_SHAPE), np.nan, np.float32)
+    hands = np.full((persons, len(times), *HANDS_SHAPE), np.nan, np.float32)
+    for t, frame in enumerate(journal.frames):
+        for person, landmarks in enumerate(frame.people):
+            body[person, t], hands[person, t] = landmarks.body, landmarks.hands
+    first, *others = (
+        LandmarkSequence(times, *parts, float(aspects[0]))
+        for parts in zip(body, hands, strict=True)
     )
+    changes = bool((aspects != aspects[0]).any())
+    return Session(
+        first,
+        others=tuple(others),
+        aspects=aspects if changes else None,
+        events=journal.events,
+        model=journal.model,
+    )
+
+
+def _read(path: Path, archive: zipfile.ZipFile) -> Session:
+    header = _read_header(path, archive)
+    times, found = (header.frames,), set(archive.namelist())
+    has_aspects = ASPECTS in found
+    expected = [HEADER, TIMES, *header.names, *([ASPECTS] if has_aspects else [])]
+    if sorted(archive.namelist()) != sorted(expected):
+        raise InputError(f"{path}: got members {archive.namelist()}, expected {expected}")
+    f8 = (np.dtype("<f8"),)
+    timestamps = _read_array(path, archive, TIMES, times, f8)
+    aspects = _read_array(path, archive, ASPECTS, times, f8) if has_aspects else None
+    arrays = [
+        np.moveaxis(_read_array(path, archive, name, (*shape, *times), FLOATS), -1, 0)
+        for name, shape in zip(
+            header.names, itertools.cycle((BODY_SHAPE, HANDS_SHAPE)), strict=False
+        )
+    ]
     try:
-        sequence = LandmarkSequence(
-            times,
-            np.moveaxis(body, -1, 0).astype(np.float32),
-            np.moveaxis(hands, -1, 0).astype(np.float32),
-            header.aspect,
+        first, *others = (
+            LandmarkSequence(
+                timestamps, body.astype(np.float32), hands.astype(np.float32), header.aspect
+            )
+            for body, hands in zip(arrays[::2], arrays[1::2], strict=True)
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return Session(sequence, header.truth, header.note, header.licence)
+    return Session(
+        first,
+        header.truth,
+        header.note,
+        header.licence,
+        tuple(others),
+        aspects,
+        header.events,
+        header.model,
+    )
+
+
+def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
+    if HEADER not in archive.namelist():
+        raise InputError(f"{path}: got members {archive.namelist()[:9]}, expected {HEADER}")
+    if archive.getinfo(HEADER).file_size > MAX_HEADER_BYTES:
+        raise InputError(f"{path}: got a {HEADER} above {MAX_HEADER_BYTES} bytes, no session")
+    data = json.loads(archive.read(HEADER))
+    if not isinstance(data, dict) or data.get("format_version") != 1:
+        check_version(data, FORMAT_VERSION, str(path), "use the bharsdk version that wrote it")
+    header = from_json_dict(_Header, data, f"{path}: {HEADER}")
+    if not 1 <= header.frames <= MAX_FRAMES:
+        raise InputError(f"{path}: got {header.frames} frames, expected 1 to {MAX_FRAMES}")
+    if not 1 <= (header.persons or 1) <= MAX_PERSONS:
+        raise InputError(f"{path}: got {header.persons} persons, expected 1 to {MAX_PERSONS}")
+    return header
 
 
 def _npy_bytes(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:

@@ -30,8 +30,10 @@ class Video:
     it held no picture or far fewer than it announces (a truncated file).
     """
 
+    is_live = False
+
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path, self.name = Path(path), str(path)
         _check_file(self._path)
         self._cv2 = import_cv2()
         with quiet_outputs(STDERR):
@@ -86,6 +88,9 @@ class Video:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def interrupt(self) -> None:
+        """A read ends by itself."""
 
     def close(self) -> None:
         """Release the file. A second call does nothing."""

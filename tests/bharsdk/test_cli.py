@@ -12,7 +12,7 @@ import pytest
 
 from bharsdk import Recognizer
 from bharsdk.cli import main
-from bharsdk.decode import EventPhase
+from bharsdk.events import EventPhase
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.sources import Session, save_session
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.decode import Decoder, DecoderConfig, Event, EventPhase
+from bharsdk.decode import Decoder, DecoderConfig
 from bharsdk.errors import InputError
+from bharsdk.events import Event, EventPhase
 
 LABELS = ("-", "tea", "water")
 PLAIN = DecoderConfig(smoothing_s=0, patience_s=0.2, min_duration_s=0.2, hop_s=0.1)
@@ -274,6 +275,7 @@ def test_an_event_gives_plain_json_values():
         "start_ms": 1.0,
         "end_ms": 2.0,
         "score": 0.5,
+        "track_id": 0,
     }
     assert event.duration_ms == 1.0
 

@@ -5,19 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk.decode import Event, EventPhase
 from bharsdk.draw import AnnotatedVideo, draw_landmarks
 from bharsdk.errors import InputError, UsageError
+from bharsdk.events import Event, EventPhase
 from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.results import Result
+from bharsdk.results import Person, Result
 
 cv2 = pytest.importorskip("cv2", reason="needs the extra 'camera'")
 END = Event("tea", EventPhase.END, 1000.0, 2500.0, 0.875)
 
 
 def _result(landmarks: Landmarks, **changes: object) -> Result:
-    values = {"label": "tea", "score": 0.9, "events": (END,), **changes}
-    return Result(timestamp_ms=landmarks.timestamp_ms, frame=0, landmarks=landmarks, **values)  # type: ignore[arg-type]
+    person = Person(0, landmarks, "tea", 0.9, END, (END,), (), None)
+    return Result(landmarks.timestamp_ms, 0, (person,), landmarks.aspect, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture

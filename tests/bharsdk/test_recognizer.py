@@ -11,9 +11,9 @@ import pytest
 from bharsdk import Recognizer, load_bundle
 from bharsdk.bundle import make_bundle
 from bharsdk.calibration import Calibration, probabilities
-from bharsdk.decode import Event, EventPhase
 from bharsdk.engines import open_engine
 from bharsdk.errors import InputError
+from bharsdk.events import Event, EventPhase
 from bharsdk.features import extract
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.recognizer import shipped_bundles

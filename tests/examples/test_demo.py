@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from bharsdk import recognizer
-from bharsdk.decode import Event, EventPhase
 from bharsdk.errors import InputError
+from bharsdk.events import Event, EventPhase
 from bharsdk.landmarks import Landmarks
 from bharsdk.sources import TrueEvent, load_session, save_session
 

@@ -19,10 +19,10 @@ from bhar_training.evaluate import class_indices
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
 from bharsdk import Recognizer
 from bharsdk.bundle import GOLDEN, load_bundle
-from bharsdk.decode import Event
 from bharsdk.engines import open_engine
 from bharsdk.engines.golden import verify_bundle
 from bharsdk.errors import InputError
+from bharsdk.events import Event
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.landmarks import LandmarkSequence
 

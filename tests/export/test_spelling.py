@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bhar_export.spec import DECODERS
-from bharsdk.decode import Decoder, Event, EventPhase
+from bharsdk.decode import Decoder
+from bharsdk.events import Event, EventPhase
 
 LABELS = ("-", "a", "l", "n", "o", "s")
 HOP_MS = 100.0

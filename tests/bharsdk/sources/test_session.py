@@ -105,8 +105,8 @@ def test_a_flipped_byte_anywhere_is_refused_or_harmless(path: Path, recording: L
 
 
 def test_a_later_format_version_is_another_error_than_damage(path: Path):
-    _rewrite(path, session__json=b'{"format_version": 2, "anything": []}')
-    with pytest.raises(IncompatibleError, match="got format version 2, expected 1"):
+    _rewrite(path, session__json=b'{"format_version": 3, "anything": []}')
+    with pytest.raises(IncompatibleError, match="got format version 3, expected 2"):
         load_session(path)
 
 

@@ -13,7 +13,14 @@ import pytest
 from bharsdk.errors import BackendMissingError, InputError, SourceError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.quiet import STDERR, quiet_outputs
-from bharsdk.sources import Session, Source, open_source, save_session
+from bharsdk.sources import (
+    Backpressure,
+    Session,
+    Source,
+    SourceConfig,
+    open_source,
+    save_session,
+)
 
 VIDEOS = Path(__file__).parents[3] / "examples" / "data" / "videos"
 NO_CAMERA = 97
@@ -24,8 +31,8 @@ class Blind:
 
     closed = 0
 
-    def detect(self, image: np.ndarray, timestamp_ms: float) -> Landmarks:
-        return Landmarks.empty(timestamp_ms, image.shape[1] / image.shape[0])
+    def detect(self, image: np.ndarray, timestamp_ms: float) -> tuple[Landmarks, ...]:
+        return ()
 
     def close(self) -> None:
         self.closed += 1
@@ -111,7 +118,9 @@ def test_a_camera_that_stops_is_a_lost_source(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(cv2, "VideoCapture", Failing)
     times: list[float] = []
-    with open_source(0, Blind()) as source, pytest.raises(SourceError, match="stopped delivering"):
+    config = SourceConfig(Backpressure.WAIT, reconnect_for_s=0)
+    source = open_source(0, Blind(), config)
+    with source, pytest.raises(SourceError, match="stopped delivering"):
         times.extend(frame.landmarks.timestamp_ms for frame in source)
     assert len(times) == Failing.pictures
     assert (np.diff(times) > 0).all()

@@ -1,0 +1,73 @@
+"""What a recogniser says: events, and why there is none."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+__all__ = ["Event", "EventPhase", "Rejection"]
+
+
+class EventPhase(enum.Enum):
+    """Where in its event a sign is. A decoder reports both ends; HOLD is what lies between."""
+
+    START = "start"
+    HOLD = "hold"
+    END = "end"
+
+
+class Rejection(enum.Enum):
+    """Why nothing is being recognised. The value is what one would say to a user."""
+
+    WARMING = "the receptive field is not filled yet"
+    NOBODY = "nobody is seen"
+    BACKGROUND = "no sign"
+    NOT_ALLOWED = "the label is not allowed"
+    UNSURE = "below the rejection threshold of the model"
+    LOW_SCORE = "below enter_threshold"
+    DEBOUNCED = "too soon after the last one"
+    TOO_SHORT = "has yet to last for min_duration_s"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One recognised sign, reported when it starts and again when it ends.
+
+    start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None while the sign goes on.
+    score: the highest smoothed probability so far, 0 to 1. track_id: who made it, where several
+    people are followed.
+    """
+
+    label: str
+    phase: EventPhase
+    start_ms: float
+    end_ms: float | None
+    score: float
+    track_id: int = 0
+
+    @property
+    def duration_ms(self) -> float | None:
+        """Milliseconds from start to end; None while the sign goes on."""
+        return None if self.end_ms is None else self.end_ms - self.start_ms
+
+    def __str__(self) -> str:
+        """One line of text, times in seconds."""
+        start = f"{self.start_ms / 1000:.2f}"
+        end = "" if self.end_ms is None else f"{self.end_ms / 1000:.2f}"
+        until = f"to {end:>7} s" if end else " " * 12
+        who = f"  person {self.track_id}" if self.track_id else ""
+        return (
+            f"{self.phase.value:<6} {self.label:<10} {start:>7} s {until}  score {self.score:.2f}"
+            + who
+        )
+
+    def to_dict(self) -> dict[str, str | float | int | None]:
+        """Plain JSON values, keys as the fields."""
+        return {
+            "label": self.label,
+            "phase": self.phase.value,
+            "start_ms": self.start_ms,
+            "end_ms": self.end_ms,
+            "score": self.score,
+            "track_id": self.track_id,
+        }

@@ -1,0 +1,80 @@
+"""What a user may ask of a recogniser, named as MediaPipe's tasks name it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bharsdk.decode import DecoderConfig
+from bharsdk.errors import InputError
+from bharsdk.manifest import Manifest
+
+__all__ = ["RecognizerOptions"]
+
+MAX_PERSONS = 16
+
+
+@dataclass(frozen=True)
+class RecognizerOptions:
+    """Raises InputError on values out of range.
+
+    score_threshold: smoothed probability below which no event starts; None: as the bundle says.
+    label_allowlist, label_denylist: the only labels that may make events, or those that may not;
+    one of the two. max_results: how many of the likeliest labels a result names. max_persons: how
+    many people are followed, each with a stream of their own. min_keypoint_score: visibility that
+    both shoulders need for a body to count as seen, 0 to 1. decoder: rules over time in place of
+    the bundle's.
+    """
+
+    score_threshold: float | None = None
+    label_allowlist: Sequence[str] | None = None
+    label_denylist: Sequence[str] | None = None
+    max_results: int = 3
+    max_persons: int = 1
+    min_keypoint_score: float = 0.0
+    decoder: DecoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "min_keypoint_score"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"options: got {name} {value}, expected 0 to 1")
+        if self.label_allowlist is not None and self.label_denylist is not None:
+            raise InputError(
+                "options: got label_allowlist and label_denylist, expected one of the two"
+            )
+        for name in ("label_allowlist", "label_denylist"):
+            labels = getattr(self, name)
+            if isinstance(labels, str):
+                raise InputError(f"options: got {name} {labels!r}, expected a list of labels")
+            if labels is not None:
+                object.__setattr__(self, name, tuple(labels))
+        if self.max_results < 1:
+            raise InputError(f"options: got max_results {self.max_results}, expected at least 1")
+        if not 1 <= self.max_persons <= MAX_PERSONS:
+            raise InputError(
+                f"options: got max_persons {self.max_persons}, expected 1 to {MAX_PERSONS}"
+            )
+
+    def decoder_config(self, manifest: Manifest) -> DecoderConfig:
+        """The rules over time that hold for a bundle."""
+        config = manifest.decoder if self.decoder is None else self.decoder
+        if self.score_threshold is None:
+            return config
+        enter = max(config.enter_threshold, self.score_threshold)
+        return replace(config, enter_threshold=enter)
+
+    def allowed_labels(self, manifest: Manifest) -> frozenset[str] | None:
+        """The labels that may make events; None: all. Raises InputError on an unknown label."""
+        chosen = self.label_allowlist if self.label_denylist is None else self.label_denylist
+        if chosen is None:
+            return None
+        unknown = sorted(set(chosen) - set(manifest.labels))
+        if unknown:
+            raise InputError(
+                f"options: got the label {unknown[0]!r}, expected some of"
+                f" {', '.join(manifest.labels)}"
+            )
+        if self.label_denylist is None:
+            return frozenset(chosen)
+        return frozenset(manifest.labels) - frozenset(chosen)

@@ -1,0 +1,189 @@
+"""Pictures that somebody else makes, and live ones that come back after they were lost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from bharsdk.errors import InputError, SourceError
+from bharsdk.sources.config import SourceConfig
+from bharsdk.sources.frame import CapturedImage, Image, Pictures
+
+__all__ = ["GivenPictures", "LimitedPictures", "ReconnectingPictures", "TimeGuard"]
+
+CLOCK_RESET_MS = 1000.0
+"""Times that go on for this long behind the latest one are those of a clock that was set back."""
+
+
+class GivenPictures:
+    """Any iterable of (image, timestamp_ms): uint8 [height, width, 3] BGR and milliseconds.
+
+    Raises InputError while iterating when an item is something else.
+    """
+
+    name = "pictures"
+    is_live = False
+    fps: float | None = None
+    frame_count: int | None = None
+
+    def __init__(
+        self, pairs: Iterable[tuple[Image, float]], close: Callable[[], None] | None = None
+    ) -> None:
+        self._pairs: Iterator[Any] = iter(pairs)
+        self._close = close
+
+    def __iter__(self) -> Iterator[CapturedImage]:
+        for number, pair in enumerate(self._pairs):
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise InputError(
+                    f"source: got {type(pair).__name__} as item {number}, expected"
+                    " (image, timestamp_ms)"
+                )
+            image = np.asarray(pair[0])
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+                raise InputError(
+                    f"source: got {image.dtype} {list(image.shape)} as picture {number}, expected"
+                    " uint8 [height, width, 3]"
+                )
+            yield CapturedImage(image, float(pair[1]))
+
+    def interrupt(self) -> None:
+        """Whoever gives the pictures decides when the next one comes."""
+
+    def close(self) -> None:
+        """Close what was given, if it can be. A second call does nothing."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+
+class LimitedPictures:
+    """The first ``max_frames`` of ``pictures``; they end there as at their own end."""
+
+    def __init__(self, pictures: Pictures, max_frames: int) -> None:
+        self._pictures, self._max_frames = pictures, max_frames
+        self.name, self.is_live, self.fps = pictures.name, pictures.is_live, pictures.fps
+        count = pictures.frame_count
+        self.frame_count = max_frames if count is None else min(max_frames, count)
+
+    def __iter__(self) -> Iterator[CapturedImage]:
+        return itertools.islice(self._pictures, self._max_frames)
+
+    def interrupt(self) -> None:
+        """As the pictures' own."""
+        self._pictures.interrupt()
+
+    def close(self) -> None:
+        """As the pictures' own."""
+        self._pictures.close()
+
+
+class ReconnectingPictures:
+    """A live source that is opened again whenever it is lost, with ever longer pauses.
+
+    open_again: opens it, or raises SourceError. on_lost, on_back: told when that happens. Raises
+    the last SourceError once it was lost for ``config.reconnect_for_s``. Nothing is made up for the
+    pictures in between.
+    """
+
+    is_live = True
+
+    def __init__(
+        self,
+        open_again: Callable[[], Pictures],
+        config: SourceConfig,
+        *,
+        on_lost: Callable[[SourceError], None] = lambda error: None,
+        on_back: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._open, self._config = open_again, config
+        self._on_lost, self._on_back = on_lost, on_back
+        self._closed = Event()
+        self._pictures: Pictures | None = open_again()
+        self.name = self._pictures.name
+        self.fps, self.frame_count = self._pictures.fps, self._pictures.frame_count
+
+    def __iter__(self) -> Iterator[CapturedImage]:
+        lost_s: float | None = None
+        pause_s = self._config.retry_s
+        while not self._closed.is_set():
+            try:
+                if self._pictures is None:
+                    self._pictures = self._open()
+                for picture in self._pictures:
+                    if lost_s is not None:
+                        lost_s, pause_s = None, self._config.retry_s
+                        self._on_back()
+                    yield picture
+                    if self._closed.is_set():
+                        return
+                return
+            except SourceError as error:
+                self._release()
+                lost_s = self._waited(lost_s, error)
+                self._closed.wait(pause_s)
+                pause_s = min(2 * pause_s, self._config.max_retry_s)
+
+    def _waited(self, lost_s: float | None, error: SourceError) -> float:
+        """Since when it has been lost. Raises ``error`` when that is too long."""
+        now_s = time.monotonic()
+        if lost_s is None:
+            lost_s = now_s
+            if self._config.reconnect_for_s > 0:
+                self._on_lost(error)
+        if now_s - lost_s >= self._config.reconnect_for_s:
+            raise error
+        return lost_s
+
+    def _release(self) -> None:
+        pictures, self._pictures = self._pictures, None
+        if pictures is not None:
+            pictures.close()
+
+    def interrupt(self) -> None:
+        """End the pause between two attempts, and iterating after the next picture."""
+        self._closed.set()
+
+    def close(self) -> None:
+        """Release what is open. A second call does nothing."""
+        self.interrupt()
+        self._release()
+
+
+class TimeGuard:
+    """Lets only times through that increase, as everything after it demands.
+
+    A clock that was set back would otherwise silence the source for as long: once the refused times
+    have themselves gone on for a second, they are let through, moved to a second after the latest.
+    """
+
+    def __init__(self) -> None:
+        self._last_ms = -math.inf
+        self._offset_ms = 0.0
+        self._refused_ms: tuple[float, float] | None = None  # first and last, as they came
+
+    def admit(self, timestamp_ms: float) -> float | None:
+        """The time to use for a frame captured at ``timestamp_ms``; None: it cannot be used."""
+        if not math.isfinite(timestamp_ms):
+            return None
+        time_ms = timestamp_ms + self._offset_ms
+        if time_ms < 0:
+            return None
+        if time_ms <= self._last_ms:
+            first_ms, newest_ms = self._refused_ms or (timestamp_ms, -math.inf)
+            if timestamp_ms <= newest_ms:
+                first_ms = timestamp_ms
+            self._refused_ms = first_ms, timestamp_ms
+            if timestamp_ms - first_ms < CLOCK_RESET_MS:
+                return None
+            self._offset_ms = self._last_ms + CLOCK_RESET_MS - timestamp_ms
+            time_ms = timestamp_ms + self._offset_ms
+        self._refused_ms = None
+        self._last_ms = time_ms
+        return time_ms
