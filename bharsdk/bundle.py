@@ -116,7 +116,7 @@ class Bundle:
     @property
     def sha256(self) -> str:
         """Of the manifest, which holds those of all other files: who this bundle is."""
-        return hashlib.sha256(self.files[MANIFEST]).hexdigest()
+        return hashlib.sha256(encode_manifest(self.manifest)).hexdigest()
 
     @property
     def tensorrt_file(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bharsdk.decode import DecoderConfig
@@ -27,8 +26,8 @@ class RecognizerOptions:
     """
 
     score_threshold: float | None = None
-    label_allowlist: Sequence[str] | None = None
-    label_denylist: Sequence[str] | None = None
+    label_allowlist: tuple[str, ...] | None = None
+    label_denylist: tuple[str, ...] | None = None
     max_results: int = 3
     max_persons: int = 1
     min_keypoint_score: float = 0.0
@@ -44,11 +43,11 @@ class RecognizerOptions:
                 "options: got label_allowlist and label_denylist, expected one of the two"
             )
         for name in ("label_allowlist", "label_denylist"):
-            labels = getattr(self, name)
-            if isinstance(labels, str):
-                raise InputError(f"options: got {name} {labels!r}, expected a list of labels")
-            if labels is not None:
+            labels: object = getattr(self, name)
+            if isinstance(labels, list | set | frozenset):  # as users write them
                 object.__setattr__(self, name, tuple(labels))
+            elif labels is not None and not isinstance(labels, tuple):
+                raise InputError(f"options: got {name} {labels!r}, expected a list of labels")
         if self.max_results < 1:
             raise InputError(f"options: got max_results {self.max_results}, expected at least 1")
         if not 1 <= self.max_persons <= MAX_PERSONS:

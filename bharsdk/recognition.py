@@ -30,6 +30,11 @@ class Recorder(Protocol):
         """Finish the recording."""
         ...
 
+    @property
+    def error(self) -> str | None:
+        """Why the recording is not whole; None while it is."""
+        ...
+
 
 class Recognition:
     """The state of one run. Not shared between threads, but for :meth:`absorb`.
@@ -53,6 +58,11 @@ class Recognition:
             self._streams[0] = self._stream(0)
         self._last: Frame | None = None
         self.is_warm = False
+
+    @property
+    def recording_error(self) -> str | None:
+        """Why the recording is not whole; None while it is, or where there is none."""
+        return None if self._recorder is None else self._recorder.error
 
     def handle(self, frame: Frame) -> Result:
         """Push every person into the stream that is theirs."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bharsdk.bundle import Bundle, load_bundle
+from bharsdk.codec import to_json_dict
 from bharsdk.engines import backend_by_name
 from bharsdk.engines.choice import choose_engine
 from bharsdk.errors import InputError, UsageError
@@ -174,7 +175,9 @@ class Recognizer:
         recorder = None
         try:
             if record is not None:
-                recorder = SessionRecorder(Path(record), self._bundle.sha256)
+                recorder = SessionRecorder(
+                    Path(record), self._bundle.sha256, to_json_dict(self._options)
+                )
             recognition = Recognition(
                 self._bundle, self._choice.engine, self.backend, self._options, recorder
             )

@@ -64,6 +64,11 @@ class Deliveries(Protocol):
     """What a run iterates over: a pipeline, or a :class:`SerialRun`."""
 
     @property
+    def is_live(self) -> bool:
+        """Whether frames come whether or not anybody is ready."""
+        ...
+
+    @property
     def counts(self) -> FrameCounts:
         """What became of the frames so far."""
         ...
@@ -82,6 +87,8 @@ class SerialRun:
 
     Frames whose time does not increase are dropped and counted. Iterates as a pipeline does.
     """
+
+    is_live = False
 
     def __init__(
         self,
@@ -149,6 +156,16 @@ class Run:
         self._recent: deque[bool] = deque(maxlen=DEGRADED_FRAMES)  # was it delivered?
         # Also when the run is forgotten in the middle, and before the interpreter exits.
         self._finalizer = weakref.finalize(self, _close, deliveries, board)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come whether or not anybody is ready."""
+        return self._deliveries.is_live
+
+    @property
+    def recording_error(self) -> str | None:
+        """Why a recording is not whole; None while it is, or where there is none."""
+        return self._recognition.recording_error
 
     @property
     def status(self) -> Status:

@@ -3,7 +3,7 @@
 ::
 
     BHARJRNL                    8 bytes
-    H  length  crc  JSON        {"format_version": 1, "model": ...}
+    H  length  crc  JSON        {"format_version": 1, "model": ..., "options": {...}}
     F  length  crc  frame       float64 time_ms, float64 aspect, uint8 people, then for each
                                 body float32 [33, 4] and hands float32 [2, 21, 3]
     E  length  crc  JSON        an event that came with the frame before
@@ -17,10 +17,11 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -46,11 +47,23 @@ MAX_RECORD_BYTES = 64 << 10
 
 @dataclass(frozen=True, eq=False)
 class Journal:
-    """What a journal holds. model: sha256 of the bundle that recognised it, or empty."""
+    """What a journal holds.
+
+    model: sha256 of the bundle that recognised it, or empty. options: what was asked of it, as JSON
+    values.
+    """
 
     frames: tuple[Frame, ...]
     events: tuple[Event, ...]
     model: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Header:
+    format_version: int
+    model: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class JournalWriter:
@@ -59,12 +72,14 @@ class JournalWriter:
     Raises OSError, and then the journal ends with the last whole record.
     """
 
-    def __init__(self, path: Path, model: str = "") -> None:
+    def __init__(
+        self, path: Path, model: str = "", options: Mapping[str, Any] | None = None
+    ) -> None:
         self._file = path.open("xb", buffering=0)
         try:
             self._size = 0
-            header = {"format_version": FORMAT_VERSION, "model": model}
-            self._append(MAGIC + _record(HEADER, json.dumps(header).encode()))
+            header = _Header(FORMAT_VERSION, model, dict(options or {}))
+            self._append(MAGIC + _record(HEADER, json.dumps(to_json_dict(header)).encode()))
         except BaseException:
             self._file.close()
             path.unlink(missing_ok=True)
@@ -128,15 +143,15 @@ def read_journal(path: Path) -> Journal:
     """
     frames: list[Frame] = []
     events: list[Event] = []
-    model = ""
+    header = _Header(FORMAT_VERSION)
     for number, (kind, data) in enumerate(_records(path)):
         try:
             if (kind == HEADER) != (number == 0):
                 raise InputError(f"got record {number} of kind {kind!r}")
             if kind == HEADER:
-                header = json.loads(data)
-                check_version(header, FORMAT_VERSION, str(path), "use the bharsdk that wrote it")
-                model = str(header.get("model", ""))
+                fields = json.loads(data)
+                check_version(fields, FORMAT_VERSION, str(path), "use the bharsdk that wrote it")
+                header = from_json_dict(_Header, fields, "header")
             elif kind == FRAME:
                 frames.append(_frame(data, len(frames)))
             elif kind == EVENT:
@@ -149,7 +164,7 @@ def read_journal(path: Path) -> Journal:
             ) from error
     if not frames:
         raise InputError(f"{path}: got a recording without a whole frame, expected at least one")
-    return Journal(tuple(frames), tuple(events), model)
+    return Journal(tuple(frames), tuple(events), header.model, header.options)
 
 
 def _record(kind: bytes, data: bytes) -> bytes:

@@ -177,6 +177,11 @@ class Pipeline(Generic[T]):
             thread.start()
 
     @property
+    def is_live(self) -> bool:
+        """Whether pictures come whether or not anybody is ready."""
+        return self._pictures.is_live
+
+    @property
     def counts(self) -> FrameCounts:
         """What became of the frames so far."""
         return self._ledger.counts

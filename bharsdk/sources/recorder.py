@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event
@@ -22,11 +23,14 @@ class SessionRecorder:
 
     Until :meth:`close` they lie in a journal beside it, ``NAME.part.bhar-session``, which reads as
     a session too: after a crash, or on a full disk, it holds all frames so far. A disk that fails
-    ends the recording, not what is being recorded: see :attr:`error`. model: sha256 of the bundle.
+    ends the recording, not what is being recorded: see :attr:`error`. model: sha256 of the bundle. options:
+    what was asked of the recogniser, as JSON values.
     Raises UsageError on another suffix, InputError when the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, model: str = "") -> None:
+    def __init__(
+        self, path: str | Path, model: str = "", options: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = Path(path)
         if self.path.suffix != SUFFIX:
             raise UsageError(f"recording: got {self.path.name!r}, expected NAME{SUFFIX}")
@@ -37,7 +41,7 @@ class SessionRecorder:
         self._writer: JournalWriter | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = JournalWriter(self.journal_path, model)
+            self._writer = JournalWriter(self.journal_path, model, options)
         except FileExistsError:
             raise InputError(
                 f"{self.journal_path}: is there already, from a recording that was cut off or is"

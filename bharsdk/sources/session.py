@@ -3,7 +3,7 @@
 ::
 
     session.json       format_version, frames, aspect, truth [{label, start_ms, end_ms}], note,
-                       licence; of a recognised session also persons, events, model
+                       licence; of a recognised session also persons, events, model, options
     timestamps_ms.npy  float64 [T]
     body.npy           float16 or float32 [33, 4, T]
     hands.npy          float16 or float32 [2, 21, 3, T]
@@ -81,8 +81,9 @@ class Session:
 
     sequence: the first person. truth: in time order; empty where nobody noted it. note: where the
     frames come from. others: further people, at the same times, NaN where not seen. aspects:
-    float64 [T], image width / height of each frame, where it changed. events, model: what was
-    recognised when it was recorded, and by which bundle (its sha256); None where nothing was.
+    float64 [T], image width / height of each frame, where it changed. events, model, options: what
+    was recognised when it was recorded, by which bundle (its sha256), and what was asked of it;
+    None where nothing was.
     """
 
     sequence: LandmarkSequence
@@ -93,6 +94,7 @@ class Session:
     aspects: npt.NDArray[np.float64] | None = None
     events: tuple[Event, ...] | None = None
     model: str | None = None
+    options: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -131,6 +133,7 @@ class _Header:
     persons: int | None = None
     events: tuple[Event, ...] | None = None
     model: str | None = None
+    options: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -162,6 +165,7 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
         1 + len(session.others) if later else None,
         session.events,
         session.model if later else None,
+        session.options if later else None,
     )
     members = {
         HEADER: json.dumps(to_json_dict(header), indent=1, allow_nan=False).encode(),
@@ -229,6 +233,7 @@ def _of_journal(journal: Journal) -> Session:
         aspects=aspects if changes else None,
         events=journal.events,
         model=journal.model,
+        options=journal.options,
     )
 
 
@@ -266,6 +271,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Session:
         aspects,
         header.events,
         header.model,
+        header.options,
     )
 
 

@@ -1,0 +1,1 @@
+"""What ``bhar`` does: one module for each group of commands."""

@@ -1,0 +1,55 @@
+"""Arguments that several commands of ``bhar`` share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+from bharsdk.engines import Backend
+
+__all__ = ["DEFAULT_MODEL", "DEVICES", "AddCommand", "add_model_arguments", "positive", "seconds"]
+
+DEFAULT_MODEL = "asl-coffee"
+DEVICES = [backend.value for backend in Backend]
+
+AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+"""Adds a command: its name, what it does, and its work, which returns an exit code."""
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model runs, and on what."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="path of a bundle, or name of a shipped one (see  bhar models); default %(default)s",
+    )
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default=Backend.AUTO.value,
+        help="what runs the model; auto, the default, measures at the first start which of them is"
+        " the fastest here (kept in ~/.cache/bharsdk; BHAR_CACHE=0 measures at each start)",
+    )
+    parser.add_argument(
+        "--require",
+        action="store_true",
+        help="end with exit code 7 or 8 where a back end computes something else than the exporter"
+        " did, or cannot run; without it, a warning says what runs in its place",
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a whole number of at least 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Seconds, 0 or more; ``inf`` for ever."""
+    number = float(text)
+    if math.isnan(number) or number < 0:
+        raise argparse.ArgumentTypeError("expected seconds, 0 or more")
+    return number
