@@ -23,8 +23,8 @@ class SessionRecorder:
 
     Until :meth:`close` they lie in a journal beside it, ``NAME.part.bhar-session``, which reads as
     a session too: after a crash, or on a full disk, it holds all frames so far. A disk that fails
-    ends the recording, not what is being recorded: see :attr:`error`. model: sha256 of the bundle. options:
-    what was asked of the recogniser, as JSON values.
+    ends the recording, not what is being recorded: see :attr:`error`. model: sha256 of the bundle.
+    options: what was asked of the recogniser, as JSON values.
     Raises UsageError on another suffix, InputError when the file cannot be written.
     """
 
