@@ -1,4 +1,4 @@
-"""A camera and a landmarker whose every frame is known: pictures carry the number of real landmarks."""
+"""A camera and a landmarker of which every frame is known: pictures carry a number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames that come too fast, too late or with wrong times: dropped by name, and every one counted."""
+"""Frames that come too fast, too late or at wrong times: dropped by name, every one counted."""
 
 from __future__ import annotations
 
