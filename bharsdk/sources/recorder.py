@@ -42,12 +42,12 @@ class SessionRecorder:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = JournalWriter(self.journal_path, model, options)
-        except FileExistsError:
-            raise InputError(
-                f"{self.journal_path}: is there already, from a recording that was cut off or is"
-                " going on; expected none: rename it to keep it, or remove it"
-            ) from None
         except OSError as error:
+            if self.journal_path.exists():
+                raise InputError(
+                    f"{self.journal_path}: is there already, from a recording that was cut off or"
+                    " is going on; expected none: rename it to keep it, or remove it"
+                ) from None
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}), expected a folder with write"
                 " permission and room"

@@ -27,9 +27,7 @@ def _events(results: object) -> list[Event]:
 def test_live_is_what_its_recording_replays_500_times(
     recognizer: Recognizer, waving: LandmarkSequence, tmp_path: Path
 ):
-    """Threads, a live policy, frames lost at random: the recording gives the same events, bit for
-    bit, because it holds what was recognised.
-    """
+    """Threads, a live policy, frames lost at random: bit for bit the same events."""
     path = tmp_path / "live.bhar-session"
     with_loss = with_events = 0
     for repeat in range(REPEATS):
