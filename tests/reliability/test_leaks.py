@@ -73,10 +73,10 @@ def test_a_thousand_runs_leave_neither_threads_nor_files_open(
 
     for number in range(50):
         once(number)
-    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     before_mb = _resident_mb()
     for number in range(1000):
         once(number)
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(list(Path("/proc/self/fd").iterdir())) == files
     assert _resident_mb() - before_mb < GROWTH_MB

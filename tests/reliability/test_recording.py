@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -210,8 +211,9 @@ def test_a_damaged_journal_gives_a_beginning_of_it_or_an_error(
     path.write_bytes(damaged)
     try:
         found = read_journal(path).frames
-    except BharError as error:
-        assert str(path) in str(error)
+    except BharError:
+        with pytest.raises(BharError, match=re.escape(str(path))):
+            read_journal(path)
         return
     assert 1 <= len(found) <= len(frames)
     for was, is_now in zip(frames, found, strict=False):
