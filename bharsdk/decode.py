@@ -38,6 +38,7 @@ DURATIONS = (
     "debounce_s",
 )
 MAX_DURATION_S = 60
+MAX_MOVEMENT = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class DecoderConfig:
     long a sign must last before it is reported, and before it ends the one that goes on. hop_s:
     time from one run of the model to the next. restart_gap_s: a pause of the source longer than
     this starts the window anew. debounce_s: how long after its end the same sign cannot start
-    again.
+    again. min_movement: how far a wrist or a hand must have moved within the window for an event to
+    start (:func:`bharsdk.motion.movement`): a pose that is held is not the gesture that ends in it.
+    0 where poses are signs, as letters are.
 
     The defaults are among the best of 144 settings on sessions of signer s1 with a model that was
     trained on s2 alone: most signs right, less those with another label and false events.
@@ -64,6 +67,7 @@ class DecoderConfig:
     hop_s: float = 0.1
     restart_gap_s: float = 0.5
     debounce_s: float = 0.0
+    min_movement: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.exit_threshold <= self.enter_threshold <= 1:
@@ -77,6 +81,11 @@ class DecoderConfig:
                 raise InputError(
                     f"decoder: got {name} {value}, expected 0 to {MAX_DURATION_S} seconds"
                 )
+        if not 0 <= self.min_movement <= MAX_MOVEMENT:
+            raise InputError(
+                f"decoder: got min_movement {self.min_movement}, expected 0 to {MAX_MOVEMENT}"
+                " shoulder widths"
+            )
         if self.restart_gap_s == 0:
             raise InputError("decoder: got restart_gap_s 0, expected more than one frame's time")
 
@@ -144,6 +153,7 @@ class Decoder:
         self._time_ms: float | None = None
         self._smoothed = np.zeros(len(self._labels))
         self._window = np.zeros(len(self._labels))
+        self._movement = math.inf
         self._open: _Sign | None = None  # was reported
         self._candidate: _Sign | None = None  # has yet to last
         self._ended_ms: dict[int, float] = {}  # class -> the step that reported its last END
@@ -178,19 +188,24 @@ class Decoder:
         return Rejection.TOO_SHORT
 
     def step(
-        self, timestamp_ms: float, probabilities: FloatArray, source_start_ms: float | None = None
+        self,
+        timestamp_ms: float,
+        probabilities: FloatArray,
+        source_start_ms: float | None = None,
+        movement: float = math.inf,
     ) -> list[Event]:
         """The events that become certain with one more window.
 
         timestamp_ms: capture time of the window's last frame, milliseconds. probabilities:
         [classes], 0 to 1. source_start_ms: capture time of the first frame that any window saw; a
-        sign that fills the first window starts there. Raises InputError, with the state unchanged,
-        on a time that does not increase and on probabilities of another shape, out of range or NaN.
+        sign that fills the first window starts there. movement: within the window, in the unit of
+        ``min_movement``. Raises InputError, with the state unchanged, on a time that does not
+        increase and on probabilities of another shape, out of range or NaN.
         """
         values = self._checked(timestamp_ms, probabilities)
         first = self._time_ms is None
         self._smooth(timestamp_ms, values)
-        self._time_ms, self._window = timestamp_ms, values
+        self._time_ms, self._window, self._movement = timestamp_ms, values, movement
         self._follow(timestamp_ms)
         start_ms = timestamp_ms - self._delay_ms
         if first and source_start_ms is not None:
@@ -256,6 +271,8 @@ class Decoder:
             return Rejection.LOW_SCORE
         if self._window[index] < self._reject_below:
             return Rejection.UNSURE
+        if self._movement < self._config.min_movement:
+            return Rejection.STILL
         if self._is_debounced(index):
             return Rejection.DEBOUNCED
         return None

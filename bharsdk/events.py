@@ -23,6 +23,7 @@ class Rejection(enum.Enum):
     NOBODY = "nobody is seen"
     BACKGROUND = "no sign"
     NOT_ALLOWED = "the label is not allowed"
+    STILL = "a pose that is held"
     UNSURE = "below the rejection threshold of the model"
     LOW_SCORE = "below enter_threshold"
     DEBOUNCED = "too soon after the last one"

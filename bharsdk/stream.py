@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from bharsdk.engines import Engine
 from bharsdk.events import Event, Rejection
 from bharsdk.features import extract
 from bharsdk.landmarks import BODY_SHAPE, Landmarks
+from bharsdk.motion import movement
 from bharsdk.options import RecognizerOptions
 from bharsdk.results import Score, StageTimes
 from bharsdk.skeleton import BodyJoint
@@ -56,6 +58,7 @@ class Stream:
         self._temperature = 1.0 if calibration is None else calibration.temperature
         self._window = LandmarkWindow(manifest.features, config.restart_gap_s, manifest.subject)
         self._hop = Hop(config.hop_s)
+        self._wants_movement = config.min_movement > 0
         self._decoder = Decoder(
             manifest.labels,
             config,
@@ -185,7 +188,15 @@ class Stream:
     def _step(self, now_ms: float) -> list[Event]:
         self._probabilities = self._classify(now_ms)
         self._stepped_ms = now_ms
-        return self._decoder.step(now_ms, self._probabilities, self._window.first_ms)
+        return self._decoder.step(
+            now_ms, self._probabilities, self._window.first_ms, self._movement(now_ms)
+        )
+
+    def _movement(self, now_ms: float) -> float:
+        """Within the window; measured only where it counts."""
+        if self._is_nobody or not self._wants_movement:
+            return math.inf
+        return movement(self._window.sequence(), now_ms - self._features.window_ms)
 
     def _classify(self, now_ms: float) -> npt.NDArray[np.float64]:
         """Probabilities float64 [classes] of the window that ends now."""
