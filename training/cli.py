@@ -13,6 +13,7 @@ from bhar_training.commands import (
     describe,
     evaluate,
     extract,
+    false_events,
     fit,
     qat,
     reproduce,
@@ -22,7 +23,7 @@ from bharsdk.command import exit_code_of
 
 __all__ = ["main"]
 
-COMMANDS = (fit, qat, calibrate, evaluate, reproduce, describe, bench, extract)
+COMMANDS = (fit, qat, calibrate, evaluate, reproduce, describe, bench, extract, false_events)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
