@@ -98,7 +98,8 @@ class SerialRun:
     ) -> None:
         self._frames, self._recognition, self._close = frames, recognition, close
         self._ledger, self._guard = FrameLedger(), TimeGuard()
-        self._is_finished = False
+        self._busy = threading.RLock()  # held by the thread that iterates
+        self._stopping = self._is_finished = self._is_released = False
 
     @property
     def counts(self) -> FrameCounts:
@@ -109,8 +110,23 @@ class SerialRun:
         return self
 
     def __next__(self) -> Delivery[Result]:
-        if self._is_finished:
-            raise StopIteration
+        with self._busy:
+            delivery = None if self._is_released else self._advance()
+            if delivery is None or self._stopping:
+                self._release()
+                raise StopIteration
+            return delivery
+
+    def close(self) -> None:
+        """Finish the recording and close the source; from another thread, after its next frame."""
+        self._stopping = True
+        if self._busy.acquire(blocking=False):
+            try:
+                self._release()
+            finally:
+                self._busy.release()
+
+    def _advance(self) -> Delivery[Result] | None:
         for frame in self._frames:
             number = self._ledger.capture()
             time_ms = self._guard.admit(frame.timestamp_ms)
@@ -119,21 +135,20 @@ class SerialRun:
                 continue
             result = self._recognition.handle(frame.at(time_ms, number))
             return Delivery(result, 0.0, self._ledger.deliver())
+        if self._is_finished:
+            return None
         self._is_finished = True
         last = self._recognition.finish()
-        self.close()
-        if last is None:
-            raise StopIteration
-        return Delivery(last, 0.0, {})
+        return None if last is None else Delivery(last, 0.0, {})
 
-    def close(self) -> None:
-        """Finish the recording and close the source. A second call does nothing."""
+    def _release(self) -> None:
+        if self._is_released:
+            return
+        self._is_released = True
         if not self._is_finished:
-            self._is_finished = True
             self._recognition.finish()
-        close, self._close = self._close, lambda: None
         self._recognition.close()
-        close()
+        self._close()
 
 
 class Run:

@@ -262,3 +262,16 @@ def test_verify_says_which_back_end_a_bundle_has_no_model_for(capfd: pytest.Capt
 def test_inspect_prints_what_the_exporter_measured(capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", "asl-letters", "--report"]) == 0
     assert json.loads(capsys.readouterr().out)["evaluated_on"]
+
+
+def test_startup_says_where_a_cold_start_goes(capsys: pytest.CaptureFixture[str]):
+    assert main(["startup", "asl-coffee-prgcn", "--runs", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    stages = ["process", "import", "load", "first", "total"]
+    assert [line.split()[0] for line in lines[1:6]] == stages
+    assert "native" in lines[6]
+
+
+def test_startup_of_a_broken_bundle_is_an_error(tmp_path: Path):
+    (tmp_path / "broken.bhar").write_bytes(b"PK")
+    assert main(["startup", str(tmp_path / "broken.bhar"), "--runs", "1"]) == 1
