@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypedDict
 
 from bharsdk.decode import DecoderConfig
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.manifest import Manifest
 
-__all__ = ["RecognizerOptions"]
+__all__ = ["NamedOptions", "RecognizerOptions", "options_of"]
 
 MAX_PERSONS = 16
 
@@ -77,3 +79,27 @@ class RecognizerOptions:
         if self.label_denylist is None:
             return frozenset(chosen)
         return frozenset(manifest.labels) - frozenset(chosen)
+
+
+class NamedOptions(TypedDict, total=False):
+    """The same, as keyword arguments: what type checkers and editors know of them."""
+
+    score_threshold: float | None
+    label_allowlist: Sequence[str] | None
+    label_denylist: Sequence[str] | None
+    max_results: int
+    max_persons: int
+    min_keypoint_score: float
+    decoder: DecoderConfig | None
+
+
+def options_of(named: NamedOptions) -> RecognizerOptions:
+    """Keyword arguments as options. Raises UsageError on a name that is none."""
+    known = {field.name for field in fields(RecognizerOptions)}
+    unknown = sorted(set(named) - known)
+    if unknown:
+        raise UsageError(
+            f"recognizer: got the option {unknown[0]!r}, expected one of {', '.join(sorted(known))}"
+        )
+    values: dict[str, Any] = {**named}
+    return RecognizerOptions(**values)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bharsdk.bundle import Bundle, load_bundle
 from bharsdk.codec import to_json_dict
@@ -14,7 +13,7 @@ from bharsdk.engines import backend_by_name
 from bharsdk.engines.choice import choose_engine
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event, EventPhase
-from bharsdk.options import RecognizerOptions
+from bharsdk.options import NamedOptions, RecognizerOptions, options_of
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result, StageTimes
 from bharsdk.run import Callbacks, Run, SerialRun, StatusBoard
@@ -25,6 +24,9 @@ from bharsdk.sources.pipeline import Pipeline
 from bharsdk.sources.recorder import SessionRecorder
 from bharsdk.status import OnStatus, RunState
 from bharsdk.stream import Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # what type checkers bring along
 
 __all__ = ["Recognizer", "Result", "StageTimes", "Stream", "bundle_path", "shipped_bundles"]
 
@@ -79,13 +81,13 @@ class Recognizer:
         device: str = "auto",
         require: bool = False,
         options: RecognizerOptions | None = None,
-        **named: Any,
+        **named: Unpack[NamedOptions],
     ) -> None:
         if named and options is not None:
             raise UsageError(
                 f"recognizer: got options and {', '.join(named)}, expected one of them"
             )
-        self._options = _named_options(named) if options is None else options
+        self._options = options_of(named) if options is None else options
         self._bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
         self._options.allowed_labels(self._bundle.manifest)  # refuses unknown ones now
         self._choice = choose_engine(self._bundle, backend_by_name(device), require=require)
@@ -212,13 +214,3 @@ class Recognizer:
         with self.run(source, landmarker=landmarker) as results:
             events = [event for result in results for event in result.events]
         return [event for event in events if event.phase is EventPhase.END]
-
-
-def _named_options(named: dict[str, Any]) -> RecognizerOptions:
-    known = {field.name for field in fields(RecognizerOptions)}
-    unknown = sorted(set(named) - known)
-    if unknown:
-        raise UsageError(
-            f"recognizer: got the option {unknown[0]!r}, expected one of {', '.join(sorted(known))}"
-        )
-    return RecognizerOptions(**named)

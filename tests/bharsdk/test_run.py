@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from bharsdk import Recognizer
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
+from bharsdk.options import NamedOptions, RecognizerOptions
 from bharsdk.results import Box, Result
 from bharsdk.sources import SourceConfig
 from bharsdk.status import RunState, Status
@@ -151,3 +153,8 @@ def test_a_box_holds_all_joints_and_stays_in_the_image():
         pytest.approx(0.2), 0.0, pytest.approx(0.75), pytest.approx(0.75)
     )
     assert Box.around(Landmarks.empty(0.0)) is None
+
+
+def test_options_are_known_to_type_checkers_by_the_names_they_have():
+    names = {field.name for field in dataclasses.fields(RecognizerOptions)}
+    assert set(NamedOptions.__annotations__) == names
