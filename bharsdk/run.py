@@ -16,7 +16,7 @@ from bharsdk.results import Result
 from bharsdk.sources.backpressure import DropCause, FrameCounts, FrameLedger
 from bharsdk.sources.frame import Frame
 from bharsdk.sources.pictures import TimeGuard
-from bharsdk.sources.pipeline import Delivery
+from bharsdk.sources.stages import Delivery
 from bharsdk.status import OnStatus, RunState, Status
 
 __all__ = ["Callbacks", "Deliveries", "Run", "SerialRun", "StatusBoard"]

@@ -17,8 +17,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 from bharsdk.errors import InputError, SourceError
 from bharsdk.landmarks import Landmarks
@@ -32,15 +32,15 @@ from bharsdk.sources.backpressure import (
 from bharsdk.sources.config import SourceConfig
 from bharsdk.sources.frame import (
     CapturedImage,
-    Frame,
     Landmarker,
     Pictures,
     PipelinedLandmarker,
 )
 from bharsdk.sources.pictures import TimeGuard
+from bharsdk.sources.stages import Delivery, Found, Handled, Handler, Shot
 from bharsdk.sources.video import Video
 
-__all__ = ["Delivery", "Handler", "Pipeline"]
+__all__ = ["Pipeline"]
 
 LOGGER = logging.getLogger("bharsdk")
 T = TypeVar("T")
@@ -50,81 +50,6 @@ MAX_FAILURES = 10
 CLOSE_S = 1.0
 """Closing waits this long for the threads. A camera that does not return from a read keeps its own
 thread; it is released when it does."""
-
-
-class Handler(Protocol[T]):
-    """What is done with frames, in order, in a thread of its own."""
-
-    def handle(self, frame: Frame) -> T:
-        """The result of one frame."""
-        ...
-
-    def finish(self) -> T | None:
-        """What the end of the source makes certain; also when it was closed before."""
-        ...
-
-    def absorb(self, lost: Sequence[T], result: T) -> T:
-        """``result`` with what must not get lost of ``lost``, earlier ones nobody took in time.
-
-        Called by the consumer's thread.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release what it holds; called last, once."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Delivery(Generic[T]):
-    """A result as it is handed over.
-
-    age_ms: since the picture arrived. dropped: what was dropped since the last delivery, by cause.
-    """
-
-    result: T
-    age_ms: float
-    dropped: dict[DropCause, int]
-
-
-@dataclass(frozen=True, eq=False)
-class _Shot:
-    """A picture under way."""
-
-    number: int
-    picture: CapturedImage
-    arrived_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """A picture with its people; None: the landmarker has yet to give them."""
-
-    shot: _Shot
-    begun_s: float
-    people: Sequence[Landmarks] | None
-
-    def frame(self, people: Sequence[Landmarks], landmarks_ms: float) -> Frame:
-        """The frame that is handled."""
-        picture = self.shot.picture
-        height, width = picture.image.shape[:2]
-        return Frame(
-            picture.timestamp_ms,
-            tuple(people),
-            width / height,
-            picture.image,
-            self.shot.number,
-            picture.capture_ms,
-            landmarks_ms,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Handled(Generic[T]):
-    """shot: None for what the end of the source brought."""
-
-    shot: _Shot | None
-    result: T
 
 
 class Pipeline(Generic[T]):
@@ -153,14 +78,14 @@ class Pipeline(Generic[T]):
         policy = config.policy(is_live=pictures.is_live)
         self._max_age_s = None if policy is Backpressure.WAIT else config.max_age_s
         self._ledger = FrameLedger()
-        self._shots = FrameQueue[_Shot](
+        self._shots = FrameQueue[Shot](
             config.slots, policy, self._dropper(DropCause.BUSY_LANDMARKER)
         )
         depth = self._pipelined.depth if self._pipelined is not None else 1
         self._room = threading.Semaphore(depth)
-        self._found = FrameQueue[_Found](depth, Backpressure.WAIT, self._dropper(DropCause.CLOSED))
-        self._handled = FrameQueue[_Handled[T]](config.slots, policy, self._lose)
-        self._lost: deque[_Handled[T]] = deque()
+        self._found = FrameQueue[Found](depth, Backpressure.WAIT, self._dropper(DropCause.CLOSED))
+        self._handled = FrameQueue[Handled[T]](config.slots, policy, self._lose)
+        self._lost: deque[Handled[T]] = deque()
         self._stopping = threading.Event()
         self._people_expected = isinstance(pictures, Video)
         self._saw_somebody = False
@@ -251,7 +176,7 @@ class Pipeline(Generic[T]):
             self._handler.close()
             if self._owns_landmarker:
                 self._landmarker.close()
-            self._handled.end(None if last is None else _Handled(None, last))
+            self._handled.end(None if last is None else Handled(None, last))
 
     def _capture(self) -> None:
         guard = TimeGuard()
@@ -263,7 +188,7 @@ class Pipeline(Generic[T]):
                 continue
             if time_ms != picture.timestamp_ms:
                 picture = replace(picture, timestamp_ms=time_ms)
-            if not self._shots.put(_Shot(number, picture, self._clock())):
+            if not self._shots.put(Shot(number, picture, self._clock())):
                 self._ledger.drop(DropCause.CLOSED)
                 return
 
@@ -281,7 +206,7 @@ class Pipeline(Generic[T]):
                 self._failed(error, failures)
                 continue
             failures = 0
-            if not self._found.put(_Found(shot, begun_s, people)):
+            if not self._found.put(Found(shot, begun_s, people)):
                 self._ledger.drop(DropCause.CLOSED)
                 return
 
@@ -307,7 +232,7 @@ class Pipeline(Generic[T]):
             except BaseException:
                 self._ledger.drop(DropCause.FAILED)
                 raise
-            if not self._handled.put(_Handled(found.shot, result)):
+            if not self._handled.put(Handled(found.shot, result)):
                 self._ledger.drop(DropCause.CLOSED)
 
     def _check_people(self) -> None:
@@ -332,7 +257,7 @@ class Pipeline(Generic[T]):
             raise
         return None
 
-    def _people(self, found: _Found) -> Sequence[Landmarks]:
+    def _people(self, found: Found) -> Sequence[Landmarks]:
         if found.people is not None:
             return found.people
         assert self._pipelined is not None
@@ -363,12 +288,12 @@ class Pipeline(Generic[T]):
 
         return drop
 
-    def _lose(self, handled: _Handled[T]) -> None:
+    def _lose(self, handled: Handled[T]) -> None:
         if handled.shot is not None:
             self._dropper(DropCause.BUSY_CONSUMER)(handled)
         self._lost.append(handled)
 
-    def _lost_before(self, handled: _Handled[T]) -> list[T]:
+    def _lost_before(self, handled: Handled[T]) -> list[T]:
         """Results of earlier frames that nobody took in time."""
         lost = []
         while self._lost and (
