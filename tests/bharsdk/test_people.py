@@ -25,7 +25,9 @@ CLIP = 20
 
 def _recorded(name: str) -> list[Landmarks]:
     """A clip of a real session forth and back, again and again: nobody jumps."""
-    clip = list(load_session(SESSIONS / f"s2-{name}.bhar-session").sequence.frames())[CLIP : 2 * CLIP]
+    clip = list(load_session(SESSIONS / f"s2-{name}.bhar-session").sequence.frames())[
+        CLIP : 2 * CLIP
+    ]
     return list(itertools.islice(itertools.cycle([*clip, *clip[-2:0:-1]]), 150))
 
 
