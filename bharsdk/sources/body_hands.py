@@ -45,7 +45,8 @@ class BodyHandsConfig:
     """How people are looked for.
 
     max_persons: followed at a time, 1 to 8; each costs a pose and two hands. depth: pictures that
-    may be under way at once, 1 to 16; more than pose and hands need only wait longer.
+    may be under way at once, 1 to 16: one in each of the two stages, pose and hands, and more only
+    where what receives them pauses; on a busy machine each adds a frame's time to the wait.
     min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1.
     detection_interval_ms: with max_persons > 1, between two looks for another person while some are
     followed and there is room; 0 looks in every picture.
@@ -53,7 +54,7 @@ class BodyHandsConfig:
     """
 
     max_persons: int = 1
-    depth: int = 3
+    depth: int = 2
     min_detection_confidence: float = 0.5
     min_tracking_confidence: float = 0.5
     detection_interval_ms: float = 500.0
