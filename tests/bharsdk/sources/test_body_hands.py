@@ -15,8 +15,9 @@ from bharsdk.errors import InputError, SourceError, UsageError
 from bharsdk.landmarks import Landmarks
 from bharsdk.people import place_of
 from bharsdk.skeleton import BodyJoint
+from bharsdk.sources import open_source
 from bharsdk.sources.body_hands import BodyHandsConfig, BodyHandsLandmarker
-from bharsdk.sources.frame import CapturedImage, Image
+from bharsdk.sources.frame import CapturedImage, Image, PipelinedLandmarker
 from bharsdk.sources.mediapipe import HolisticLandmarker
 from bharsdk.sources.mediapipe_graph import MediaPipeGraph, framework
 from bharsdk.sources.slots import Orders
@@ -87,6 +88,17 @@ def test_landmarks_are_holistic_s_to_the_bit_also_when_the_person_was_lost():
         assert bits(in_turn(ours, shown)) == bits(expected)
     with BodyHandsLandmarker(BodyHandsConfig(depth=4)) as ours:
         assert bits(pipelined(ours, shown)) == bits(expected)
+
+
+def test_a_source_sends_ahead_and_gets_every_frame_in_order():
+    shown = signing()
+    given = [(picture.image, picture.timestamp_ms) for picture in shown]
+    with BodyHandsLandmarker() as landmarker:
+        assert isinstance(landmarker, PipelinedLandmarker)
+        with open_source(iter(given), landmarker) as source:
+            found = [frame.people for frame in source]
+    with BodyHandsLandmarker() as alone:
+        assert bits(found) == bits(in_turn(alone, shown))
 
 
 def test_confidences_are_those_of_holistic():
