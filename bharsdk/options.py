@@ -9,10 +9,9 @@ from typing import Any, TypedDict
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import InputError, UsageError
 from bharsdk.manifest import Manifest
+from bharsdk.people import MAX_PERSONS
 
 __all__ = ["NamedOptions", "RecognizerOptions", "options_of"]
-
-MAX_PERSONS = 16
 
 
 @dataclass(frozen=True)

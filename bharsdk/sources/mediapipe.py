@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.errors import BackendMissingError, InputError
+from bharsdk.errors import InputError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import Image
-from bharsdk.sources.opencv import import_camera_module, import_cv2
+from bharsdk.sources.mediapipe_graph import import_solutions
+from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["HolisticLandmarker"]
 
@@ -38,12 +39,7 @@ class HolisticLandmarker:
         self, *, min_detection_confidence: float = 0.5, min_tracking_confidence: float = 0.5
     ) -> None:
         self._cv2 = import_cv2()
-        solutions: Any = getattr(import_camera_module("mediapipe"), "solutions", None)
-        if solutions is None:
-            raise BackendMissingError(
-                "the installed mediapipe has no Holistic solution, expected 0.10.14 to 0.10.21:"
-                " run  pip install 'bharsdk[camera]'"
-            )
+        solutions: Any = import_solutions()
         # The first picture starts the interpreters, which talk to stderr whatever they are told.
         with quiet_outputs(STDERR):
             self._holistic: Any = solutions.holistic.Holistic(
@@ -59,18 +55,15 @@ class HolisticLandmarker:
 
         Left and right are the person's own. Raises InputError on another kind of array.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise InputError(
-                f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"
-            )
+        check_image(image)
         found = self._process(self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB))
         hands = np.stack(
             [
-                _points(found.left_hand_landmarks, HANDS_SHAPE[1:]),
-                _points(found.right_hand_landmarks, HANDS_SHAPE[1:]),
+                points_of(found.left_hand_landmarks, HANDS_SHAPE[1:]),
+                points_of(found.right_hand_landmarks, HANDS_SHAPE[1:]),
             ]
         )
-        body = _points(found.pose_landmarks, BODY_SHAPE)
+        body = points_of(found.pose_landmarks, BODY_SHAPE)
         person = Landmarks(timestamp_ms, body, hands, image.shape[1] / image.shape[0])
         return (person,) if person.is_seen else ()
 
@@ -101,7 +94,15 @@ class HolisticLandmarker:
             holistic.close()
 
 
-def _points(found: Any, shape: Sequence[int]) -> npt.NDArray[np.float32]:
+def check_image(image: Image) -> None:
+    """Raise InputError unless ``image`` is uint8 [height, width, 3]."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise InputError(
+            f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"
+        )
+
+
+def points_of(found: Any, shape: Sequence[int]) -> npt.NDArray[np.float32]:
     """A MediaPipe landmark list -> float32 ``shape``; NaN when None, that is, not detected."""
     if found is None:
         return np.full(shape, np.nan, np.float32)

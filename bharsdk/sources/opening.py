@@ -105,9 +105,9 @@ def open_pictures_or_frames(
 
 def default_landmarker(max_persons: int = 1) -> Landmarker:
     """MediaPipe's pose and hands. Raises BackendMissingError when MediaPipe is missing."""
-    from bharsdk.sources.mediapipe import HolisticLandmarker
+    from bharsdk.sources.body_hands import BodyHandsConfig, BodyHandsLandmarker
 
-    return HolisticLandmarker()
+    return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
 
 
 def _landmarker_for(pictures: Pictures) -> Landmarker:
