@@ -73,14 +73,14 @@ def test_two_people_side_by_side_keep_their_ids_through_a_recording():
         [at(a, -0.4), at(b, 0.4, scale=0.9)]
         for a, b in zip(RECORDED["a"], RECORDED["b"], strict=True)
     ]
-    assert ids(PeopleTracker(2), frames) == [[0, 1]] * len(frames)
+    assert ids(PeopleTracker(2), frames) == [[1, 2]] * len(frames)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7])
 @pytest.mark.parametrize("count", [15, 30, 45, 60])
 def test_two_people_who_cross_keep_their_ids(count: int, scale: float):
     frames = crossing(False, count, scale)
-    assert ids(PeopleTracker(2), frames) == [[0, 1]] * len(frames)
+    assert ids(PeopleTracker(2), frames) == [[1, 2]] * len(frames)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7])
@@ -88,13 +88,13 @@ def test_two_people_who_cross_keep_their_ids(count: int, scale: float):
 def test_two_people_keep_their_ids_when_one_is_hidden_as_they_cross(count: int, scale: float):
     frames = crossing(True, count, scale)
     assert sum(len(people) == 1 for people in frames) >= count // 6
-    assert ids(PeopleTracker(2), frames) == [[0, 1][: len(people)] for people in frames]
+    assert ids(PeopleTracker(2), frames) == [[1, 2][: len(people)] for people in frames]
 
 
 def test_who_is_missed_for_a_moment_keeps_the_id_and_who_stays_away_does_not():
     config = PeopleConfig(max_lost_s=1.0)
     moment, long = 14, 16  # frames, at 15 a second
-    for missed, expected in ((moment, 0), (long, 1)):
+    for missed, expected in ((moment, 1), (long, 2)):
         frames = [[ANYBODY], *[[]] * (missed - 1), [ANYBODY]]
         assert ids(PeopleTracker(2, config), frames)[-1] == [expected]
 
@@ -122,7 +122,7 @@ def test_a_larger_newcomer_does_not_take_the_place_of_who_is_followed():
 
 def test_the_largest_newcomers_get_the_ids():
     people = [at(ANYBODY, x, scale=s) for x, s in ((-0.6, 0.5), (0.0, 0.9), (0.6, 0.7))]
-    assert ids(PeopleTracker(2), [people]) == [[None, 0, 1]]
+    assert ids(PeopleTracker(2), [people]) == [[None, 1, 2]]
 
 
 def test_distances_are_true_to_the_aspect():
