@@ -25,7 +25,7 @@ from bharsdk.results import StageSummary, StageTimes
 from bharsdk.sources import TrueEvent, load_session, open_source
 
 DATA = Path(__file__).parent / "data"
-MODEL = "asl-coffee"
+MODEL = "asl-coffee-prgcn"
 TOLERANCE_MS = 250.0
 
 

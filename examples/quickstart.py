@@ -2,7 +2,7 @@
 
 from bharsdk import Recognizer
 
-recognizer = Recognizer("asl-coffee")
+recognizer = Recognizer("asl-coffee-prgcn")
 source = "examples/data/sessions/s2-a.bhar-session"  # or 0, the first camera, or a video file
 
 for result in recognizer.run(source):

@@ -10,7 +10,8 @@ from bharsdk.engines import Backend
 
 __all__ = ["DEFAULT_MODEL", "DEVICES", "AddCommand", "add_model_arguments", "positive", "seconds"]
 
-DEFAULT_MODEL = "asl-coffee"
+DEFAULT_MODEL = "asl-coffee-prgcn"
+"""The smallest, the fastest, and the one that is right most often."""
 DEVICES = [backend.value for backend in Backend]
 
 AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]

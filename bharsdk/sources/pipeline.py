@@ -86,7 +86,7 @@ class Pipeline(Generic[T]):
         self._found = FrameQueue[Found](depth, Backpressure.WAIT, self._dropper(DropCause.CLOSED))
         self._handled = FrameQueue[Handled[T]](config.slots, policy, self._lose)
         self._lost: deque[Handled[T]] = deque()
-        self._stopping = threading.Event()
+        self._stopping, self._halted = threading.Event(), threading.Event()
         self._people_expected = isinstance(pictures, Video)
         self._saw_somebody = False
         self._error: BaseException | None = None
@@ -198,10 +198,16 @@ class Pipeline(Generic[T]):
             if self._is_stale(self._clock() - shot.arrived_s):
                 self._ledger.drop(DropCause.STALE)
                 continue
+            if self._pipelined is not None:
+                self._room.acquire()
+            if self._halted.is_set():
+                self._ledger.drop(DropCause.CLOSED)
+                return
             begun_s = self._clock()
             try:
                 people = self._begin(shot.picture)
             except Exception as error:
+                self._room.release()
                 failures += 1
                 self._failed(error, failures)
                 continue
@@ -249,12 +255,7 @@ class Pipeline(Generic[T]):
     def _begin(self, picture: CapturedImage) -> Sequence[Landmarks] | None:
         if self._pipelined is None:
             return self._landmarker.detect(picture.image, picture.timestamp_ms)
-        self._room.acquire()
-        try:
-            self._pipelined.send(picture.image, picture.timestamp_ms)
-        except Exception:
-            self._room.release()
-            raise
+        self._pipelined.send(picture.image, picture.timestamp_ms)
         return None
 
     def _people(self, found: Found) -> Sequence[Landmarks]:
@@ -273,6 +274,7 @@ class Pipeline(Generic[T]):
 
     def _halt(self) -> None:
         """Let nobody wait before the last queue."""
+        self._halted.set()
         self._pictures.interrupt()
         self._shots.abort()
         self._found.abort()

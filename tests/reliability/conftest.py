@@ -98,6 +98,7 @@ class OverlappingLandmarker(KnownLandmarker):
 
     def send(self, image: Image, timestamp_ms: float) -> None:
         with self._lock:
+            assert len(self._sent) < self.depth, "more under way than it takes"
             self._sent.append((image, timestamp_ms))
             self.most_under_way = max(self.most_under_way, len(self._sent))
 

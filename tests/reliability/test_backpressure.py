@@ -226,6 +226,27 @@ def test_overlapping_landmarks_are_those_of_one_after_another(
     _adds_up(run)
 
 
+def test_closing_in_the_middle_of_overlapping_landmarks_is_no_trouble(
+    recognizer: Recognizer, waving: LandmarkSequence
+):
+    """As with Ctrl-C: nothing more is sent, and nobody is told of a failure."""
+    said: list[Status] = []
+    for frames in range(1, 15):
+        landmarker = OverlappingLandmarker(waving)
+        with recognizer.run(
+            NumberedPictures(_times(200)), landmarker=landmarker, on_status=said.append
+        ) as run:
+            for _ in range(frames):
+                next(run)
+        _adds_up(run)
+    assert {status.state for status in said} <= {
+        RunState.STARTING,
+        RunState.WARMING,
+        RunState.RUNNING,
+        RunState.ENDED,
+    }
+
+
 def test_a_landmarker_that_raises_costs_its_frames_and_nothing_else(
     recognizer: Recognizer, waving: LandmarkSequence
 ):
