@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bharsdk.errors import BackendMissingError, BharError
 
@@ -32,6 +33,7 @@ except ImportError as error:
     print(f"bharsdk_ros: error: {missing}", file=sys.stderr)
     sys.exit(missing.exit_code)
 
+from bharsdk.sources import Landmarker
 from bharsdk.status import RunState, Status
 from bharsdk_ros.images import to_bgr
 from bharsdk_ros.messages import NS_PER_S, StampedResult, event_messages, landmarks_message
@@ -45,9 +47,12 @@ QUIET_S = 5.0
 
 
 class BharNode(LifecycleNode):
-    """``bharsdk``: sensor_msgs/Image in, ``~/events`` and ``~/landmarks`` out, ``~/enable``."""
+    """``bharsdk``: sensor_msgs/Image in, ``~/events`` and ``~/landmarks`` out, ``~/enable``.
 
-    def __init__(self) -> None:
+    make_landmarker: what finds the joints; default MediaPipe.
+    """
+
+    def __init__(self, make_landmarker: Callable[[], Landmarker] | None = None) -> None:
         super().__init__("bharsdk")
         defaults = Settings()
         self.declare_parameter("model", defaults.model)
@@ -56,8 +61,13 @@ class BharNode(LifecycleNode):
         self.declare_parameter("score_threshold", defaults.score_threshold)
         self.declare_parameter("image_topic", "image_raw")
         self.declare_parameter("publish_landmarks", True)
-        self._recognition = Recognition(self._publish, self._complain, self._show)
-        self._events = self._landmarks = self._images = self._enable = None
+        self._recognition = Recognition(
+            self._publish, self._complain, self._show, make_landmarker=make_landmarker
+        )
+        self._events: Any = None
+        self._landmarks: Any = None
+        self._images: Any = None
+        self._enable: Any = None
 
     # ---- the life cycle: FAILURE leaves the state as it was -------------------------------------
 
@@ -175,7 +185,7 @@ class BharNode(LifecycleNode):
         elif status.state is not RunState.ERROR:  # which _complain tells
             self.get_logger().info(str(status))
 
-    def _parameter(self, name: str):  # type: ignore[no-untyped-def]  # ROS knows its type
+    def _parameter(self, name: str) -> Any:
         return self.get_parameter(name).value
 
 

@@ -93,9 +93,15 @@ class Recognition:
 
     @property
     def counts(self) -> FrameCounts:
-        """What became of the images since the last start that no newer one replaced at once."""
+        """What became of the images since the last start, but for those :attr:`replaced`."""
         current = self._current
         return FrameCounts() if current is None else current.run.counts
+
+    @property
+    def replaced(self) -> int:
+        """Images since the last start that newer ones replaced before anybody looked at them."""
+        current = self._current
+        return 0 if current is None else current.mailbox.replaced
 
     def configure(self, settings: Settings) -> None:
         """Load the model. Raises what :class:`bharsdk.Recognizer` does."""
