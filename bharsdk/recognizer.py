@@ -16,7 +16,8 @@ from bharsdk.events import Event, EventPhase
 from bharsdk.options import NamedOptions, RecognizerOptions, options_of
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result, StageTimes
-from bharsdk.run import Callbacks, Run, SerialRun, StatusBoard
+from bharsdk.run import Callbacks, Run, StatusBoard
+from bharsdk.serial_run import SerialRun
 from bharsdk.sources.config import SourceConfig
 from bharsdk.sources.frame import Landmarker, Pictures, Source
 from bharsdk.sources.opening import SourceLike, default_landmarker, open_pictures_or_frames

@@ -6,20 +6,18 @@ import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result
-from bharsdk.sources.backpressure import DropCause, FrameCounts, FrameLedger
-from bharsdk.sources.frame import Frame
-from bharsdk.sources.pictures import TimeGuard
+from bharsdk.sources.backpressure import DropCause, FrameCounts
 from bharsdk.sources.stages import Delivery
 from bharsdk.status import OnStatus, RunState, Status
 
-__all__ = ["Callbacks", "Deliveries", "Run", "SerialRun", "StatusBoard"]
+__all__ = ["Callbacks", "Deliveries", "Run", "StatusBoard"]
 
 LOGGER = logging.getLogger("bharsdk")
 DEGRADED_SHARE = 0.5
@@ -61,7 +59,7 @@ class StatusBoard:
 
 
 class Deliveries(Protocol):
-    """What a run iterates over: a pipeline, or a :class:`SerialRun`."""
+    """What a run iterates over: a pipeline, or a :class:`bharsdk.serial_run.SerialRun`."""
 
     @property
     def is_live(self) -> bool:
@@ -80,75 +78,6 @@ class Deliveries(Protocol):
     def close(self) -> None:
         """Stop, and release everything. A second call does nothing."""
         ...
-
-
-class SerialRun:
-    """Recorded landmarks through a recognition, one after another, in the consumer's thread.
-
-    Frames whose time does not increase are dropped and counted. Iterates as a pipeline does.
-    """
-
-    is_live = False
-
-    def __init__(
-        self,
-        frames: Iterator[Frame],
-        recognition: Recognition,
-        close: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._frames, self._recognition, self._close = frames, recognition, close
-        self._ledger, self._guard = FrameLedger(), TimeGuard()
-        self._busy = threading.RLock()  # held by the thread that iterates
-        self._stopping = self._is_finished = self._is_released = False
-
-    @property
-    def counts(self) -> FrameCounts:
-        """What became of the frames so far."""
-        return self._ledger.counts
-
-    def __iter__(self) -> SerialRun:
-        return self
-
-    def __next__(self) -> Delivery[Result]:
-        with self._busy:
-            delivery = None if self._is_released else self._advance()
-            if delivery is None or self._stopping:
-                self._release()
-                raise StopIteration
-            return delivery
-
-    def close(self) -> None:
-        """Finish the recording and close the source; from another thread, after its next frame."""
-        self._stopping = True
-        if self._busy.acquire(blocking=False):
-            try:
-                self._release()
-            finally:
-                self._busy.release()
-
-    def _advance(self) -> Delivery[Result] | None:
-        for frame in self._frames:
-            number = self._ledger.capture()
-            time_ms = self._guard.admit(frame.timestamp_ms)
-            if time_ms is None:
-                self._ledger.drop(DropCause.TIMESTAMP)
-                continue
-            result = self._recognition.handle(frame.at(time_ms, number))
-            return Delivery(result, 0.0, self._ledger.deliver())
-        if self._is_finished:
-            return None
-        self._is_finished = True
-        last = self._recognition.finish()
-        return None if last is None else Delivery(last, 0.0, {})
-
-    def _release(self) -> None:
-        if self._is_released:
-            return
-        self._is_released = True
-        if not self._is_finished:
-            self._recognition.finish()
-        self._recognition.close()
-        self._close()
 
 
 class Run:

@@ -1,0 +1,1 @@
+"""A ROS 2 node around bharsdk: ``node`` knows ROS, all other modules do not."""

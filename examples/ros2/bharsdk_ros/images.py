@@ -1,0 +1,81 @@
+"""The bytes of a sensor_msgs/Image -> the pictures of bharsdk, by numpy alone."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import InputError, assert_never
+
+__all__ = ["Encoding", "to_bgr"]
+
+BgrImage = npt.NDArray[np.uint8]
+
+
+class Encoding(enum.Enum):
+    """Those of sensor_msgs/image_encodings that a colour or grey camera sends, a byte a channel."""
+
+    BGR8 = "bgr8"
+    RGB8 = "rgb8"
+    MONO8 = "mono8"
+    BGRA8 = "bgra8"
+    RGBA8 = "rgba8"
+
+    @property
+    def bgr_channels(self) -> tuple[int, int, int]:
+        """Where blue, green and red are among the channels."""
+        match self:
+            case Encoding.BGR8 | Encoding.BGRA8:
+                return 0, 1, 2
+            case Encoding.RGB8 | Encoding.RGBA8:
+                return 2, 1, 0
+            case Encoding.MONO8:
+                return 0, 0, 0
+            case _:
+                assert_never(self)
+
+    @property
+    def channels(self) -> int:
+        """Bytes of one pixel."""
+        match self:
+            case Encoding.MONO8:
+                return 1
+            case Encoding.BGR8 | Encoding.RGB8:
+                return 3
+            case Encoding.BGRA8 | Encoding.RGBA8:
+                return 4
+            case _:
+                assert_never(self)
+
+
+def to_bgr(data: Any, *, height: int, width: int, encoding: str, step: int) -> BgrImage:
+    """A picture, uint8 [height, width, 3] BGR.
+
+    data: bytes, or anything else with a buffer of ``height`` rows. step: bytes from one row to the
+    next, padding included. The picture never shares memory with ``data``, which ROS may reuse.
+    Raises InputError on an unknown encoding, and where data or step are too small for the picture.
+    """
+    try:
+        kind = Encoding(encoding)
+    except ValueError:
+        known = ", ".join(member.value for member in Encoding)
+        raise InputError(
+            f"image: got encoding {encoding!r}, expected one of {known}: convert it before"
+        ) from None
+    used = width * kind.channels
+    if height < 1 or width < 1 or step < used:
+        raise InputError(
+            f"image: got {width} x {height} pixels of {kind.value} in rows of {step} bytes,"
+            f" expected at least one pixel and {used} bytes a row"
+        )
+    flat = np.frombuffer(data, np.uint8)
+    # Some drivers leave the padding of the last row away.
+    if flat.size < (height - 1) * step + used:
+        raise InputError(f"image: got {flat.size} bytes, expected {height} rows of {step} bytes")
+    rows = np.lib.stride_tricks.as_strided(
+        flat, (height, width, kind.channels), (step, kind.channels, 1), writeable=False
+    )
+    return np.ascontiguousarray(rows[:, :, kind.bgr_channels])

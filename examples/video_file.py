@@ -1,0 +1,59 @@
+"""A video, frame by frame: events printed, and a copy with joints and signs drawn into it.
+
+    python examples/video_file.py examples/data/videos/yo_001.mp4 out/yo_001.mp4
+
+No frame of a file is dropped, however slow the machine. A recorded session (NAME.bhar-session),
+which has no pictures, is drawn on black.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bharsdk import Recognizer
+from bharsdk.command import exit_code_of
+from bharsdk.draw import AnnotatedVideo
+from bharsdk.events import EventPhase
+from bharsdk.results import StageSummary
+from bharsdk.sources import SourceConfig
+
+UNKNOWN_FPS = 30.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Annotate one video; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("video", type=Path, help="video, or NAME.bhar-session")
+    parser.add_argument("out", type=Path, metavar="OUT.mp4", help="the annotated video")
+    parser.add_argument("--model", default="asl-coffee", help="default %(default)s")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
+    return exit_code_of(lambda: annotate(parser.parse_args(argv)), "video_file", extra="camera")
+
+
+def annotate(arguments: argparse.Namespace) -> None:
+    """Recognise, print and draw."""
+    recognizer = Recognizer(arguments.model)
+    config = SourceConfig(max_frames=arguments.max_frames)
+    signs, stages = 0, []
+    with (
+        recognizer.run(arguments.video, config=config) as run,
+        # Appears under its name when it is whole; on an error nothing is left behind.
+        AnnotatedVideo(arguments.out, run.fps or UNKNOWN_FPS) as video,
+    ):
+        for result in run:
+            video.write(result)
+            for event in result.events:
+                print(event)
+                signs += event.phase is EventPhase.END
+            if not result.is_final:
+                stages.append(result.stages)
+    print(f"{arguments.out}: {len(stages)} frames, {signs} signs; {recognizer.backend}")
+    for line in StageSummary.of(stages).lines():
+        print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
