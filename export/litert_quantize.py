@@ -66,18 +66,20 @@ class FlatbufferQuantiser:
             # Of LiteRT's own, the only list of operators there is without a flatbuffer's parser.
             operators = interpreter._get_ops_details()
             self._ranks = {d["name"]: len(d["shape"]) for d in details.values()}
-            seen = [details[i] for op in operators for i in op["outputs"]]
-            seen += interpreter.get_input_details()
+            self._operators = [
+                _Operator(
+                    details[op["outputs"][0]]["name"] + ";",
+                    op["op_name"],
+                    frozenset(map(int, op["inputs"])),
+                    frozenset(map(int, op["outputs"])),
+                )
+                for op in operators
+            ]
+            # Not what lies between operators in float: refined topologies are large.
+            asked_for = {i for op in self._operators if not op.kept for i in op.inputs | op.outputs}
+            given = {i for op in self._operators for i in op.outputs} & asked_for
+            seen = [*map(details.__getitem__, sorted(given)), *interpreter.get_input_details()]
             self._observed: dict[str, Histogram] = observe(_tensors(interpreter, seen, clips))
-        self._operators = [
-            _Operator(
-                details[op["outputs"][0]]["name"] + ";",
-                op["op_name"],
-                frozenset(map(int, op["inputs"])),
-                frozenset(map(int, op["outputs"])),
-            )
-            for op in operators
-        ]
         compute = [op for op in self._operators if op.kind in (*COMPUTE, PRODUCT)]
         self.layers = tuple(op.name for op in compute if not op.kept)
         """Of convolutions and products, the tensors that they give, in the order of their runs."""

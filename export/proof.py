@@ -109,13 +109,13 @@ def prove(
     clips: LabelledFeatures,
     exact: FloatArray,
 ) -> Proof:
-    """Measure each of ``artefacts`` on ``clips``, the evaluation clips.
+    """Measure each of ``artefacts``, the ONNX graph in float32 first, on the evaluation ``clips``.
 
     impossible: forms that were asked for and could not be made -> why. exact: logits of ``clips``,
     of the checkpoint's own model, so that folding is under test too.
     """
     meta = checkpoint.meta
-    decides = deciding_inputs(checkpoint.model, clips, meta) if clips.source else {}
+    decides = deciding_inputs(artefacts[0], clips, meta) if clips.source else {}
     before = accuracy(exact, clips, meta, decides) if clips.source else None
     times = latency_ms(artefacts, clips)
 

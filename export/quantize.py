@@ -61,7 +61,9 @@ class GraphQuantiser:
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             self._graph = onnx.load(prepared)
         self._sensitive = sensitive_nodes(self._graph)
-        self._observed: dict[str, Histogram] = observe(_tensors(self._graph, clips))
+        self._observed: dict[str, Histogram] = observe(
+            _tensors(self._graph, self._sensitive, clips)
+        )
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -191,12 +193,18 @@ def _as_bytes(graph: onnx.GraphProto, weight: onnx.TensorProto, axis: int) -> on
 
 
 def _tensors(
-    model: onnx.ModelProto, clips: LabelledFeatures
+    model: onnx.ModelProto, in_float: Collection[str], clips: LabelledFeatures
 ) -> Iterator[Iterator[tuple[str, FloatArray]]]:
-    """What every tensor of ``model`` holds, for one clip after the other."""
+    """What tensors of ``model`` hold, for one clip after the other.
+
+    All but those between nodes ``in_float``: refined topologies, which nobody asks for, are larger
+    than the rest together.
+    """
     shown = onnx.shape_inference.infer_shapes(model)
+    computed = [node for node in shown.graph.node if node.name not in in_float]
+    asked_for = {name for node in computed for name in (*node.input, *node.output)}
     # Some that are described were optimised away.
-    hidden = {name for node in shown.graph.node for name in node.output}
+    hidden = {name for node in shown.graph.node for name in node.output} & asked_for
     hidden -= {value.name for value in shown.graph.output}
     shown.graph.output.extend(
         value

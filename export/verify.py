@@ -43,7 +43,7 @@ TOOLS = (
     *("bharsdk", "torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
     *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "tensorrt-rtx"),
 )
-DECIDING_CLIPS = 25
+DECIDING_CLIPS = 10
 """Of each class, that say by which input it is known."""
 PARITY_LIMIT = 1e-4
 """Largest absolute difference of a logit, torch against what runs in float32, ..."""
@@ -118,9 +118,9 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
 
 
 def deciding_inputs(
-    model: nn.Module, clips: LabelledFeatures, meta: CheckpointMeta
+    form: Artefact, clips: LabelledFeatures, meta: CheckpointMeta
 ) -> dict[str, str]:
-    """Label -> ``body`` or ``hands``: without which of them the model is less sure of the class.
+    """Label -> ``body`` or ``hands``: without which of them ``form`` is less sure of the class.
 
     Sure: the logarithm of the probability of the truth, in the mean over a few of its clips. Labels
     that do not occur are left out; a model of one input decides all by it.
@@ -129,7 +129,7 @@ def deciding_inputs(
     clips = clips.at(np.concatenate(few))
     nothing = {name: np.zeros_like(getattr(clips, name)) for name in INPUTS}
     sure = {
-        name: _log_probability(run_torch(model, replace(clips, **{name: nothing[name]})), clips)
+        name: _log_probability(run_artefact(form, replace(clips, **{name: nothing[name]})), clips)
         for name in INPUTS
     }
     found = {}

@@ -28,9 +28,6 @@ from bharsdk.errors import UsageError
 
 __all__ = ["TfliteQuantiser", "build", "build_half", "convert", "convert_called"]
 
-MAX_CLIPS = 128
-"""All tensors of all clips are read: 50 ms for one of BHaRNet-E."""
-
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Artefact:
     """The deployed ``model`` in float32.
@@ -52,8 +49,8 @@ class TfliteQuantiser:
     def __init__(
         self, in_float32: Artefact, clips: LabelledFeatures, precision: Precision = Precision.INT8
     ) -> None:
-        few = clips.evenly(MAX_CLIPS).batches(in_float32.reads, 1)
-        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], few)
+        one_by_one = clips.batches(in_float32.reads, 1)
+        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], one_by_one)
         self._precision = precision
 
     @property
