@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from bhar_export.network_writer import (
@@ -82,7 +81,7 @@ def _write_sampled(
     w: NetworkWriter, x: Flow, layer: FoldedTemporalConv, out: Flow, add: Flow | None
 ) -> None:
     """The form of fewer taps: samples between frames, or, where they lie close, frames."""
-    if w.samples and len(layer.offsets) < layer.conv.kernel_size[0]:
+    if len(layer.offsets) < layer.conv.kernel_size[0]:
         w.conv(x, layer.sampled, out, slope=SLOPE, add=add, taps_at=layer.offsets)
     else:
         w.conv(x, layer.conv, out, slope=SLOPE, add=add, first=-layer.before)
@@ -96,17 +95,16 @@ def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flo
         )
     if not isinstance(graph, DeployedRefinedGraphConv):
         raise no_native_form(graph)
-    values = [grouped_pointwise(conv) for conv in graph.value]
-    groups = len(values[0][0])
     # [G, I / G, K * C / G]: the partitions of a group side by side.
-    weight = torch.stack([value for value, _ in values], 2).flatten(2)
-    weight_bias = torch.stack([shift.view(groups, -1) for _, shift in values], 1).flatten()
-    refine = [conv for conv in graph.refine if isinstance(conv, nn.Conv2d)]
+    weight, weight_bias = grouped_pointwise(graph.value)
+    # [G, K, C / G, R], of all channels for each partition.
+    by_group = graph.value.groups, len(graph.adjacency), -1
+    refine = graph.refine.weight.view(*by_group, graph.refine.weight.shape[1])
     refinement = Refinement(
         *_write_side(w, graph.query),
         *_write_side(w, graph.key),
-        w.constant(torch.stack([conv.weight.flatten(1).t() for conv in refine])),
-        w.constant(torch.stack([bias_of(conv) for conv in refine])),
+        w.constant(refine.permute(1, 3, 0, 2).flatten(2)),
+        w.constant(bias_of(graph.refine).view(by_group).transpose(0, 1).flatten(1)),
         *_running(graph.running),
     )
     out = w.features(x.of, graph.shift.shift.numel())
@@ -129,10 +127,7 @@ def _running(running: RunningTopology | None) -> tuple[int, int]:
     return (0, 0) if running is None else (running.window, running.period)
 
 
-def _write_side(w: NetworkWriter, convs: nn.ModuleList) -> tuple[Constant, Constant]:
+def _write_side(w: NetworkWriter, conv: nn.Conv2d) -> tuple[Constant, Constant]:
     """Queries or keys of all partitions: weight [G, I / G, K * R], bias [G, K * R]."""
-    each = [grouped_pointwise(conv) for conv in convs]
-    groups = len(each[0][0])
-    weight = torch.stack([side for side, _ in each], 2).flatten(2)
-    bias = torch.stack([shift.view(groups, -1) for _, shift in each], 1).flatten(1)
-    return w.constant(weight), w.constant(bias)
+    weight, bias = grouped_pointwise(conv)
+    return w.constant(weight), w.constant(bias.view(conv.groups, -1))

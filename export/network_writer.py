@@ -62,13 +62,10 @@ class Flow:
 
 
 class NetworkWriter:
-    """Collects features, layers and constants in the order in which they come.
+    """Collects features, layers and constants in the order in which they come."""
 
-    samples: whether convolutions may read between frames.
-    """
-
-    def __init__(self, sources: tuple[Source, ...], *, samples: bool = True) -> None:
-        self._sources, self.samples = sources, samples
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
         self._features: list[Features] = []
         self._layers: list[Layer] = []
         self._constants: list[npt.NDArray[np.float32]] = []

@@ -82,8 +82,7 @@ class NativeQuantiser:
         clips: Iterable[Mapping[str, npt.NDArray[np.float32]]],
         precision: Precision = Precision.INT8,
     ) -> None:
-        # Of bytes of whole frames: those in between would have to become bytes anew for each tap.
-        spec, weights = _written(model, shapes, classes, samples=False)
+        spec, weights = _written(model, shapes, classes)
         network = network_of({NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights})
         self._quantiser = NetworkQuantiser(spec, weights, network, clips)
         self._reads, self._precision = tuple(shapes), precision
@@ -106,13 +105,13 @@ class NativeQuantiser:
 
 
 def _written(
-    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int, *, samples: bool = True
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int
 ) -> tuple[NetworkSpec, bytes]:
     causal = _window_of(model) is not None
     sources = {name: Source(*shape) for name, shape in shapes.items()}
     if causal:
         sources = {name: replace(source, frames=1) for name, source in sources.items()}
-    writer = NetworkWriter(tuple(sources.values()), samples=samples)
+    writer = NetworkWriter(tuple(sources.values()))
     with torch.no_grad():
         _write_model(writer, model, sources)
     return writer.spec(classes, _fusion(model), causal=causal), writer.weights()

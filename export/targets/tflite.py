@@ -18,7 +18,8 @@ from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import OfInputs
 from bhar_export.litert_forms import InOperatorsOfLiteRt, litert_form
-from bhar_export.litert_quantize import FlatbufferQuantiser, halved, imported, silent
+from bhar_export.litert_quantize import FlatbufferQuantiser, halved
+from bhar_export.litert_tools import imported, silent
 from bhar_export.ranges import RangeMethod
 from bhar_export.spec import Target
 from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
