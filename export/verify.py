@@ -7,7 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,7 @@ from bhar_training.metrics import Report, report
 __all__ = [
     "Accuracy",
     "Difference",
+    "Replay",
     "accuracy",
     "deciding_inputs",
     "difference",
@@ -89,8 +90,38 @@ def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
 
 def run_artefacts(artefacts: Sequence[Artefact], clips: LabelledFeatures) -> list[FloatArray]:
     """The logits of each, [N, classes]; on as many cores as there are, each on one."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         return list(pool.map(lambda artefact: run_artefact(artefact, clips), artefacts))
+
+
+class Replay:
+    """``clips`` through forms of a model while others are still made; a context.
+
+    What makes them is Python for the most part and leaves cores free, which run what is made.
+    """
+
+    def __init__(self, clips: LabelledFeatures) -> None:
+        self._clips = clips
+        self._pool = ThreadPoolExecutor(_cores())
+        self._found: dict[str, Future[FloatArray]] = {}
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(self, form: Artefact) -> None:
+        """Run ``form``, soon."""
+        self._found[form.name] = self._pool.submit(run_artefact, form, self._clips)
+
+    def logits(self) -> dict[str, FloatArray]:
+        """[N, classes] of each form that was started, by name, once they are all there."""
+        return {name: found.result() for name, found in self._found.items()}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 @torch.no_grad()
