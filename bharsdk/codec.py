@@ -32,14 +32,19 @@ def check_version(data: object, expected: int, where: str, remedy: str) -> None:
         )
 
 
-def to_json_dict(config: Any) -> dict[str, Any]:
+def to_json_dict(config: Any, *, defaults: bool = True) -> dict[str, Any]:
     """A dataclass instance as a dictionary of JSON values: tuples become lists, enums values.
 
     A value that is None by default and None is left out: what does not use an optional key stays
-    readable for versions that do not know it.
+    readable for versions that do not know it. defaults: False leaves out every value that is what a
+    reader takes for a missing key.
     """
     values = {f: getattr(config, f.name) for f in dataclasses.fields(config)}
-    return {f.name: _encode(v) for f, v in values.items() if v is not None or f.default is not None}
+    return {
+        f.name: _encode(value, defaults=defaults)
+        for f, value in values.items()
+        if value != f.default or (defaults and value is not None)
+    }
 
 
 def from_json_dict(cls: type[T], data: object, where: str) -> T:
@@ -65,15 +70,15 @@ def from_json_dict(cls: type[T], data: object, where: str) -> T:
     return cls(**values)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, *, defaults: bool) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value):
-        return to_json_dict(value)
+        return to_json_dict(value, defaults=defaults)
     if isinstance(value, dict):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {str(key): _encode(item, defaults=defaults) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
+        return [_encode(item, defaults=defaults) for item in value]
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,12 +41,16 @@ class Calibrated:
 
 
 def make_forms(
-    spec: ExportSpec, model: Deployed, calibrated: Calibrated | None
+    spec: ExportSpec,
+    model: Deployed,
+    calibrated: Calibrated | None,
+    done: Callable[[Artefact], None] = lambda form: None,
 ) -> tuple[list[Artefact], dict[str, str]]:
     """The forms of all targets, and of those that cannot be made: name -> why.
 
-    The first is the ONNX graph in float32, whatever the targets. A target that is not possible
-    raises UsageError or BackendMissingError if it is the only one.
+    done: told each as soon as it is made. The first is the ONNX graph in float32, whatever the
+    targets. A target that is not possible raises UsageError or BackendMissingError if it is the
+    only one.
     """
     maker = _Maker(spec, model, calibrated)
     made: list[Artefact] = []
@@ -54,6 +58,7 @@ def make_forms(
         try:
             for form in maker.forms(target):
                 made.append(form)  # those before one that fails are kept
+                done(form)
         except (UsageError, BackendMissingError, BundleError) as error:
             if len(spec.targets) == 1:
                 raise

@@ -7,8 +7,6 @@ handed the ranges.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bhar_export.artefacts import IntegerNodes
+from bhar_export.litert_bytes import small_form
+from bhar_export.litert_tools import imported, silent
 from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
-from bhar_training.quiet import quiet
-from bharsdk.errors import BackendMissingError
-from bharsdk.quiet import STDERR, STDOUT, quiet_outputs
 
-__all__ = ["FlatbufferQuantiser", "halved", "imported", "silent", "without_names"]
+__all__ = ["FlatbufferQuantiser", "halved"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -66,18 +63,20 @@ class FlatbufferQuantiser:
             # Of LiteRT's own, the only list of operators there is without a flatbuffer's parser.
             operators = interpreter._get_ops_details()
             self._ranks = {d["name"]: len(d["shape"]) for d in details.values()}
-            seen = [details[i] for op in operators for i in op["outputs"]]
-            seen += interpreter.get_input_details()
+            self._operators = [
+                _Operator(
+                    details[op["outputs"][0]]["name"] + ";",
+                    op["op_name"],
+                    frozenset(map(int, op["inputs"])),
+                    frozenset(map(int, op["outputs"])),
+                )
+                for op in operators
+            ]
+            # Not what lies between operators in float: refined topologies are large.
+            asked_for = {i for op in self._operators if not op.kept for i in op.inputs | op.outputs}
+            given = {i for op in self._operators for i in op.outputs} & asked_for
+            seen = [*map(details.__getitem__, sorted(given)), *interpreter.get_input_details()]
             self._observed: dict[str, Histogram] = observe(_tensors(interpreter, seen, clips))
-        self._operators = [
-            _Operator(
-                details[op["outputs"][0]]["name"] + ";",
-                op["op_name"],
-                frozenset(map(int, op["inputs"])),
-                frozenset(map(int, op["outputs"])),
-            )
-            for op in operators
-        ]
         compute = [op for op in self._operators if op.kind in (*COMPUTE, PRODUCT)]
         self.layers = tuple(op.name for op in compute if not op.kept)
         """Of convolutions and products, the tensors that they give, in the order of their runs."""
@@ -111,7 +110,7 @@ class FlatbufferQuantiser:
             for name in self._beside(in_float):
                 work.update_quantization_recipe(re.escape(name), "*", algorithm_key="no_quantize")
             result = work.quantize(seen, enable_progress_report=False)
-            return without_names(bytes(result.quantized_model))
+            return small_form(bytes(result.quantized_model))
 
     def _beside(self, in_float: Collection[str]) -> list[str]:
         """``in_float``, and what does not follow the layers left: as ``sensitive.beside`` says."""
@@ -155,23 +154,7 @@ def halved(flatbuffer: bytes) -> bytes:
         work = imported("ai_edge_quantizer.quantizer").Quantizer(flatbuffer)
         work.add_weight_only_config(".*", "*", num_bits=16, algorithm_key="float_casting")
         result = work.quantize(enable_progress_report=False)
-        return without_names(bytes(result.quantized_model))
-
-
-def without_names(flatbuffer: bytes) -> bytes:
-    """The same with tensors named ``t0``, ``t1``, ...: the converter's take 70 KB of PR-GCN's.
-
-    Inputs and outputs are found by the names of the signature, which stay.
-    """
-    # Of the quantiser, not LiteRT's: that leaves buffers out which lie behind the flatbuffer.
-    read_model = imported("ai_edge_quantizer.utils.tfl_flatbuffer_utils").read_model
-    tools = imported("ai_edge_litert.tools.flatbuffer_utils")
-    with silent():
-        model = read_model(flatbuffer)
-        for graph in model.subgraphs:
-            for index, tensor in enumerate(graph.tensors):
-                tensor.name = f"t{index}".encode()
-        return bytes(tools.convert_object_to_bytearray(model))
+        return small_form(bytes(result.quantized_model))
 
 
 def _kept() -> Iterator[tuple[str, str]]:
@@ -191,20 +174,3 @@ def _tensors(
     for clip in clips:
         runner(**clip)
         yield ((d["name"], interpreter.get_tensor(d["index"])) for d in floats)
-
-
-def imported(name: str) -> Any:
-    """The module of that name. Raises BackendMissingError where its package is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise BackendMissingError(
-            f"target tflite needs {name.split('.')[0]}:  pip install 'bharsdk[export]'"
-        ) from error
-
-
-@contextlib.contextmanager
-def silent() -> Iterator[None]:
-    """Their C++ tells stories on both outputs, errors that are none among them."""
-    with quiet(), quiet_outputs(STDOUT, STDERR):
-        yield

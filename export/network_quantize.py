@@ -3,8 +3,10 @@
 Weights are seven bits and a sign short of eight, [-63, 63], one scale for each output: two products
 with a byte then fit 16 bits, so that CPUs without dot products of bytes compute the same, to the
 last bit. Features become bytes by the range of what calibration clips led to.
-What meets no clips, adjacencies and what refines them, is only kept in integers: floats when the
-network is loaded. (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+What multiplies no bytes, adjacencies, what refines them and classifiers, is only kept in integers:
+floats when the network is loaded. So is what samples between frames: it is folded to whole frames
+then, and rounded to [-63, 63] (:mod:`bharsdk.engines.sampled`).
+(Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", section 2)
 """
 
@@ -36,6 +38,7 @@ from bharsdk.engines.network import (
     Refinement,
     scales_shape,
 )
+from bharsdk.engines.sampled import MOST_INTEGER
 
 __all__ = ["NetworkQuantiser", "QuantisedNetwork"]
 
@@ -44,7 +47,8 @@ Part = TypeVar("Part")
 
 COMPUTE = (Conv, Aggregate, Attention, PooledAttention, Excite, Classify)
 """Layers that hold the multiply-adds."""
-MOST_INTEGER = 63
+MOST_STORED = 127
+"""Of what is only kept in integers."""
 INPUTS_AT_ONCE = 4
 """Channels of a feature that one instruction meets; a weight of others stays in floats."""
 LEAST_INTEGERS = 512
@@ -184,23 +188,26 @@ class _Writer:
             if isinstance(value, Constant):
                 computed = isinstance(part, Conv | Aggregate) and field.name == "weight"
                 whole = not computed or value.shape[-2] % INPUTS_AT_ONCE == 0
-                in_float = kept or isinstance(part, Input | Classify) or not whole
-                changed[field.name] = self._constant(value, kept=in_float)
+                in_float = kept or isinstance(part, Input) or not whole
+                # Samples between frames become others before they multiply.
+                as_they_are = computed and not (isinstance(part, Conv) and part.fractions)
+                most = MOST_INTEGER if as_they_are else MOST_STORED
+                changed[field.name] = self._constant(value, most, kept=in_float)
             elif isinstance(value, Refinement):
                 changed[field.name] = self._moved(value, kept=kept)
         return replace(part, **changed)  # type: ignore[type-var]
 
-    def _constant(self, constant: Constant, *, kept: bool) -> Constant:
+    def _constant(self, constant: Constant, largest: int, *, kept: bool) -> Constant:
         size = math.prod(constant.shape)
         values = self._from[constant.offset : constant.offset + size].reshape(constant.shape)
         if kept or len(constant.shape) < 2 or size < LEAST_INTEGERS:
             return Constant(self._float(values), constant.shape)
-        return self._quantised(values)
+        return self._quantised(values, largest)
 
-    def _quantised(self, values: FloatArray) -> Constant:
+    def _quantised(self, values: FloatArray, largest: int) -> Constant:
         middle = tuple(range(1 if values.ndim > 2 else 0, values.ndim - 1))
         most = np.abs(values).max(axis=middle, keepdims=True)
-        scales = np.where(most > 0, most / MOST_INTEGER, 1).astype(np.float32)
+        scales = np.where(most > 0, most / largest, 1).astype(np.float32)
         offset = self._integer_count
         self._integers.append(np.rint(values / scales).astype(np.int8))
         self._integer_count += values.size

@@ -7,7 +7,7 @@ What the layers compute, and which parts of features they read and write, is in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,20 +15,33 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from bhar_training.models import ActionModel
+from bhar_training.models.fold import Affine, Shift
 from bharsdk.engines.network import (
+    Aggregate,
     Classify,
     Constant,
     Conv,
     Features,
     FusionRule,
+    Input,
     Layer,
     NetworkSpec,
     Part,
     Pool,
     Source,
 )
+from bharsdk.errors import UsageError
 
-__all__ = ["NONE", "RELU", "Flow", "NetworkWriter"]
+__all__ = [
+    "NONE",
+    "RELU",
+    "Flow",
+    "NetworkWriter",
+    "bias_of",
+    "grouped_pointwise",
+    "no_native_form",
+]
 
 RELU = 0.0
 NONE = 1.0
@@ -49,13 +62,10 @@ class Flow:
 
 
 class NetworkWriter:
-    """Collects features, layers and constants in the order in which they come.
+    """Collects features, layers and constants in the order in which they come."""
 
-    samples: whether convolutions may read between frames.
-    """
-
-    def __init__(self, sources: tuple[Source, ...], *, samples: bool = True) -> None:
-        self._sources, self.samples = sources, samples
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = sources
         self._features: list[Features] = []
         self._layers: list[Layer] = []
         self._constants: list[npt.NDArray[np.float32]] = []
@@ -90,6 +100,18 @@ class NetworkWriter:
     def add(self, layer: Layer) -> None:
         """The next layer."""
         self._layers.append(layer)
+
+    def input(
+        self,
+        out: Flow,
+        rows: tuple[tuple[int, int, int], ...],
+        norm: nn.Module,
+        of_rows: Callable[[Tensor], Tensor],
+    ) -> None:
+        """The sources, normalised; ``of_rows``: the constants of ``norm`` -> [rows, C]."""
+        assert isinstance(norm, Affine)
+        scale, shift = (self.constant(of_rows(c).contiguous()) for c in (norm.scale, norm.shift))
+        self.add(Layer(input=Input(out.part, rows, scale, shift)))
 
     def conv(
         self,
@@ -132,6 +154,35 @@ class NetworkWriter:
         )
         return out
 
+    def static_graph(
+        self,
+        x: Flow,
+        conv: nn.Conv2d,
+        adjacency: Tensor,
+        shift: nn.Module,
+        out: Flow | None = None,
+        *,
+        slope: float,
+        add: Flow,
+    ) -> Flow:
+        """A 1x1 convolution to all partitions, adjacencies [K, from, to], shift, residual."""
+        channels = conv.out_channels // len(adjacency)
+        weight, weight_bias = grouped_pointwise(conv)
+        bias = shift.shift.flatten() if isinstance(shift, Shift) else torch.zeros(channels)
+        out = out or self.features(x.of, channels)
+        layer = Aggregate(
+            x.part,
+            out.part,
+            self.constant(weight),
+            self.constant(weight_bias),
+            self.constant(adjacency.transpose(1, 2)),
+            self.constant(bias),
+            slope,
+            add.part,
+        )
+        self.add(Layer(aggregate=layer))
+        return out
+
     def pool(
         self,
         x: Flow,
@@ -161,3 +212,26 @@ class NetworkWriter:
         weight = self.constant(head.weight.flatten(1).t())
         layer = Classify(x.part, weight, self.constant(head.bias), greatest, window or 0)
         self.add(Layer(classify=layer))
+
+
+def grouped_pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight [G, I / G, O / G] and bias [O] of a 1x1 convolution in groups."""
+    assert isinstance(conv, nn.Conv2d)
+    outputs, inputs, _, _ = conv.weight.shape
+    grouped = conv.weight.view(conv.groups, outputs // conv.groups, inputs)
+    return grouped.transpose(1, 2), bias_of(conv)
+
+
+def bias_of(conv: nn.Conv2d) -> Tensor:
+    """That of a layer that has one."""
+    assert conv.bias is not None
+    return conv.bias
+
+
+def no_native_form(module: nn.Module) -> UsageError:
+    """What refuses ``module``, a model or a layer."""
+    kind = "model" if isinstance(module, ActionModel) else "layer"
+    return UsageError(
+        f"target native: got a {kind} {type(module).__name__}, expected pr-gcn, a bharnet or one"
+        " expert, of DeGCN: export it with --target onnx"
+    )

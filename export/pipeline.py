@@ -17,10 +17,10 @@ from bhar_export.calibrate import LabelledFeatures, load_features
 from bhar_export.card import write_card
 from bhar_export.forms import Calibrated, Deployed, make_forms
 from bhar_export.graph import deploy, inputs_of, to_onnx
-from bhar_export.proof import Proof, check_gates, prove
+from bhar_export.proof import Evaluated, Proof, check_gates, prove
 from bhar_export.selection import JUDGED_CLIPS, Judge
 from bhar_export.spec import ExportSpec, Target
-from bhar_export.verify import run_artefact, run_torch, tool_versions
+from bhar_export.verify import Replay, run_artefact, run_torch, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bharsdk.bundle import (
     MODEL_CARD,
@@ -80,9 +80,12 @@ def export_bundle(
     model = Deployed(module, graph, shapes, len(checkpoint.meta.labels))
     progress("quantise")
     calibrated = _calibrated(spec, checkpoint, calibration, evaluation, exact, progress)
-    artefacts, impossible = make_forms(spec, model, calibrated)
-    progress("verify")
-    proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluation, exact)
+    with Replay(evaluation) as replay:
+        artefacts, impossible = make_forms(spec, model, calibrated, replay.start)
+        progress("verify")
+        logits = replay.logits()
+    evaluated = Evaluated(evaluation, exact, logits)
+    proof = prove(spec, checkpoint, artefacts, impossible, calibration, evaluated)
     tell(proof)
     check_gates(spec, proof)
     progress("bundle")

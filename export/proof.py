@@ -20,14 +20,13 @@ from bhar_export.verify import (
     difference,
     latency_ms,
     machine,
-    run_artefacts,
     tool_versions,
 )
 from bhar_training.checkpoint import Checkpoint
 from bharsdk.bundle import Precision
 from bharsdk.errors import AccuracyGateError, BharError, ParityError
 
-__all__ = ["Form", "Proof", "Status", "check_gates", "prove"]
+__all__ = ["Evaluated", "Form", "Proof", "Status", "check_gates", "prove"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -100,22 +99,33 @@ class Proof:
     tools: dict[str, str]
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The evaluation clips, and logits of them, [N, classes].
+
+    exact: of the checkpoint's own model, so that folding is under test too. logits: of each form,
+    by name.
+    """
+
+    clips: LabelledFeatures
+    exact: FloatArray
+    logits: Mapping[str, FloatArray]
+
+
 def prove(
     spec: ExportSpec,
     checkpoint: Checkpoint,
     artefacts: Sequence[Artefact],
     impossible: Mapping[str, str],
     calibration: LabelledFeatures | None,
-    clips: LabelledFeatures,
-    exact: FloatArray,
+    evaluated: Evaluated,
 ) -> Proof:
-    """Measure each of ``artefacts`` on ``clips``, the evaluation clips.
+    """What ``evaluated`` says of each of ``artefacts``, the ONNX graph in float32 first.
 
-    impossible: forms that were asked for and could not be made -> why. exact: logits of ``clips``,
-    of the checkpoint's own model, so that folding is under test too.
+    impossible: forms that were asked for and could not be made -> why.
     """
-    meta = checkpoint.meta
-    decides = deciding_inputs(checkpoint.model, clips, meta) if clips.source else {}
+    meta, clips, exact = checkpoint.meta, evaluated.clips, evaluated.exact
+    decides = deciding_inputs(artefacts[0], clips, meta) if clips.source else {}
     before = accuracy(exact, clips, meta, decides) if clips.source else None
     times = latency_ms(artefacts, clips)
 
@@ -136,8 +146,7 @@ def prove(
             selection=artefact.selection,
         )
 
-    logits = run_artefacts(artefacts, clips)
-    forms = {a.name: measured(a, found) for a, found in zip(artefacts, logits, strict=True)}
+    forms = {a.name: measured(a, evaluated.logits[a.name]) for a in artefacts}
     failed = any(form.status in GATES for form in forms.values())
     forms |= {name: Form(Status.IMPOSSIBLE, why) for name, why in impossible.items()}
     return Proof(

@@ -24,6 +24,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bhar_export.artefacts import IntegerNodes
 from bhar_export.calibrate import MAX_CALIBRATION_CLIPS, LabelledFeatures
+from bhar_export.graph_bytes import small_form
 from bhar_export.ranges import Histogram, RangeMethod, observe, ranges_of
 from bhar_export.sensitive import beside, sensitive_nodes
 from bhar_training.quiet import quiet
@@ -37,8 +38,6 @@ FloatArray = npt.NDArray[np.float32]
 COMPUTE_OPS = ("Conv", "FusedConv", "MatMul", "FusedMatMul", "MatMulNBits", "Gemm", "FusedGemm")
 """Operators that hold the multiply-adds: each that stays float is named in the report."""
 INTEGER_OPS = ("QLinearConv", "QLinearMatMul", "QGemm", "MatMulIntegerToFloat", "ConvInteger")
-LEAST_BYTES = 512
-"""A smaller weight stays in floats: its scales would take as much."""
 FREE_OPS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Squeeze", "Unsqueeze")
 
 
@@ -61,7 +60,9 @@ class GraphQuantiser:
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             self._graph = onnx.load(prepared)
         self._sensitive = sensitive_nodes(self._graph)
-        self._observed: dict[str, Histogram] = observe(_tensors(self._graph, clips))
+        self._observed: dict[str, Histogram] = observe(
+            _tensors(self._graph, self._sensitive, clips)
+        )
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class GraphQuantiser:
                 **_options(profile, self._graph, reduce_range),
             )
             made = onnx.load(result)
-        return _with_short_names(_with_small_weights(made, in_float)) if small else made
+        return small_form(made, COMPUTE_OPS, in_float) if small else made
 
 
 def quantize(
@@ -125,78 +126,19 @@ def quantize(
     return quantiser.quantised(profile, reduce_range=reduce_range, small=False)
 
 
-def _with_small_weights(model: onnx.ModelProto, but: Collection[str]) -> onnx.ModelProto:
-    """Weights of what computes in float, too, as bytes with a scale for each output.
-
-    but: nodes that are in float since bytes were not enough.
-    """
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
-    for node in model.graph.node:
-        weight = constants.get(node.input[1]) if node.op_type in COMPUTE_OPS else None
-        if weight is not None and _is_large(weight) and node.name not in but:
-            axis = 0 if node.op_type == "Conv" else len(weight.dims) - 1
-            nodes.append(_as_bytes(model.graph, weight, axis))
-            constants.pop(weight.name)
-        nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
-
-
-def _with_short_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Tensors by number, Q/DQ without names: these are a tenth of an INT8 graph.
-
-    Nodes that compute keep theirs.
-    """
-    graph = model.graph
-    kept = {value.name for value in (*graph.input, *graph.output)}
-    made = [tensor.name for tensor in graph.initializer]
-    made += [name for node in graph.node for name in node.output]
-    short = {name: f"t{i}" for i, name in enumerate(made) if name and name not in kept}
-    for tensor in graph.initializer:
-        tensor.name = short.get(tensor.name, tensor.name)
-    for node in graph.node:
-        node.input[:] = [short.get(name, name) for name in node.input]
-        node.output[:] = [short.get(name, name) for name in node.output]
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            node.ClearField("name")
-    del graph.value_info[:]
-    return model
-
-
-def _is_large(weight: onnx.TensorProto) -> bool:
-    is_float = weight.data_type == onnx.TensorProto.FLOAT
-    return is_float and np.prod(weight.dims) >= LEAST_BYTES
-
-
-def _as_bytes(graph: onnx.GraphProto, weight: onnx.TensorProto, axis: int) -> onnx.NodeProto:
-    """Stores ``weight`` of ``graph`` as signed bytes; the node that makes floats of them."""
-    name, values = weight.name, onnx.numpy_helper.to_array(weight)
-    others = tuple(i for i in range(values.ndim) if i != axis)
-    most = np.abs(values).max(axis=others, keepdims=True)
-    scales = np.where(most > 0, most / 127, 1).astype(np.float32)
-    made = {
-        f"{name}_quantized": np.rint(values / scales).astype(np.int8),
-        f"{name}_scale": scales.ravel(),
-        f"{name}_zero_point": np.zeros(scales.size, np.int8),
-    }
-    graph.initializer.remove(weight)
-    graph.initializer.extend(
-        onnx.numpy_helper.from_array(array, key) for key, array in made.items()
-    )
-    return onnx.helper.make_node(
-        "DequantizeLinear", [*made], [name], f"{name}_dequantize", axis=axis
-    )
-
-
 def _tensors(
-    model: onnx.ModelProto, clips: LabelledFeatures
+    model: onnx.ModelProto, in_float: Collection[str], clips: LabelledFeatures
 ) -> Iterator[Iterator[tuple[str, FloatArray]]]:
-    """What every tensor of ``model`` holds, for one clip after the other."""
+    """What tensors of ``model`` hold, for one clip after the other.
+
+    All but those between nodes ``in_float``: refined topologies, which nobody asks for, are larger
+    than the rest together.
+    """
     shown = onnx.shape_inference.infer_shapes(model)
+    computed = [node for node in shown.graph.node if node.name not in in_float]
+    asked_for = {name for node in computed for name in (*node.input, *node.output)}
     # Some that are described were optimised away.
-    hidden = {name for node in shown.graph.node for name in node.output}
+    hidden = {name for node in shown.graph.node for name in node.output} & asked_for
     hidden -= {value.name for value in shown.graph.output}
     shown.graph.output.extend(
         value

@@ -145,7 +145,11 @@ def observe(seen: Iterable[Iterator[tuple[str, FloatArray]]]) -> dict[str, Histo
     found: dict[str, Histogram] = {}
     for clip in seen:
         for name, values in clip:
-            finite = values if np.isfinite(values).all() else values[np.isfinite(values)]
+            if not values.size:
+                continue
+            # Least and most tell, without an array of answers.
+            whole = math.isfinite(values.min()) and math.isfinite(values.max())
+            finite = values if whole else values[np.isfinite(values)]
             if finite.size:
                 one = Histogram.of(finite)
                 found[name] = found[name] + one if name in found else one

@@ -24,7 +24,7 @@ __all__ = ["JUDGED_CLIPS", "Judge", "Quantiser", "quantise", "sensitivities"]
 
 FloatArray = npt.NDArray[np.float32]
 
-JUDGED_CLIPS = 64
+JUDGED_CLIPS = 32
 """Calibration clips whose logits say which ranges are best."""
 SENSITIVITY_CLIPS = 16
 """And how sensitive a layer is: each costs a graph and a session."""

@@ -7,7 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,7 @@ from bhar_training.metrics import Report, report
 __all__ = [
     "Accuracy",
     "Difference",
+    "Replay",
     "accuracy",
     "deciding_inputs",
     "difference",
@@ -43,7 +44,7 @@ TOOLS = (
     *("bharsdk", "torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
     *("litert-torch", "ai-edge-quantizer", "ai-edge-litert", "tensorrt-rtx"),
 )
-DECIDING_CLIPS = 25
+DECIDING_CLIPS = 10
 """Of each class, that say by which input it is known."""
 PARITY_LIMIT = 1e-4
 """Largest absolute difference of a logit, torch against what runs in float32, ..."""
@@ -89,8 +90,38 @@ def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
 
 def run_artefacts(artefacts: Sequence[Artefact], clips: LabelledFeatures) -> list[FloatArray]:
     """The logits of each, [N, classes]; on as many cores as there are, each on one."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         return list(pool.map(lambda artefact: run_artefact(artefact, clips), artefacts))
+
+
+class Replay:
+    """``clips`` through forms of a model while others are still made; a context.
+
+    What makes them is Python for the most part and leaves cores free, which run what is made.
+    """
+
+    def __init__(self, clips: LabelledFeatures) -> None:
+        self._clips = clips
+        self._pool = ThreadPoolExecutor(_cores())
+        self._found: dict[str, Future[FloatArray]] = {}
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(self, form: Artefact) -> None:
+        """Run ``form``, soon."""
+        self._found[form.name] = self._pool.submit(run_artefact, form, self._clips)
+
+    def logits(self) -> dict[str, FloatArray]:
+        """[N, classes] of each form that was started, by name, once they are all there."""
+        return {name: found.result() for name, found in self._found.items()}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 @torch.no_grad()
@@ -118,9 +149,9 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
 
 
 def deciding_inputs(
-    model: nn.Module, clips: LabelledFeatures, meta: CheckpointMeta
+    form: Artefact, clips: LabelledFeatures, meta: CheckpointMeta
 ) -> dict[str, str]:
-    """Label -> ``body`` or ``hands``: without which of them the model is less sure of the class.
+    """Label -> ``body`` or ``hands``: without which of them ``form`` is less sure of the class.
 
     Sure: the logarithm of the probability of the truth, in the mean over a few of its clips. Labels
     that do not occur are left out; a model of one input decides all by it.
@@ -129,7 +160,7 @@ def deciding_inputs(
     clips = clips.at(np.concatenate(few))
     nothing = {name: np.zeros_like(getattr(clips, name)) for name in INPUTS}
     sure = {
-        name: _log_probability(run_torch(model, replace(clips, **{name: nothing[name]})), clips)
+        name: _log_probability(run_artefact(form, replace(clips, **{name: nothing[name]})), clips)
         for name in INPUTS
     }
     found = {}

@@ -36,7 +36,7 @@ class Engine(Protocol):
 
     @property
     def suspect(self) -> str:
-        """Who it is that computes wrongly if the golden logits are missed, and the way out."""
+        """Who it is that computes wrongly if the golden logits are missed; any way out."""
         ...
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:

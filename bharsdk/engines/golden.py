@@ -70,7 +70,7 @@ def check_engine(bundle: Bundle, engine: Engine) -> GoldenResult:
     if not difference <= tolerance:
         raise ParityError(
             f"{bundle.source}: {engine.name} is off the golden logits by {difference:.3g}, expected"
-            f" at most {tolerance:.3g}: got by {engine.suspect}"
+            f" at most {tolerance:.3g}: {engine.suspect} computes the model wrongly"
         )
     return GoldenResult(engine.name, len(golden.logits), difference, tolerance)
 

@@ -80,7 +80,7 @@ class NativeEngine:
     @property
     def suspect(self) -> str:
         """The machine: nothing else has a part in it."""
-        return "this machine, whose kernels compute the model wrongly"
+        return "this machine"
 
     @property
     def causal(self) -> bool:

@@ -8,7 +8,9 @@
 
 A constant in integers is its values times scales: one for each of its last dimension, and of its
 first, the groups, if it has more than two. Where a layer says how its input becomes bytes, it
-computes with the integers; elsewhere they are turned into floats as the network is loaded.
+computes with the integers, of magnitude 63 or less, those of taps between frames folded to whole
+frames first (:mod:`bharsdk.engines.sampled`); elsewhere they are turned into floats as the network
+is loaded. Keys that have their default may be missing.
 
 Features are [frames, persons, joints, channels]. A layer reads and writes parts of their channels;
 shapes are checked layer by layer as the network is built, before anything is computed.
@@ -29,6 +31,7 @@ import numpy.typing as npt
 
 from bharsdk import _ops
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.engines.sampled import folded_taps
 from bharsdk.errors import BundleError, InputError
 from bharsdk.manifest import parse_object
 
@@ -128,7 +131,8 @@ class Conv:
     """A convolution over time in groups of channels; weight [G, K, I / G, O / G], bias [O].
 
     fractions: how far beyond ``offsets`` the taps lie, interpolated between two frames; or none.
-    x_bytes: of x, if it is computed in integers; the weight is in integers then, with O scales.
+    x_bytes: of x, if it is computed in integers; the weight is in integers then, with O scales, and
+    what it samples between frames is folded as the network is loaded (``sampled.py``).
     """
 
     x: Part
@@ -328,7 +332,8 @@ class NetworkSpec:
 
 def encode_network(spec: NetworkSpec) -> bytes:
     """``spec`` as UTF-8 JSON; what :func:`build_network` reads."""
-    return (json.dumps(to_json_dict(spec), allow_nan=False) + "\n").encode()
+    fields = to_json_dict(spec, defaults=False) | {"format_version": spec.format_version}
+    return (json.dumps(fields, allow_nan=False, separators=(",", ":")) + "\n").encode()
 
 
 def build_network(
@@ -430,6 +435,11 @@ def _arguments(layer: object, constants: _Constants) -> dict[str, object]:
         elif name not in ("refinement", "x_bytes") and value is not None:
             arguments[name] = value
     if isinstance(layer, Conv | Aggregate) and layer.x_bytes is not None:
-        arguments["weight"], scales = constants.integers(layer.weight)
+        values, scales = constants.integers(layer.weight)
+        if isinstance(layer, Conv) and layer.fractions:
+            folded = folded_taps(values, scales, layer.offsets, layer.fractions)
+            values, scales = folded.values, folded.scales
+            arguments |= {"offsets": folded.offsets, "fractions": ()}
+        arguments["weight"] = values
         arguments["integers"] = scales.flatten(), layer.x_bytes.step, layer.x_bytes.zero
     return arguments

@@ -125,7 +125,7 @@ class OnnxStepEngine:
     @property
     def suspect(self) -> str:
         """The machine, or the runtime."""
-        return "this machine or onnxruntime, which computes the model wrongly"
+        return "this machine or onnxruntime"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""

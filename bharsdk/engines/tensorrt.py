@@ -88,7 +88,7 @@ class TensorrtEngine:
     @property
     def suspect(self) -> str:
         """The machine, or the runtime."""
-        return "this machine or TensorRT, which computes the model wrongly"
+        return "this machine or TensorRT"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""

@@ -128,8 +128,8 @@ class TfliteEngine:
     def suspect(self) -> str:
         """The machine, or the runtime; of tflite-runtime, what to install in its place."""
         if self._model.runtime == PREDECESSOR:
-            return f"{PREDECESSOR}, outdated and wrong here: run  pip install ai-edge-litert"
-        return "this machine or LiteRT, which computes the model wrongly"
+            return f"{PREDECESSOR}, outdated (run  pip install ai-edge-litert),"
+        return "this machine or LiteRT"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the model by name."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from bhar_export.artefacts import Artefact, onnx_artefact
-from bhar_export.quantize import GraphQuantiser, integer_nodes
+from bhar_export.quantize import GraphQuantiser, Profile, integer_nodes
 from bhar_export.ranges import RangeMethod
 from bhar_training.quiet import quiet
 from bharsdk.bundle import Precision
@@ -33,10 +34,11 @@ def build(graph: onnx.ModelProto, precision: Precision = Precision.FP32) -> Arte
 
 @dataclass(frozen=True)
 class OnnxQuantiser:
-    """See :class:`bhar_export.selection.Quantiser`."""
+    """See :class:`bhar_export.selection.Quantiser`. profile: for whose integer kernels."""
 
     graph: GraphQuantiser
     precision: Precision = Precision.INT8
+    profile: ClassVar[Profile] = Profile.CPU
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -45,7 +47,9 @@ class OnnxQuantiser:
 
     def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
         """The graph with Q/DQ."""
-        made = self.graph.quantised(ranges=ranges, in_float=in_float)
-        model = made.SerializeToString(deterministic=True)
-        nodes = partial(integer_nodes, model)
-        return replace(onnx_artefact(self.precision, model), nodes=nodes)
+        made = self.graph.quantised(self.profile, ranges, in_float)
+        return self.artefact(made.SerializeToString(deterministic=True))
+
+    def artefact(self, model: bytes) -> Artefact:
+        """The form that ``model`` is."""
+        return replace(onnx_artefact(self.precision, model), nodes=partial(integer_nodes, model))

@@ -9,16 +9,16 @@ same graph, which is how its accuracy is known.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import onnx
 
 from bhar_export.artefacts import Artefact, onnx_runner
-from bhar_export.quantize import GraphQuantiser, Profile
-from bhar_export.ranges import RangeMethod
+from bhar_export.quantize import Profile
 from bhar_export.spec import GPUS, Target
-from bhar_export.targets import onnx as onnx_target
+from bhar_export.targets.onnx import OnnxQuantiser
+from bhar_export.targets.onnx import build as build_onnx
 from bharsdk.bundle import QDQ_LOGITS, QDQ_MODEL, Precision
 from bharsdk.engines.tensorrt_build import build_engine
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
@@ -26,34 +26,22 @@ from bharsdk.errors import BackendMissingError, BundleError, UsageError
 __all__ = ["TensorrtQuantiser", "accepted_by_tensorrt", "build_half"]
 
 
-@dataclass(frozen=True)
-class TensorrtQuantiser:
-    """See :class:`bhar_export.selection.Quantiser`. What it makes is still to be accepted."""
+class TensorrtQuantiser(OnnxQuantiser):
+    """The same in TensorRT's profile. What it makes is still to be accepted."""
 
-    graph: GraphQuantiser
-    precision: Precision = Precision.INT8
+    profile = Profile.TENSORRT
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of nodes."""
-        return self.graph.layers
-
-    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
-        """The graph with Q/DQ."""
-        made = self.graph.quantised(Profile.TENSORRT, ranges, in_float)
-        return _artefact(self.precision, QDQ_MODEL, made, QDQ_LOGITS)
+    def artefact(self, model: bytes) -> Artefact:
+        """The form that ``model`` is; ONNX Runtime runs it."""
+        reads, run = onnx_runner(model)
+        files = {QDQ_MODEL: model}
+        return Artefact(Target.JETSON, self.precision, files, reads, run, None, QDQ_LOGITS)
 
 
 def build_half(graph: onnx.ModelProto) -> Artefact:
     """The graph in half precision: the one of target ``onnx``."""
-    half = onnx_target.build(graph, Precision.FP16)
+    half = build_onnx(graph, Precision.FP16)
     return replace(half, target=Target.JETSON, backend=None)
-
-
-def _artefact(precision: Precision, file: str, graph: onnx.ModelProto, golden: str) -> Artefact:
-    model = graph.SerializeToString(deterministic=True)
-    reads, run = onnx_runner(model)
-    return Artefact(Target.JETSON, precision, {file: model}, reads, run, None, golden)
 
 
 def accepted_by_tensorrt(

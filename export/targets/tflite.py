@@ -18,7 +18,8 @@ from bhar_export.artefacts import Artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import OfInputs
 from bhar_export.litert_forms import InOperatorsOfLiteRt, litert_form
-from bhar_export.litert_quantize import FlatbufferQuantiser, halved, imported, silent
+from bhar_export.litert_quantize import FlatbufferQuantiser, halved
+from bhar_export.litert_tools import imported, silent
 from bhar_export.ranges import RangeMethod
 from bhar_export.spec import Target
 from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
@@ -27,9 +28,6 @@ from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import UsageError
 
 __all__ = ["TfliteQuantiser", "build", "build_half", "convert", "convert_called"]
-
-MAX_CLIPS = 128
-"""All tensors of all clips are read: 50 ms for one of BHaRNet-E."""
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Artefact:
@@ -52,8 +50,8 @@ class TfliteQuantiser:
     def __init__(
         self, in_float32: Artefact, clips: LabelledFeatures, precision: Precision = Precision.INT8
     ) -> None:
-        few = clips.evenly(MAX_CLIPS).batches(in_float32.reads, 1)
-        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], few)
+        one_by_one = clips.batches(in_float32.reads, 1)
+        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], one_by_one)
         self._precision = precision
 
     @property

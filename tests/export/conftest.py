@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -15,11 +16,13 @@ from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
 from bhar_training.data.batches import features_of, input_layout
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluate import class_indices
-from bhar_training.models import ModelConfig, ModelName, build_model
+from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
 from bharsdk.features import FeatureConfig
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 FEATURES = FeatureConfig(fps=12.0, frames=12)
+RANDOM_CLASSES = 5
+"""Of models that were not trained."""
 LABELS = ("-", "coffee", "hello", "no", "please", "tea")
 
 Export = Callable[..., int]
@@ -34,6 +37,58 @@ def noise() -> Callable[[int], LabelledFeatures]:
         body = random.standard_normal((clips, 7, 6, 25, 1), dtype=np.float32)
         hands = random.standard_normal((clips, 7, 6, 21, 2), dtype=np.float32)
         return LabelledFeatures("noise", body, hands, np.zeros(clips, np.int64), ())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_inputs() -> Callable[..., dict[str, npt.NDArray[np.float32]]]:
+    """Random clips, [clips, C, T, V, M] by name: ``make_inputs(layout, frames, clips)``."""
+
+    def make(
+        layout: InputLayout, frames: int, clips: int = 2
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        random = np.random.default_rng(0)
+        shapes = {"body": (layout.body.joint_count, layout.persons)}
+        if layout.hand is not None:
+            shapes["hands"] = (layout.hand.joint_count, 2)
+        return {
+            name: random.standard_normal((clips, layout.channels, frames, *shape), np.float32)
+            for name, shape in shapes.items()
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_model(
+    make_inputs: Callable[..., dict[str, npt.NDArray[np.float32]]],
+) -> Callable[[ModelConfig, InputLayout], ActionModel]:
+    """A model whose every constant matters, and whose features are of the size of trained ones."""
+
+    def make(config: ModelConfig, layout: InputLayout) -> ActionModel:
+        torch.manual_seed(1)
+        model = build_model(config, layout, RANDOM_CLASSES)
+        for name, parameter in model.named_parameters():
+            if name.endswith("alpha"):
+                torch.nn.init.constant_(parameter, 0.4)
+            elif name.endswith("offsets"):
+                parameter.data += 0.3 * torch.randn(parameter.shape)
+            elif name.endswith("head.weight"):
+                torch.nn.init.normal_(parameter, 0, 0.1)
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.LayerNorm):
+                torch.nn.init.uniform_(layer.weight, 0.7, 1.3)
+                torch.nn.init.normal_(layer.bias, 0, 0.1)
+            elif isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+                torch.nn.init.uniform_(layer.weight, 0.6, 1.0)
+                torch.nn.init.normal_(layer.bias, 0, 0.1)
+        seen = make_inputs(layout, 24, 4)
+        both = (torch.from_numpy(seen.get(name, seen["body"])) for name in ("body", "hands"))
+        with torch.no_grad():
+            model.train()(*both)
+        return model.eval()
 
     return make
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +49,9 @@ from bharsdk.skeleton import KINECT20, NTU25
 
 Array = npt.NDArray[np.float32]
 Inputs = dict[str, Array]
+MakeModel = Callable[[ModelConfig, InputLayout], ActionModel]
+MakeInputs = Callable[..., Inputs]
+"""See their fixtures."""
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 CLASSES = 5
@@ -56,47 +60,6 @@ KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
 MEDIAPIPE = InputLayout(4, 3)
 BOTH_WITH_HANDS = InputLayout(3, 3, persons=2)
 """As many bodies as hands."""
-
-
-def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
-    """A model whose every constant matters, and whose features are of the size of trained ones."""
-    torch.manual_seed(1)
-    model = build_model(config, layout, CLASSES)
-    for name, parameter in model.named_parameters():
-        if name.endswith("alpha"):
-            torch.nn.init.constant_(parameter, 0.4)
-        elif name.endswith("offsets"):
-            parameter.data += 0.3 * torch.randn(parameter.shape)
-        elif name.endswith("head.weight"):
-            torch.nn.init.normal_(parameter, 0, 0.1)
-    for layer in model.modules():
-        if isinstance(layer, torch.nn.LayerNorm):
-            torch.nn.init.uniform_(layer.weight, 0.7, 1.3)
-            torch.nn.init.normal_(layer.bias, 0, 0.1)
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
-    ]
-    for module in norms:
-        module.momentum = 1.0
-        torch.nn.init.uniform_(module.weight, 0.6, 1.0)
-        torch.nn.init.normal_(module.bias, 0, 0.1)
-    inputs = _inputs(layout, 24, 4)
-    with torch.no_grad():
-        model.train()(*(torch.from_numpy(inputs.get(n, inputs["body"])) for n in ("body", "hands")))
-    return model.eval()
-
-
-def _inputs(layout: InputLayout, frames: int, clips: int = 2) -> Inputs:
-    random = np.random.default_rng(0)
-    shapes = {"body": (layout.body.joint_count, layout.persons)}
-    if layout.hand is not None:
-        shapes["hands"] = (layout.hand.joint_count, 2)
-    return {
-        name: random.standard_normal((clips, layout.channels, frames, *shape), np.float32)
-        for name, shape in shapes.items()
-    }
 
 
 def _exact(model: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
@@ -135,17 +98,23 @@ def _native(model: ActionModel, inputs: Inputs) -> Artefact:
     ],
     ids=lambda value: value.name.value if isinstance(value, ModelConfig) else value.body.name,
 )
-def test_logits_are_those_of_torch(config: ModelConfig, layout: InputLayout, frames: int) -> None:
+def test_logits_are_those_of_torch(
+    config: ModelConfig,
+    layout: InputLayout,
+    frames: int,
+    make_model: MakeModel,
+    make_inputs: MakeInputs,
+) -> None:
     """Any clip length, also one that no stride divides, one or two persons, any skeleton."""
-    model, inputs = _model(config, layout), _inputs(layout, frames)
+    model, inputs = make_model(config, layout), make_inputs(layout, frames)
     expected = _exact(model, inputs)
     got = _native(model, inputs).run(inputs)
     assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_a_model_of_hands_reads_only_hands() -> None:
+def test_a_model_of_hands_reads_only_hands(make_model: MakeModel, make_inputs: MakeInputs) -> None:
     config = ModelConfig(ModelName.HAND_EXPERT)
-    model, inputs = _model(config, MEDIAPIPE), _inputs(MEDIAPIPE, 12)
+    model, inputs = make_model(config, MEDIAPIPE), make_inputs(MEDIAPIPE, 12)
     hands = {"hands": inputs["hands"]}
     artefact = native.build(deploy(model), {"hands": hands["hands"].shape[1:]}, CLASSES)
     assert artefact.reads == ("hands",)
@@ -163,8 +132,10 @@ OF_CLIPS = [
 
 @pytest.mark.parametrize("isa", _ops.available_isas())
 @pytest.mark.parametrize("name", OF_CLIPS)
-def test_every_instruction_set_runs_whole_models(isa: str, name: ModelName) -> None:
-    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 9, 1)
+def test_every_instruction_set_runs_whole_models(
+    isa: str, name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
+    model, inputs = make_model(ModelConfig(name), MEDIAPIPE), make_inputs(MEDIAPIPE, 9, 1)
     files = _native(model, inputs).files
     network = build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa)
     assert network.isa == isa
@@ -174,9 +145,11 @@ def test_every_instruction_set_runs_whole_models(isa: str, name: ModelName) -> N
 
 
 @pytest.mark.parametrize("name", OF_CLIPS)
-def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(name: ModelName) -> None:
+def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(
+    name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
     """One network serves all streams: no run leaves anything behind for another one."""
-    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 6)
+    model, inputs = make_model(ModelConfig(name), MEDIAPIPE), make_inputs(MEDIAPIPE, 8, 6)
     artefact = _native(model, inputs)
     together = artefact.run(inputs)
     alone = [{n: a[i : i + 1].copy() for n, a in inputs.items()} for i in range(6)]
@@ -187,8 +160,10 @@ def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(name: Mode
 
 
 @pytest.mark.parametrize("name", OF_CLIPS)
-def test_a_coordinate_that_is_no_number_is_not_hidden(name: ModelName) -> None:
-    model, inputs = _model(ModelConfig(name), MEDIAPIPE), _inputs(MEDIAPIPE, 8, 1)
+def test_a_coordinate_that_is_no_number_is_not_hidden(
+    name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
+    model, inputs = make_model(ModelConfig(name), MEDIAPIPE), make_inputs(MEDIAPIPE, 8, 1)
     inputs["hands"][0, 0, 3, 4, 1] = np.nan
     assert np.isnan(_native(model, inputs).run(inputs)).all()
 
@@ -229,10 +204,10 @@ def _frame(inputs: Inputs, t: int) -> list[Array]:
     ids=[f"{c.name.value}-{layout.body.name}-{i}" for i, (c, layout) in enumerate(CAUSAL)],
 )
 def test_frame_by_frame_the_logits_are_those_of_the_clip_so_far(
-    config: ModelConfig, layout: InputLayout
+    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """At every frame, beyond the window of the running means too, within 1e-4."""
-    model, inputs = _model(config, layout), _inputs(layout, 27, 1)
+    model, inputs = make_model(config, layout), make_inputs(layout, 27, 1)
     network, state = _network(model, inputs), _ops.NetworkState()
     assert network.causal
     for t in range(27):
@@ -245,17 +220,27 @@ def test_frame_by_frame_the_logits_are_those_of_the_clip_so_far(
 
 @pytest.mark.parametrize("isa", _ops.available_isas())
 @pytest.mark.parametrize("name", STREAMS)
-def test_every_instruction_set_runs_streams(isa: str, name: ModelName) -> None:
-    model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 11, 1)
+def test_every_instruction_set_runs_streams(
+    isa: str, name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
+    model, inputs = (
+        make_model(ModelConfig(name, window=6), MEDIAPIPE),
+        make_inputs(MEDIAPIPE, 11, 1),
+    )
     got = _network(model, inputs, isa).run(list(inputs.values()))
     expected = _exact(model, inputs)
     assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams_interleaved_give_the_bits_of_streams_alone(name: ModelName) -> None:
+def test_streams_interleaved_give_the_bits_of_streams_alone(
+    name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
     """Eight streams on one network, also in threads; after a reset a state is as new."""
-    model, inputs = _model(ModelConfig(name, window=6), MEDIAPIPE), _inputs(MEDIAPIPE, 13, 8)
+    model, inputs = (
+        make_model(ModelConfig(name, window=6), MEDIAPIPE),
+        make_inputs(MEDIAPIPE, 13, 8),
+    )
     network = _network(model, inputs)
     clips = [{n: a[i : i + 1] for n, a in inputs.items()} for i in range(8)]
     states = [_ops.NetworkState() for _ in clips]
@@ -284,17 +269,21 @@ def test_streams_interleaved_give_the_bits_of_streams_alone(name: ModelName) -> 
         (ModelName.PR_GCN, 2_000_000),
     ],
 )
-def test_a_stream_is_small_and_says_what_it_sees(name: ModelName, most_bytes: int) -> None:
-    model = _model(ModelConfig(name, window=24), InputLayout(7, 3))
-    network = _network(model, _inputs(InputLayout(7, 3), 24, 1))
+def test_a_stream_is_small_and_says_what_it_sees(
+    name: ModelName, most_bytes: int, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
+    model = make_model(ModelConfig(name, window=24), InputLayout(7, 3))
+    network = _network(model, make_inputs(InputLayout(7, 3), 24, 1))
     assert network.state_bytes < most_bytes
     assert 24 < network.receptive_field < 200
 
 
 @pytest.mark.parametrize("window", [None, 6])
-def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
-    model = _model(ModelConfig(ModelName.BHARNET_E, window=window), MEDIAPIPE)
-    times = _network(model, _inputs(MEDIAPIPE, 8, 1)).profile(4)
+def test_the_time_of_a_run_is_known_layer_by_layer(
+    window: int | None, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
+    model = make_model(ModelConfig(ModelName.BHARNET_E, window=window), MEDIAPIPE)
+    times = _network(model, make_inputs(MEDIAPIPE, 8, 1)).profile(4)
     assert {kind for kind, _ in times} == {"input", "conv", "aggregate", "pool", "classify"}
     assert all(seconds >= 0 for _, seconds in times)
     assert sum(seconds for _, seconds in times) > 0
@@ -309,19 +298,23 @@ def test_the_time_of_a_run_is_known_layer_by_layer(window: int | None) -> None:
     ],
 )
 def test_streams_that_look_at_each_other_have_layers_for_it(
-    name: ModelName, more: set[str], window: int | None
+    name: ModelName,
+    more: set[str],
+    window: int | None,
+    make_model: MakeModel,
+    make_inputs: MakeInputs,
 ) -> None:
-    model = _model(ModelConfig(name, window=window), MEDIAPIPE)
-    network = _network(model, _inputs(MEDIAPIPE, 8, 1))
+    model = make_model(ModelConfig(name, window=window), MEDIAPIPE)
+    network = _network(model, make_inputs(MEDIAPIPE, 8, 1))
     kinds = {kind for kind, _ in network.profile(2)}
     assert kinds == {"input", "conv", "aggregate", "pool"} | more
     assert network.causal == (window is not None)
 
 
-def test_a_stream_refuses_what_is_no_frame() -> None:
+def test_a_stream_refuses_what_is_no_frame(make_model: MakeModel, make_inputs: MakeInputs) -> None:
     model, inputs = (
-        _model(ModelConfig(ModelName.PR_GCN, window=6), MEDIAPIPE),
-        _inputs(MEDIAPIPE, 4),
+        make_model(ModelConfig(ModelName.PR_GCN, window=6), MEDIAPIPE),
+        make_inputs(MEDIAPIPE, 4),
     )
     network = _network(model, inputs)
     with pytest.raises(ValueError, match=r"expected .4, 25, 1."):
@@ -338,10 +331,12 @@ def test_a_stream_refuses_what_is_no_frame() -> None:
         (ModelConfig(ModelName.BHARNET_P, backbone=BackboneName.ST_GCN), "STGCN"),
     ],
 )
-def test_a_model_without_a_native_form_is_refused_by_name(config: ModelConfig, named: str) -> None:
+def test_a_model_without_a_native_form_is_refused_by_name(
+    config: ModelConfig, named: str, make_inputs: MakeInputs
+) -> None:
     model = build_model(config, MEDIAPIPE, CLASSES).eval()
     with pytest.raises(UsageError, match=f"{named}, expected .*--target onnx"):
-        _native(model, _inputs(MEDIAPIPE, 8))
+        _native(model, make_inputs(MEDIAPIPE, 8))
 
 
 def test_a_native_bundle_proves_itself_and_runs_by_default(
@@ -419,13 +414,13 @@ def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
     ids=str,
 )
 def test_integers_are_near_the_floats_and_less_than_half_their_size(
-    config: ModelConfig, layout: InputLayout
+    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Of random weights; what trained ones lose is counted by the gate of every export.
 
     In floats DeGCN has fewer taps.
     """
-    model, inputs = _model(config, layout), _inputs(layout, 24, 8)
+    model, inputs = make_model(config, layout), make_inputs(layout, 24, 8)
     floats, integers = _native(model, inputs), _quantised(model, inputs)
     expected, got = floats.run(inputs), integers.run(inputs)
     assert np.abs(got - expected).max() <= 0.2 * np.abs(expected).max()
@@ -435,11 +430,11 @@ def test_integers_are_near_the_floats_and_less_than_half_their_size(
 @pytest.mark.parametrize("isa", _ops.available_isas())
 @pytest.mark.parametrize("name", [ModelName.PR_GCN, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P])
 def test_streams_in_integers_give_the_clip_on_every_instruction_set(
-    isa: str, name: ModelName
+    isa: str, name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Frame by frame, two streams in turns: the bits of each clip alone."""
-    inputs = _inputs(MEDIAPIPE, 13, 2)
-    files = _quantised(_model(ModelConfig(name, window=10), MEDIAPIPE), inputs).files
+    inputs = make_inputs(MEDIAPIPE, 13, 2)
+    files = _quantised(make_model(ModelConfig(name, window=10), MEDIAPIPE), inputs).files
     arguments = files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa
     network = build_network(*arguments, integers=files[NATIVE_INTEGERS])
     expected = network.run(list(inputs.values()))

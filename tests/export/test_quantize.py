@@ -12,7 +12,7 @@ import torch
 from bhar_export.artefacts import onnx_artefact
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.graph import to_onnx
-from bhar_export.quantize import integer_nodes, quantize
+from bhar_export.quantize import GraphQuantiser, integer_nodes, quantize
 from bhar_export.sensitive import sensitive_nodes
 from bhar_export.verify import run_artefact
 from bharsdk.bundle import Precision
@@ -138,3 +138,23 @@ def test_random_features_and_what_is_divided_by_them_stay_float() -> None:
     assert kept.count("MatMul") == 4
     assert {"Exp", "Div"} & set(left) == set()
     assert "Gemm" in left or "MatMul" in left  # what reads the attention
+
+
+def test_the_small_form_says_nothing_twice_and_computes_the_same(
+    graph: onnx.ModelProto, noise: Noise
+) -> None:
+    """The same nodes in integers; what computes in float has its weights in bytes too."""
+    clips = noise(20)
+    quantiser = GraphQuantiser(graph, clips)
+    whole, small = (quantiser.quantised(small=small) for small in (False, True))
+    constants = [
+        (tensor.data_type, *tensor.dims, onnx.numpy_helper.to_array(tensor).tobytes())
+        for tensor in small.graph.initializer
+    ]
+    assert len(constants) == len(set(constants))
+    assert small.ByteSize() < whole.ByteSize()
+    models = whole.SerializeToString(), small.SerializeToString()
+    of_whole, of_small = map(integer_nodes, models)
+    assert of_small.integer == of_whole.integer
+    expected, got = (run_artefact(onnx_artefact(Precision.INT8, m), clips) for m in models)
+    assert np.abs(got - expected).max() <= 0.02 * np.abs(expected).max()

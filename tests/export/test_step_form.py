@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 import torch
@@ -32,6 +34,11 @@ from bharsdk.engines.onnx_step import OnnxStep
 from bharsdk.errors import UsageError
 from bharsdk.skeleton import KINECT20, NTU25
 
+Array = npt.NDArray[np.float32]
+MakeModel = Callable[[ModelConfig, InputLayout], ActionModel]
+MakeInputs = Callable[..., dict[str, Array]]
+"""See their fixtures."""
+
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 CLASSES, WINDOW, FRAMES = 5, 6, 19
 MEDIAPIPE = InputLayout(4, 3)
@@ -40,38 +47,8 @@ BOTH_WITH_HANDS = InputLayout(3, 3, persons=2)
 KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
 
 
-def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
-    """A model whose normalisations, topologies and offsets in time are no identities."""
-    torch.manual_seed(1)
-    model = build_model(config, layout, CLASSES)
-    for name, parameter in model.named_parameters():
-        if name.endswith("alpha"):
-            torch.nn.init.constant_(parameter, 0.4)
-        elif name.endswith("offsets"):
-            parameter.data += 0.3 * torch.randn(parameter.shape)
-        elif name.endswith("head.weight"):
-            torch.nn.init.normal_(parameter, 0, 0.1)
-    for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            torch.nn.init.uniform_(module.weight, 0.7, 1.3)
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-    with torch.no_grad():
-        model.train()(*_both(_clips(layout, 24, 4)))
-    return model.eval().deploy().eval()
-
-
-def _clips(layout: InputLayout, frames: int, clips: int) -> dict[str, Tensor]:
-    random = torch.Generator().manual_seed(0)
-    shapes = {"body": (layout.body.joint_count, layout.persons)}
-    if layout.hand is not None:
-        shapes["hands"] = (layout.hand.joint_count, 2)
-    return {
-        name: torch.randn(clips, layout.channels, frames, *shape, generator=random)
-        for name, shape in shapes.items()
-    }
+def _tensors(inputs: dict[str, Array]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in inputs.items()}
 
 
 def _both(clips: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -110,10 +87,13 @@ CAUSAL = [
     ids=[f"{c.name.value}-{layout.body.name}-{i}" for i, (c, layout) in enumerate(CAUSAL)],
 )
 def test_at_every_frame_the_logits_are_those_of_the_clip_so_far(
-    config: ModelConfig, layout: InputLayout
+    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Of two clips at once, through all phases of the strides and beyond the window."""
-    model, clips = _model(config, layout), _clips(layout, FRAMES, 2)
+    model, clips = (
+        make_model(config, layout).deploy().eval(),
+        _tensors(make_inputs(layout, FRAMES, 2)),
+    )
     step = step_form(model, _shapes(clips))
     state = _reset(step, 2)
     with torch.no_grad():
@@ -125,9 +105,14 @@ def test_at_every_frame_the_logits_are_those_of_the_clip_so_far(
 
 
 @pytest.mark.parametrize("config", [CAUSAL[0][0]], ids=lambda c: c.name.value)
-def test_the_graph_is_the_step_for_any_number_of_streams(config: ModelConfig) -> None:
+def test_the_graph_is_the_step_for_any_number_of_streams(
+    config: ModelConfig, make_model: MakeModel, make_inputs: MakeInputs
+) -> None:
     """Three streams at once, one of which starts anew on the way: each has its own state."""
-    model, clips = _model(config, MEDIAPIPE), _clips(MEDIAPIPE, 7, 3)
+    model, clips = (
+        make_model(config, MEDIAPIPE).deploy().eval(),
+        _tensors(make_inputs(MEDIAPIPE, 7, 3)),
+    )
     step = step_form(model, _shapes(clips))
     graph = OnnxStep(to_step_onnx(step).SerializeToString())
     assert list(graph.frame) == ["body", "hands"]
@@ -146,9 +131,12 @@ def test_the_graph_is_the_step_for_any_number_of_streams(config: ModelConfig) ->
         assert np.abs(logits[i] - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max()), i
 
 
-def test_a_stream_never_ends() -> None:
+def test_a_stream_never_ends(make_model: MakeModel, make_inputs: MakeInputs) -> None:
     """The count of frames goes round before a float cannot count, and nothing notices."""
-    model, clips = _model(CAUSAL[0][0], MEDIAPIPE), _clips(MEDIAPIPE, 1, 1)
+    model, clips = (
+        make_model(CAUSAL[0][0], MEDIAPIPE).deploy().eval(),
+        _tensors(make_inputs(MEDIAPIPE, 1, 1)),
+    )
     step = step_form(model, _shapes(clips))
     state, counts = _reset(step, 1), []
     with torch.no_grad():
@@ -159,18 +147,18 @@ def test_a_stream_never_ends() -> None:
     assert counts[-24:] == counts[-48:-24]  # the strides' six frames and a topology's eight
 
 
-def test_a_state_is_small() -> None:
+def test_a_state_is_small(make_inputs: MakeInputs) -> None:
     """Of BHaRNet-E two megabytes, however long its window."""
     config, layout = ModelConfig(ModelName.BHARNET_E, window=24), InputLayout(7, 3)
     model = build_model(config, layout, CLASSES).eval().deploy()
-    step = step_form(model, _shapes(_clips(layout, 24, 1)))
+    step = step_form(model, _shapes(_tensors(make_inputs(layout, 24, 1))))
     assert 4 * sum(state.numel() for state in step.state.values()) < 2_200_000
 
 
-def test_a_model_of_whole_clips_has_no_step_form() -> None:
+def test_a_model_of_whole_clips_has_no_step_form(make_inputs: MakeInputs) -> None:
     model = build_model(ModelConfig(ModelName.PR_GCN), MEDIAPIPE, CLASSES).eval().deploy()
     with pytest.raises(UsageError, match=r"whole clips.* --causal"):
-        step_form(model, _shapes(_clips(MEDIAPIPE, 4, 1)))
+        step_form(model, _shapes(_tensors(make_inputs(MEDIAPIPE, 4, 1))))
 
 
 @pytest.fixture(scope="module")

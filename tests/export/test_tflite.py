@@ -16,6 +16,7 @@ from bhar_export.graph import deploy
 from bhar_export.ranges import RangeMethod
 from bhar_export.spec import DataSpec
 from bhar_export.targets import tflite
+from bhar_export.verify import run_artefact
 from bhar_training.checkpoint import load_checkpoint
 from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
 from bharsdk.bundle import REPORT, TFLITE_LOGITS, TFLITE_MODEL, load_bundle, make_bundle
@@ -72,6 +73,20 @@ def test_a_bundle_holds_the_model_with_golden_logits_of_its_own(every_target: Pa
     assert verify_bundle(made, Backend.TFLITE).max_abs_difference == 0
 
 
+def test_a_model_that_says_nothing_twice_computes_the_same_bits(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
+    shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
+    quantiser = tflite.TfliteQuantiser(tflite.build(deploy(trained.model), shapes), clips)
+    small = quantiser.build(RangeMethod.MIN_MAX)
+    monkeypatch.setattr(litert_quantize, "small_form", lambda flatbuffer: flatbuffer)
+    whole = quantiser.build(RangeMethod.MIN_MAX)
+    assert small.size < 0.9 * whole.size
+    np.testing.assert_array_equal(run_artefact(small, clips), run_artefact(whole, clips))
+
+
 def test_damage_behind_the_hashes_is_an_error_of_its_own(every_target: Path) -> None:
     """A model that LiteRT refuses, and one that is none."""
     model = load_bundle(every_target).files[TFLITE_MODEL]
@@ -98,7 +113,7 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the names that the converter gives to modules, which another release might change."""
-    monkeypatch.setattr(litert_quantize, "without_names", lambda flatbuffer: flatbuffer)
+    monkeypatch.setattr(litert_quantize, "small_form", lambda flatbuffer: flatbuffer)
     trained = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
     shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}

@@ -36,6 +36,7 @@ from bhar_training.models.fold import (
     fold_aggregated_bn,
     fold_conv_bn,
     pointwise,
+    side_by_side,
 )
 
 __all__ = ["DeGCN", "DeformableTemporalConv"]
@@ -245,14 +246,22 @@ class RefinedGraphConv(nn.Module):
         """The same with BatchNorm and alpha folded in."""
         scale, shift = bn_scale_shift(self.bn)
         return DeployedRefinedGraphConv(
-            [layer.deploy() for layer in self.query],  # type: ignore[operator]
-            [layer.deploy() for layer in self.key],  # type: ignore[operator]
-            [layer.deploy(scale) for layer in self.value],  # type: ignore[operator]
-            [layer.deploy(self.alpha.detach()) for layer in self.refine],  # type: ignore[operator]
+            _deployed(self.query),
+            _deployed(self.key),
+            _deployed(self.value, scale),
+            _deployed(self.refine, self.alpha.detach(), inputs_too=True),
             _transposed(self.adjacency),
             Shift(shift),
             self.running,
         )
+
+
+def _deployed(
+    layers: nn.ModuleList, scale: Tensor | None = None, *, inputs_too: bool = False
+) -> nn.Conv2d:
+    """The layers of all partitions as one; see :func:`side_by_side`."""
+    convs = [layer.deploy(scale) for layer in layers if isinstance(layer, GroupedPointwise)]
+    return side_by_side(convs, inputs_too=inputs_too)
 
 
 class MultiBranchTemporalConv(nn.Module):

@@ -77,24 +77,27 @@ class DeployedStaticGraphConv(nn.Module):
 
 
 class DeployedRefinedGraphConv(nn.Module):
-    """CTR-GC with BatchNorm and alpha folded in; adjacency [K, from, to]."""
+    """CTR-GC with BatchNorm and alpha folded in; adjacency [K, from, to].
+
+    query, key, value, refine: 1x1 convolutions of all partitions in one, outputs [G, K, C / G] (see
+    :func:`bhar_training.models.fold.side_by_side`).
+    """
 
     adjacency: Tensor
 
     def __init__(
         self,
-        query: list[nn.Conv2d],
-        key: list[nn.Conv2d],
-        value: list[nn.Conv2d],
-        refine: list[nn.Conv2d],
+        query: nn.Conv2d,
+        key: nn.Conv2d,
+        value: nn.Conv2d,
+        refine: nn.Conv2d,
         adjacency: Tensor,
         shift: Shift,
         running: RunningTopology | None = None,
     ) -> None:
         super().__init__()
         self.running = running
-        self.query, self.key = nn.ModuleList(query), nn.ModuleList(key)
-        self.value, self.refine = nn.ModuleList(value), nn.ModuleList(refine)
+        self.query, self.key, self.value, self.refine = query, key, value, refine
         # Transposed, so that MatMul reads the neighbours along its inner axis.
         self.register_buffer("adjacency", adjacency)
         self.shift = shift
@@ -108,19 +111,23 @@ class DeployedRefinedGraphConv(nn.Module):
 
     def refined_by(self, x: Tensor, mean: Tensor) -> Tensor:
         """x: [N, C, T, V] over the topology that ``mean`` [N, C, 1, V] refines."""
-        out: Tensor | None = None
-        for k, value in enumerate(self.value):
-            query, key = self.query[k](mean), self.key[k](mean)
-            # [N, R, 1, V (to)] against [N, R, V (from), 1]: the topology, already transposed.
-            difference = torch.tanh(query - key.transpose(2, 3))
-            part = self._over(value(x), self.refine[k](difference), self.adjacency[k])
-            out = part if out is None else out + part
-        shifted: Tensor = self.shift(out)
+        # [N, K * R, 1, V (to)] against [N, K * R, V (from), 1]: the topology, already transposed.
+        difference = torch.tanh(self.query(mean) - self.key(mean).transpose(2, 3))
+        shifted: Tensor = self.shift(self._over(self.value(x), self.refine(difference)))
         return shifted
 
-    def _over(self, values: Tensor, refinement: Tensor, adjacency: Tensor) -> Tensor:
-        """Values [N, C, T, V] over the constant adjacency [V, V], refined [N, C, V, V]."""
-        return values @ (refinement + adjacency)
+    def _over(self, values: Tensor, refinement: Tensor) -> Tensor:
+        """Values [N, G * K * C, T, V] over the constant adjacencies, refined [N, G * K * C, V, V].
+
+        -> [N, G * C, T, V], the sum over partitions.
+        """
+        partitions, joints, _ = self.adjacency.shape
+        channels, frames = values.shape[1] // partitions // self.value.groups, values.shape[2]
+        of_partitions = refinement.reshape(-1, partitions, channels, joints**2)
+        topology = of_partitions + self.adjacency.reshape(partitions, 1, joints**2)
+        parts = values @ topology.reshape(-1, values.shape[1], joints, joints)
+        summed = parts.reshape(-1, partitions, channels * frames, joints).sum(1)
+        return summed.reshape(-1, channels * self.value.groups, frames, joints)
 
 
 class DeployedTemporalConv(nn.Module):

@@ -6,10 +6,21 @@ that computes the same logits: batch normalisation and deformable temporal convo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Affine", "Shift", "bn_scale_shift", "fold_aggregated_bn", "fold_conv_bn", "pointwise"]
+__all__ = [
+    "Affine",
+    "Shift",
+    "bn_scale_shift",
+    "fold_aggregated_bn",
+    "fold_conv_bn",
+    "one_by_one",
+    "pointwise",
+    "side_by_side",
+]
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -78,3 +89,30 @@ def pointwise(weight: Tensor, bias: Tensor, stride: int = 1, groups: int = 1) ->
     conv.weight.data.copy_(weight)
     conv.bias.data.copy_(bias)  # type: ignore[union-attr]
     return conv
+
+
+def side_by_side(convs: Sequence[nn.Conv2d], *, inputs_too: bool = False) -> nn.Conv2d:
+    """K 1x1 convolutions in G groups as one, whose outputs are [G, K, O / G].
+
+    They read the same [G, I / G]; inputs_too: each its own part of [G, K, I / G].
+    """
+    groups = convs[0].groups
+    weights = [conv.weight.view(groups, -1, *conv.weight.shape[1:]) for conv in convs]
+    biases = [conv.bias.view(groups, -1) for conv in convs if conv.bias is not None]
+    return pointwise(
+        torch.stack(weights, 1).flatten(0, 2),
+        torch.stack(biases, 1).flatten(),
+        groups=groups * len(convs) if inputs_too else groups,
+    )
+
+
+def one_by_one(conv: nn.Conv2d, count: int, *, inputs_too: bool = False) -> list[nn.Conv2d]:
+    """The ``count`` convolutions that are ``conv`` :func:`side_by_side`."""
+    assert conv.bias is not None
+    groups = conv.groups // count if inputs_too else conv.groups
+    weights = conv.weight.view(groups, count, -1, *conv.weight.shape[1:]).unbind(1)
+    biases = conv.bias.view(groups, count, -1).unbind(1)
+    return [
+        pointwise(weight.flatten(0, 1), bias.flatten(), groups=groups)
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
