@@ -75,7 +75,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.logits)
 
-    def take(self, rows: slice) -> Samples:
+    def take(self, rows: slice | npt.NDArray[np.int64]) -> Samples:
         """These rows."""
         return Samples(self.logits[rows], self.embeddings[rows])
 

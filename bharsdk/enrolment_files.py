@@ -42,20 +42,25 @@ def encode_known(samples: Samples, classes: npt.NDArray[np.int64]) -> bytes:
     return _encode(samples)
 
 
-def read_enrolment(bundle: Bundle, gestures: Sequence[Gesture] | None = None) -> Enrolment | None:
-    """The model's classes beside ``gestures`` (default: those of ``bundle``); None without any.
+def read_enrolment(bundle: Bundle) -> Enrolment | None:
+    """The model's classes beside the gestures of ``bundle``; None without any.
+
+    What was shown of a label that the model knows stands beside the samples of its class.
 
     Raises BundleError when the bundle holds no known samples, or files do not fit the manifest.
     """
-    gestures = gestures_of(bundle) if gestures is None else tuple(gestures)
-    if not gestures:
+    gestures, labels = gestures_of(bundle), bundle.manifest.labels
+    new = tuple(gesture for gesture in gestures if gesture.label not in labels)
+    if not new:
         return None
-    record = _record(bundle)
+    record, shown = _record(bundle), [g for g in gestures if g.label in labels]
     known = _read(bundle, ENROLMENT_KNOWN, sum(record.known))
-    classes = np.repeat(np.arange(len(record.known)), record.known)
+    of_shown = [np.full(len(g.samples), labels.index(g.label)) for g in shown]
+    classes = np.concatenate([np.repeat(np.arange(len(labels)), record.known), *of_shown])
+    known = Samples.joined([known, *(gesture.samples for gesture in shown)])
     calibration = bundle.manifest.calibration
     temperature = 1.0 if calibration is None else calibration.temperature
-    return Enrolment(known, classes, tuple(gestures), temperature)
+    return Enrolment(known, classes, new, temperature)
 
 
 def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:
@@ -120,6 +125,10 @@ def _card(card: str, manifest: Manifest) -> str:
     card = card.partition(SECTION)[0]
     if not manifest.gestures:
         return card
-    lines = [f"- {g.label}: from {g.clips} clips" for g in manifest.gestures]
+    lines = [
+        f"- {g.label}: {'known, and shown in' if g.label in manifest.labels else 'from'}"
+        f" {g.clips} clips"
+        for g in manifest.gestures
+    ]
     note = "On a device, after the model was trained: the accuracy above does not tell of them.\n"
     return "\n".join([f"{card}{SECTION}", note, *lines, ""])

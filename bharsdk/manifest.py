@@ -68,7 +68,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class GestureRecord:
-    """A gesture enrolled on a device. clips: how many were shown. samples: its rows in the file."""
+    """A gesture enrolled on a device, or a label of the model as someone there makes it.
+
+    clips: how many were shown. samples: its rows in the file.
+    """
 
     label: str
     clips: int
@@ -147,8 +150,9 @@ class Manifest:
             raise InputError(
                 f"got enrolment of {len(self.enrolment.known)} labels, expected {len(self.labels)}"
             )
-        if len(set(self.all_labels)) != len(self.all_labels):
-            raise InputError(f"got labels {list(self.all_labels)}, expected all different")
+        taught = [gesture.label for gesture in self.gestures]
+        if len(set(taught)) != len(taught):
+            raise InputError(f"got gestures {taught}, expected all different")
 
     @property
     def gestures(self) -> tuple[GestureRecord, ...]:
@@ -158,7 +162,8 @@ class Manifest:
     @property
     def all_labels(self) -> tuple[str, ...]:
         """The model's labels and those of enrolled gestures, in the order of the probabilities."""
-        return self.labels + tuple(gesture.label for gesture in self.gestures)
+        taught = (gesture.label for gesture in self.gestures)
+        return self.labels + tuple(label for label in taught if label not in self.labels)
 
     @property
     def subject(self) -> ModelInput:

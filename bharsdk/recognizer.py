@@ -226,14 +226,20 @@ class Recognizer:
         return [event for event in events if event.phase is EventPhase.END]
 
     def enroll(
-        self, label: str, clips: Sequence[Clip], *, landmarker: Landmarker | None = None
+        self,
+        label: str,
+        clips: Sequence[Clip],
+        *,
+        known: bool = False,
+        landmarker: Landmarker | None = None,
     ) -> Enrolled:
         """Teach it the gesture ``label`` from 3 to 5 clips, of one person, each the gesture once.
 
         clips: paths of videos or recorded sessions, LandmarkSequences or Sessions. landmarker: as
         of :meth:`run`. The model itself stays as it is. Runs and streams that are there already do
         not know the gesture. A warning names labels of the model that are much alike; so does what
-        is returned. :meth:`save` keeps it.
+        is returned. Enrol these too, with ``known``: their own clips by the same person keep them
+        from being taken for the gesture. :meth:`save` keeps it all.
 
         Raises InputError on fewer clips, on a label that is known already, and on a clip that shows
         nobody; BundleError when the bundle was exported without what enrolment needs,
@@ -241,10 +247,10 @@ class Recognizer:
         """
         sequences = read_clips(clips, landmarker)
         with self._teaching:
-            self._classifier, found = enrolled(self._classifier, label, sequences)
+            self._classifier, found = enrolled(self._classifier, label, sequences, known=known)
         if found.alike:
             alike = ", ".join(found.alike)
-            LOGGER.warning("%s is much like %s: expect them to be mistaken", label, alike)
+            LOGGER.warning("%s is much like %s: show it clips of that too (known)", label, alike)
         return found
 
     def remove(self, label: str) -> None:

@@ -11,6 +11,7 @@ from bharsdk.enrolment import Gesture, Samples
 from bharsdk.enrolment_files import gestures_of, with_gestures
 from bharsdk.errors import InputError
 from bharsdk.landmarks import LandmarkSequence
+from bharsdk.manifest import Manifest
 from bharsdk.sources.frame import Landmarker
 from bharsdk.sources.opening import open_source
 from bharsdk.sources.session import Session
@@ -64,27 +65,45 @@ def _read(number: int, clip: Clip, landmarker: Landmarker | None) -> tuple[str, 
 
 
 def enrolled(
-    classifier: Classifier, label: str, clips: Sequence[tuple[str, LandmarkSequence]]
+    classifier: Classifier,
+    label: str,
+    clips: Sequence[tuple[str, LandmarkSequence]],
+    *,
+    known: bool = False,
 ) -> tuple[Classifier, Enrolled]:
     """``classifier`` with the gesture ``label`` beside what it knows, and what came of it.
 
-    clips: of :func:`read_clips`. Raises InputError on a label that is known already or cannot be
-    one, and on a clip that shows nobody; BundleError when the bundle takes no gestures;
+    clips: of :func:`read_clips`. known: ``label`` is one of the model's, shown as this person makes
+    it, so that gestures are told from that. Raises InputError on a label that is known already or
+    cannot be one, and on a clip that shows nobody; BundleError when the bundle takes no gestures;
     BackendMissingError when its engine gives no embeddings.
     """
     manifest = classifier.bundle.manifest
-    if label in manifest.all_labels:
-        known = "the model" if label in manifest.labels else "an earlier enrolment; remove it first"
-        raise InputError(f"enroll: got label {label!r}, expected a new one: it is known by {known}")
+    _check_label(manifest, label, known=known)
     windows = [
         features_of_variations(clip, manifest.features, manifest.subject, name)
         for name, clip in clips
     ]
+    if known:  # as the samples of its class, which were not varied
+        windows = [of_clip[:1] for of_clip in windows]
     samples = Samples.joined([classifier.samples(of_clip) for of_clip in windows])
     gesture = Gesture(label, len(clips), samples)
     bundle = with_gestures(classifier.bundle, [*gestures_of(classifier.bundle), gesture])
     made = Classifier(bundle, classifier.engine)
-    return made, Enrolled(label, len(clips), made.alike(label))
+    return made, Enrolled(label, len(clips), () if known else made.alike(label))
+
+
+def _check_label(manifest: Manifest, label: str, *, known: bool) -> None:
+    if label in [gesture.label for gesture in manifest.gestures]:
+        raise InputError(f"enroll: got {label!r}, which is enrolled already: remove it first")
+    if known and label not in manifest.labels:
+        labels = ", ".join(manifest.labels)
+        raise InputError(f"enroll: got {label!r} as a known label, expected one of {labels}")
+    if not known and label in manifest.labels:
+        raise InputError(
+            f"enroll: got {label!r}, expected a new label: it is known by the model; to show how"
+            " you make it, say so: known=True, or --known"
+        )
 
 
 def without(classifier: Classifier, label: str) -> Classifier:

@@ -31,6 +31,12 @@ def add_parser(command: AddCommand) -> None:
         metavar="NEW.bhar",
         help="where to write the bundle; default: over BUNDLE itself, if that was given by path",
     )
+    parser.add_argument(
+        "--known",
+        action="store_true",
+        help="LABEL is one of the model's: show how you make it, so that a gesture much like it is"
+        " told from it",
+    )
     parser.add_argument("--remove", metavar="LABEL", help="forget this gesture")
     parser.add_argument("--list", action="store_true", help="name the gestures that it has")
     parser.add_argument(
@@ -55,10 +61,10 @@ def _enroll(arguments: argparse.Namespace) -> int:
         recognizer.remove(arguments.remove)
         said = f"{arguments.remove} removed"
     else:
-        found = recognizer.enroll(arguments.label, arguments.clips)
+        found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
         said = f"{found.label} enrolled from {found.clips} clips"
         if found.alike:
-            said += f"; much like {', '.join(found.alike)}"
+            said += f"; much like {', '.join(found.alike)}: show it these too, with --known"
     recognizer.save(output)
     print(f"{output}: {said}")
     return 0

@@ -142,7 +142,7 @@ def test_a_saved_bundle_verifies_and_tells_of_its_gestures(
     ("label", "count", "message"),
     [
         ("hello", 2, "got 2 clips, expected a list of 3 to 5"),
-        ("a", 3, "it is known by the model"),
+        ("a", 3, "it is known by the model; .* known=True"),
         ("-", 3, "it is known by the model"),
         ("two\nlines", 3, "printable"),
     ],
@@ -185,6 +185,26 @@ def test_a_gesture_like_a_known_one_is_enrolled_with_a_warning(
         found = recognizer.enroll("stop", [clip, clip, clip])
     assert "b" in found.alike
     assert "much like" in caplog.text
+
+
+def test_a_known_label_that_is_shown_too_keeps_its_clips(
+    recognizer: Recognizer, clips: Clips, tmp_path: Path
+):
+    """Of a gesture much like it; it is no new label, and is removed as a gesture is."""
+    with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
+        mine = data["landmarks"][(data["label"] == "b") & (data["signer"] == "s3")][0]
+    letter = LandmarkSequence.from_flat(mine, fps=15.0)
+    recognizer.enroll("hello", clips["hello"][:3])
+    labels = recognizer.labels
+    recognizer.enroll("b", [letter] * 3, known=True)
+    assert recognizer.labels == labels
+    assert recognizer.labels[int(_probabilities(recognizer, letter).argmax())] == "b"
+    saved = recognizer.save(tmp_path / "shown.bhar")
+    assert "b: known, and shown in 3 clips" in saved.model_card
+    recognizer.remove("b")
+    assert [gesture.label for gesture in recognizer.bundle.manifest.gestures] == ["hello"]
+    with pytest.raises(InputError, match="expected one of"):
+        recognizer.enroll("wave", clips["no"][:3], known=True)
 
 
 def test_removing_what_is_not_there_names_what_is(taught: Path):
