@@ -12,6 +12,7 @@
     model.step.tflite the step form of a causal model for LiteRT: names have _ instead of .
     model.qdq.onnx    quantised graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
+    enrolment/*.npy   what new gestures are told from, and those that were enrolled
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
                       of the other forms too, if they are quantised
     report.json       what the exporter measured
@@ -45,6 +46,8 @@ from bharsdk.manifest import (
 )
 
 __all__ = [
+    "ENROLMENT_GESTURES",
+    "ENROLMENT_KNOWN",
     "FORMAT_VERSION",
     "GOLDEN",
     "NATIVE_INTEGERS",
@@ -85,6 +88,9 @@ STEP_MODEL, STEP_LOGITS = "model.step.onnx", "golden/step-logits.npy"
 """A causal model frame by frame, in float32; the logits where the graph of clips is quantised."""
 STEP_TFLITE = "model.step.tflite"
 
+ENROLMENT_KNOWN, ENROLMENT_GESTURES = "enrolment/known.npy", "enrolment/gestures.npy"
+"""See :mod:`bharsdk.enrolment_files`."""
+
 MAX_BUNDLE_BYTES = 64 << 20
 
 
@@ -94,6 +100,7 @@ ALLOWED_FILES = frozenset(
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
         *(STEP_MODEL, STEP_LOGITS, STEP_TFLITE),
+        *(ENROLMENT_KNOWN, ENROLMENT_GESTURES),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

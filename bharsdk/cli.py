@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bharsdk import __version__
 from bharsdk.command import exit_code_of
-from bharsdk.commands import bundles, run, startup
+from bharsdk.commands import bundles, enroll, run, startup
 
 __all__ = ["main"]
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_parsers(command)
     bundles.add_parsers(command)
     startup.add_parser(command)
+    enroll.add_parser(command)
     return parser
 
 

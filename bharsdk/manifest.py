@@ -17,7 +17,9 @@ from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton, skele
 
 __all__ = [
     "FORMAT_VERSION",
+    "EnrolmentRecord",
     "FileRecord",
+    "GestureRecord",
     "Manifest",
     "Precision",
     "encode_manifest",
@@ -27,7 +29,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 256 << 10
-LATER_KEYS = ("inputs",)
+LATER_KEYS, LATER_DECODER_KEYS = ("inputs",), ("debounce_s", "min_movement")
 """Optional keys that an older bharsdk refuses: written only where they say something."""
 
 
@@ -65,6 +67,37 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class GestureRecord:
+    """A gesture enrolled on a device, or a label of the model as someone there makes it.
+
+    clips: how many were shown. samples: its rows in the file.
+    """
+
+    label: str
+    clips: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class EnrolmentRecord:
+    """What a bundle holds for enrolment (:mod:`bharsdk.enrolment_files`).
+
+    embedding: numbers in one embedding. known: samples of each of the model's labels, in their
+    order. gestures: what was enrolled, in the order of their probabilities behind the model's.
+    Raises InputError on counts that cannot be.
+    """
+
+    embedding: int
+    known: tuple[int, ...]
+    gestures: tuple[GestureRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = [n for gesture in self.gestures for n in (gesture.clips, gesture.samples)]
+        if self.embedding < 1 or min(self.known, default=0) < 0 or min(counts, default=1) < 1:
+            raise InputError(f"got enrolment {self}, expected counts of at least 1, of known of 0")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a bundle holds and how to run it. Raises InputError on values that contradict.
 
@@ -73,7 +106,8 @@ class Manifest:
     machine. model, trained_on, licence: for people. tools: name -> version of what exported it.
     inputs: what the graph reads. files: every file but the manifest; :func:`save_bundle` fills it
     in. calibration: how probable an answer is, and when it is rejected; None: softmax of the
-    logits, and nothing is.
+    logits, and nothing is. enrolment: what new gestures are told from, and those there are; None:
+    it takes none.
     """
 
     name: str
@@ -91,12 +125,14 @@ class Manifest:
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     calibration: Calibration | None = None
+    enrolment: EnrolmentRecord | None = None
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise InputError(f"got {len(self.labels)} labels, expected at least two, all different")
-        for text in (*self.labels, self.name, self.model):
+        self._check_enrolment()
+        for text in (*self.all_labels, self.name, self.model):
             # One printable line: labels and names end up in terminals and file names.
             if not 0 < len(text) <= 100 or not text.isprintable():
                 raise InputError(f"got the name {text[:100]!r}, expected 1 to 100 printable signs")
@@ -108,6 +144,26 @@ class Manifest:
             skeleton_by_name(skeleton)
         if not self.inputs or len(set(self.inputs)) != len(self.inputs):
             raise InputError(f"got inputs {[i.value for i in self.inputs]}, expected body or hands")
+
+    def _check_enrolment(self) -> None:
+        if self.enrolment is not None and len(self.enrolment.known) != len(self.labels):
+            raise InputError(
+                f"got enrolment of {len(self.enrolment.known)} labels, expected {len(self.labels)}"
+            )
+        taught = [gesture.label for gesture in self.gestures]
+        if len(set(taught)) != len(taught):
+            raise InputError(f"got gestures {taught}, expected all different")
+
+    @property
+    def gestures(self) -> tuple[GestureRecord, ...]:
+        """What was enrolled."""
+        return () if self.enrolment is None else self.enrolment.gestures
+
+    @property
+    def all_labels(self) -> tuple[str, ...]:
+        """The model's labels and those of enrolled gestures, in the order of the probabilities."""
+        taught = (gesture.label for gesture in self.gestures)
+        return self.labels + tuple(label for label in taught if label not in self.labels)
 
     @property
     def subject(self) -> ModelInput:
@@ -131,6 +187,9 @@ def encode_manifest(manifest: Manifest) -> bytes:
     for name in LATER_KEYS:
         if getattr(manifest, name) == getattr(Manifest, name):
             del fields[name]
+    for name in LATER_DECODER_KEYS:
+        if getattr(manifest.decoder, name) == getattr(DecoderConfig, name):
+            del fields["decoder"][name]
     return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

@@ -69,15 +69,15 @@ class RecognizerOptions:
         chosen = self.label_allowlist if self.label_denylist is None else self.label_denylist
         if chosen is None:
             return None
-        unknown = sorted(set(chosen) - set(manifest.labels))
+        unknown = sorted(set(chosen) - set(manifest.all_labels))
         if unknown:
             raise InputError(
                 f"options: got the label {unknown[0]!r}, expected some of"
-                f" {', '.join(manifest.labels)}"
+                f" {', '.join(manifest.all_labels)}"
             )
         if self.label_denylist is None:
             return frozenset(chosen)
-        return frozenset(manifest.labels) - frozenset(chosen)
+        return frozenset(manifest.all_labels) - frozenset(chosen)
 
 
 class NamedOptions(TypedDict, total=False):

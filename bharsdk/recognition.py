@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from bharsdk.bundle import Bundle
-from bharsdk.engines import Engine
+from bharsdk.classifier import Classifier
 from bharsdk.events import Event
 from bharsdk.landmarks import Landmarks
 from bharsdk.options import RecognizerOptions
@@ -44,13 +43,12 @@ class Recognition:
 
     def __init__(
         self,
-        bundle: Bundle,
-        engine: Engine,
+        classifier: Classifier,
         backend: str,
         options: RecognizerOptions,
         recorder: Recorder | None = None,
     ) -> None:
-        self._bundle, self._engine, self._backend = bundle, engine, backend
+        self._classifier, self._backend = classifier, backend
         self._options, self._recorder = options, recorder
         self._tracker = PeopleTracker(options.max_persons) if options.max_persons > 1 else None
         self._streams: dict[int, Stream] = {}
@@ -144,7 +142,7 @@ class Recognition:
         return followed, gone
 
     def _stream(self, track_id: int) -> Stream:
-        return Stream(self._bundle, self._engine, self._options, track_id)
+        return Stream(self._classifier, self._options, track_id)
 
     def _person(
         self, track_id: int, landmarks: Landmarks, stream: Stream, events: list[Event]

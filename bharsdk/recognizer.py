@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bharsdk.bundle import Bundle, load_bundle
+from bharsdk.bundle import Bundle, load_bundle, save_bundle
+from bharsdk.classifier import Classifier
 from bharsdk.codec import to_json_dict
 from bharsdk.engines import backend_by_name
 from bharsdk.engines.choice import choose_engine
@@ -25,11 +28,14 @@ from bharsdk.sources.pipeline import Pipeline
 from bharsdk.sources.recorder import SessionRecorder
 from bharsdk.status import OnStatus, RunState
 from bharsdk.stream import Stream
+from bharsdk.teaching import Clip, Enrolled, enrolled, read_clips, without
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # what type checkers bring along
 
 __all__ = ["Recognizer", "Result", "StageTimes", "Stream", "bundle_path", "shipped_bundles"]
+
+LOGGER = logging.getLogger("bharsdk")
 
 SHIPPED = Path(__file__).parent / "models"
 SUFFIX = ".bhar"
@@ -59,7 +65,10 @@ def bundle_path(name: str | PathLike[str]) -> Path:
 
 
 class Recognizer:
-    """A model that is ready to run: immutable, to be shared between threads.
+    """A model that is ready to run, to be shared between threads.
+
+    It never changes, but for the gestures that :meth:`enroll` and :meth:`remove` teach it: runs and
+    streams that are there already keep the labels they began with, later ones have the new ones.
 
     bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle. device: what
     runs it, ``onnx``, ``native``, ``tflite`` or ``tensorrt``; ``auto`` takes the fastest, by
@@ -89,14 +98,17 @@ class Recognizer:
                 f"recognizer: got options and {', '.join(named)}, expected one of them"
             )
         self._options = options_of(named) if options is None else options
-        self._bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
-        self._options.allowed_labels(self._bundle.manifest)  # refuses unknown ones now
-        self._choice = choose_engine(self._bundle, backend_by_name(device), require=require)
+        bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
+        self._options.allowed_labels(bundle.manifest)  # refuses unknown ones now
+        self._choice = choose_engine(bundle, backend_by_name(device), require=require)
+        # Replaced as a whole by one assignment, so that who reads it once sees one state.
+        self._classifier = Classifier(bundle, self._choice.engine)
+        self._teaching = threading.Lock()
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle that runs."""
-        return self._bundle
+        """The bundle that runs, with the gestures enrolled by now."""
+        return self._classifier.bundle
 
     @property
     def backend(self) -> str:
@@ -105,13 +117,13 @@ class Recognizer:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the order of the probabilities, the background label among them."""
-        return self._bundle.manifest.labels
+        """In the order of the probabilities: the model's, its background too, then gestures."""
+        return self.bundle.manifest.all_labels
 
     @property
     def receptive_field_ms(self) -> float:
         """Milliseconds of landmarks that one decision looks at."""
-        return self._bundle.manifest.features.window_ms
+        return self.bundle.manifest.features.window_ms
 
     @property
     def options(self) -> RecognizerOptions:
@@ -120,7 +132,7 @@ class Recognizer:
 
     def stream(self) -> Stream:
         """A new stream, for one person in one source. Streams share nothing but the model."""
-        return Stream(self._bundle, self._choice.engine, self._options)
+        return Stream(self._classifier, self._options)
 
     def run(
         self,
@@ -175,15 +187,13 @@ class Recognizer:
         board: StatusBoard,
         record: str | PathLike[str] | None,
     ) -> Run:
-        recorder = None
+        recorder, classifier = None, self._classifier
         try:
             if record is not None:
                 recorder = SessionRecorder(
-                    Path(record), self._bundle.sha256, to_json_dict(self._options)
+                    Path(record), classifier.bundle.sha256, to_json_dict(self._options)
                 )
-            recognition = Recognition(
-                self._bundle, self._choice.engine, self.backend, self._options, recorder
-            )
+            recognition = Recognition(classifier, self.backend, self._options, recorder)
             if isinstance(opened, Source):
                 serial = SerialRun(iter(opened), recognition, opened.close)
                 return Run(serial, recognition, board, opened.fps, opened.frame_count)
@@ -215,3 +225,44 @@ class Recognizer:
         with self.run(source, landmarker=landmarker) as results:
             events = [event for result in results for event in result.events]
         return [event for event in events if event.phase is EventPhase.END]
+
+    def enroll(
+        self,
+        label: str,
+        clips: Sequence[Clip],
+        *,
+        known: bool = False,
+        landmarker: Landmarker | None = None,
+    ) -> Enrolled:
+        """Teach it the gesture ``label`` from 3 to 5 clips, of one person, each the gesture once.
+
+        clips: paths of videos or recorded sessions, LandmarkSequences or Sessions. landmarker: as
+        of :meth:`run`. The model itself stays as it is. Runs and streams that are there already do
+        not know the gesture. A warning names labels of the model that are much alike; so does what
+        is returned. Enrol these too, with ``known``: their own clips by the same person keep them
+        from being taken for the gesture. :meth:`save` keeps it all.
+
+        Raises InputError on fewer clips, on a label that is known already, and on a clip that shows
+        nobody; BundleError when the bundle was exported without what enrolment needs,
+        BackendMissingError when what runs it gives no features (``device="native"`` does).
+        """
+        sequences = read_clips(clips, landmarker)
+        with self._teaching:
+            self._classifier, found = enrolled(self._classifier, label, sequences, known=known)
+        if found.alike:
+            alike = ", ".join(found.alike)
+            LOGGER.warning("%s is much like %s: show it clips of that too (known)", label, alike)
+        return found
+
+    def remove(self, label: str) -> None:
+        """Forget the enrolled gesture ``label``; InputError when there is none such."""
+        with self._teaching:
+            self._classifier = without(self._classifier, label)
+
+    def save(self, path: str | PathLike[str]) -> Bundle:
+        """Write the bundle with its gestures to ``path``, whole or not at all, and return it.
+
+        Raises InputError when it cannot be written.
+        """
+        bundle = self.bundle
+        return save_bundle(path, bundle.manifest, bundle.files)

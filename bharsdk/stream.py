@@ -15,10 +15,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import Bundle
-from bharsdk.calibration import probabilities
+from bharsdk.classifier import Classifier
 from bharsdk.decode import Decoder
-from bharsdk.engines import Engine
 from bharsdk.events import Event, Rejection
 from bharsdk.features import extract
 from bharsdk.landmarks import BODY_SHAPE, Landmarks
@@ -43,32 +41,30 @@ class Stream:
 
     def __init__(
         self,
-        bundle: Bundle,
-        engine: Engine,
+        classifier: Classifier,
         options: RecognizerOptions | None = None,
         track_id: int = 0,
     ) -> None:
-        manifest, options = bundle.manifest, options or RecognizerOptions()
-        self._engine = engine
+        manifest, options = classifier.bundle.manifest, options or RecognizerOptions()
+        self._classifier = classifier
         self._track_id = track_id
         self._min_keypoint_score = options.min_keypoint_score
         config = options.decoder_config(manifest)
         self._features = manifest.features
         calibration = manifest.calibration
-        self._temperature = 1.0 if calibration is None else calibration.temperature
         self._window = LandmarkWindow(manifest.features, config.restart_gap_s, manifest.subject)
         self._hop = Hop(config.hop_s)
         self._wants_movement = config.min_movement > 0
         self._decoder = Decoder(
-            manifest.labels,
+            manifest.all_labels,
             config,
             background=manifest.background,
             delay_ms=manifest.features.window_ms / 2,
             reject_below=0.0 if calibration is None else calibration.reject_below,
             allowed=options.allowed_labels(manifest),
         )
-        self._labels = manifest.labels
-        self._nobody = np.array([float(x == manifest.background) for x in manifest.labels])
+        self._labels = manifest.all_labels
+        self._nobody = np.array([float(x == manifest.background) for x in manifest.all_labels])
         self._forget()
 
     @property
@@ -206,10 +202,10 @@ class Stream:
         begin_s = time.perf_counter()
         features = extract(self._window.sequence(), self._features, now_ms)
         middle_s = time.perf_counter()
-        logits = self._engine.run(features.batch())[0]
+        row: npt.NDArray[np.float64] = self._classifier.probabilities(features.batch())[0]
         self._features_ms = (middle_s - begin_s) * 1000.0
         self._action_ms = (time.perf_counter() - middle_s) * 1000.0
-        return probabilities(logits, self._temperature)
+        return row
 
     def _note_stages(self, begin_s: float) -> None:
         own_ms = (time.perf_counter() - begin_s) * 1000.0

@@ -306,17 +306,20 @@ class BoundNetwork {
   // Clips [N, C, T, V, M]; those of a causal network are streams of T frames, any number.
   py::array_t<float> run(const std::vector<py::object>& objects) {
     Clips clips = clips_of(objects);
-    py::array_t<float> out(std::vector<py::ssize_t>{clips.count, network.classes()});
-    float* logits = out.mutable_data();
-    {
-      py::gil_scoped_release no_gil;
-      with_workspace([&](bhar::Workspace& workspace) {
-        for (std::int64_t clip = 0; clip < clips.count; ++clip, logits += network.classes()) {
-          run_clip(clips, logits, workspace);
-        }
-      });
-    }
-    return out;
+    py::array_t<float> logits(std::vector<py::ssize_t>{clips.count, network.classes()});
+    run_clips(clips, logits.mutable_data(), nullptr);
+    return logits;
+  }
+
+  // The same, and the pooled features that were classified: [N, classes], [N, embedding_size].
+  py::tuple embed(const std::vector<py::object>& objects) {
+    const std::int64_t size = network.embedding_size();
+    if (size == 0) throw py::value_error("embed: this network classifies what it never pools");
+    Clips clips = clips_of(objects);
+    py::array_t<float> logits(std::vector<py::ssize_t>{clips.count, network.classes()});
+    py::array_t<float> embedding(std::vector<py::ssize_t>{clips.count, size});
+    run_clips(clips, logits.mutable_data(), embedding.mutable_data());
+    return py::make_tuple(logits, embedding);
   }
 
   // The range of what each layer's weight meets in clips, as run() takes them: [layers, 2].
@@ -441,11 +444,22 @@ class BoundNetwork {
     return clips;
   }
 
-  void run_clip(Clips& clips, float* logits, bhar::Workspace& workspace) const {
-    if (!network.causal()) network.run(clips.inputs.data(), logits, workspace);
+  // embedding: of all clips, or null.
+  void run_clips(Clips& clips, float* logits, float* embedding) {
+    py::gil_scoped_release no_gil;
+    with_workspace([&](bhar::Workspace& workspace) {
+      for (std::int64_t clip = 0; clip < clips.count; ++clip, logits += network.classes()) {
+        run_clip(clips, logits, workspace, embedding);
+        if (embedding != nullptr) embedding += network.embedding_size();
+      }
+    });
+  }
+
+  void run_clip(Clips& clips, float* logits, bhar::Workspace& workspace, float* embedding) const {
+    if (!network.causal()) network.run(clips.inputs.data(), logits, workspace, embedding);
     bhar::State state;
     for_frames(clips, [&](const float* const* frame) {
-      network.step(frame, clips.frames, logits, workspace, state);
+      network.step(frame, clips.frames, logits, workspace, state, embedding);
     });
     next(clips);
   }
@@ -732,6 +746,7 @@ void register_network(py::module_& m) {
            py::arg("directions"), py::arg("value"), py::arg("bias"), py::arg("window") = 0)
       .def("finish", [](BoundNetwork& self) { self.network.finish(); })
       .def("run", &BoundNetwork::run, py::arg("inputs"))
+      .def("embed", &BoundNetwork::embed, py::arg("inputs"))
       .def("observe", &BoundNetwork::observe, py::arg("inputs"))
       .def("count", &BoundNetwork::count, py::arg("inputs"), py::arg("limits"), py::arg("bins"))
       .def("profile", &BoundNetwork::profile, py::arg("rounds"))
@@ -756,6 +771,8 @@ void register_network(py::module_& m) {
                              })
       .def_property_readonly("classes",
                              [](const BoundNetwork& self) { return self.network.classes(); })
+      .def_property_readonly("embedding_size",
+                             [](const BoundNetwork& self) { return self.network.embedding_size(); })
       .def_property_readonly("isa",
                              [](const BoundNetwork& self) { return isa_name(self.network.isa()); })
       .def_property_readonly("integers",

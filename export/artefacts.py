@@ -11,11 +11,13 @@ import numpy.typing as npt
 from bhar_export.spec import Target
 from bharsdk.bundle import GOLDEN, Precision
 from bharsdk.engines import Backend
-from bharsdk.engines.onnx import single_thread_session
+from bharsdk.engines.onnx import EMBEDDING, single_thread_session
 
 __all__ = ["Artefact", "IntegerNodes", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
 
 FloatArray = npt.NDArray[np.float32]
+Run = Callable[[Mapping[str, FloatArray]], FloatArray]
+Embed = Callable[[Mapping[str, FloatArray]], tuple[FloatArray, FloatArray]]
 
 
 def form_name(target: Target, precision: Precision, *, step: bool = False) -> str:
@@ -56,7 +58,8 @@ class Artefact:
     """One form of a model. files: of the bundle, by name. reads: its inputs.
 
     run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes]. backend: what
-    replays it from the bundle; None where it cannot run on this machine. golden: the file that
+    replays it from the bundle; None where it cannot run on this machine. embed: the logits and the
+    embedding float32 [N, D]; None where it gives none. golden: the file that
     holds its logits; a quantised form rounds in its own way and has its own. selection: what was
     chosen for it by measurement. step: of a step form, which ``run`` takes through whole clips: one
     frame of such inputs, to be timed. nodes: counts what of
@@ -67,12 +70,13 @@ class Artefact:
     precision: Precision
     files: Mapping[str, bytes]
     reads: tuple[str, ...]
-    run: Callable[[Mapping[str, FloatArray]], FloatArray]
+    run: Run
     backend: Backend | None
     golden: str = GOLDEN["logits"]
     selection: Selection | None = None
     nodes: Callable[[], IntegerNodes] | None = None
     step: Callable[[Mapping[str, FloatArray]], None] | None = None
+    embed: Embed | None = None
 
     @property
     def name(self) -> str:
@@ -92,14 +96,13 @@ class Artefact:
 
 def onnx_artefact(precision: Precision, model: bytes) -> Artefact:
     """An ONNX graph under ONNX Runtime."""
-    reads, run = onnx_runner(model)
-    return Artefact(Target.ONNX, precision, {precision.model_file: model}, reads, run, Backend.ONNX)
+    reads, run, embed = onnx_runner(model)
+    files = {precision.model_file: model}
+    return Artefact(Target.ONNX, precision, files, reads, run, Backend.ONNX, embed=embed)
 
 
-def onnx_runner(
-    model: bytes,
-) -> tuple[tuple[str, ...], Callable[[Mapping[str, FloatArray]], FloatArray]]:
-    """What the graph ``model`` reads, and a call that runs it under ONNX Runtime."""
+def onnx_runner(model: bytes) -> tuple[tuple[str, ...], Run, Embed | None]:
+    """What the graph ``model`` reads, and calls that run it under ONNX Runtime: see Artefact."""
     session = single_thread_session(model)
     reads = tuple(value.name for value in session.get_inputs())
 
@@ -107,4 +110,10 @@ def onnx_runner(
         logits: FloatArray = session.run(["logits"], {name: inputs[name] for name in reads})[0]
         return logits
 
-    return reads, run
+    def embed(inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        fed = {name: inputs[name] for name in reads}
+        logits, embedding = session.run(["logits", EMBEDDING], fed)
+        return logits, embedding
+
+    embeds = EMBEDDING in {value.name for value in session.get_outputs()}
+    return reads, run, embed if embeds else None

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bhar_training.models import ActionModel
+from bhar_training.models.embedding import WithEmbedding
 from bhar_training.quiet import quiet
+from bharsdk.engines.onnx import EMBEDDING
 from bharsdk.errors import ParityError
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
@@ -24,6 +26,7 @@ __all__ = [
     "deploy",
     "exported",
     "inputs_of",
+    "logits_alone",
     "to_onnx",
 ]
 
@@ -69,6 +72,7 @@ def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
     """The ONNX graph of ``module``: fixed names, opset 18, any batch size; checked.
 
     An input that the module does not look at (the body, by a model of hands) is none of the graph.
+    The embedding is a second output of it, where the model has one.
     Raises ParityError when the graph has operators or inputs that a deployed one must not have.
     """
     shape = features.channels, features.frames
@@ -77,7 +81,10 @@ def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
         torch.zeros(2, *shape, MEDIAPIPE_BODY25.joint_count, 1),
         torch.zeros(2, *shape, MEDIAPIPE_HAND21.joint_count, 2),
     )
-    model = exported(module, example, INPUTS, [OUTPUT])
+    outputs = [OUTPUT]
+    if isinstance(module, ActionModel) and module.heads():
+        module, outputs = WithEmbedding(module).eval(), [OUTPUT, EMBEDDING]
+    model = exported(module, example, INPUTS, outputs)
     _drop_unread(model)
     check_graph(model)
     return model
@@ -121,6 +128,21 @@ def inputs_of(model: onnx.ModelProto) -> tuple[ModelInput, ...]:
     return tuple(ModelInput(value.name) for value in model.graph.input)
 
 
+def logits_alone(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of ``model`` without the embedding, and what is computed for that alone."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    for value in [value for value in graph.output if value.name == EMBEDDING]:
+        graph.output.remove(value)
+    for node in reversed(list(graph.node)):
+        read = {name for other in graph.node for name in other.input}
+        read |= {value.name for value in graph.output}
+        if not read & set(node.output):
+            graph.node.remove(node)
+    return copy
+
+
 def _drop_unread(model: onnx.ModelProto) -> None:
     read = {name for node in model.graph.node for name in node.input}
     for value in list(model.graph.input):
@@ -131,10 +153,11 @@ def _drop_unread(model: onnx.ModelProto) -> None:
 def check_graph(model: onnx.ModelProto) -> None:
     """Raise ParityError, naming the nodes, unless ``model`` is fit to quantise and deploy."""
     names = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
-    if not names[0] or names != ([name for name in INPUTS if name in names[0]], [OUTPUT]):
+    inputs, outputs = [name for name in INPUTS if name in names[0]], [OUTPUT, EMBEDDING]
+    if not inputs or names[0] != inputs or names[1] not in (outputs, outputs[:1]):
         raise ParityError(
             f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands or both,"
-            " and logits"
+            " and logits, or logits and embedding"
         )
     check_operators(model)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bhar_export.artefacts import Artefact, form_name
 from bhar_export.calibrate import LabelledFeatures, load_features
 from bhar_export.card import write_card
+from bhar_export.enrolment import known_files
 from bhar_export.forms import Calibrated, Deployed, make_forms
 from bhar_export.graph import deploy, inputs_of, to_onnx
 from bhar_export.proof import Evaluated, Proof, check_gates, prove
@@ -22,6 +23,7 @@ from bhar_export.selection import JUDGED_CLIPS, Judge
 from bhar_export.spec import ExportSpec, Target
 from bhar_export.verify import Replay, run_artefact, run_torch, tool_versions
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
+from bharsdk.arrays import encode_array
 from bharsdk.bundle import (
     MODEL_CARD,
     REPORT,
@@ -32,7 +34,7 @@ from bharsdk.bundle import (
     save_bundle,
 )
 from bharsdk.codec import to_json_dict
-from bharsdk.engines.golden import Golden, encode_array, encode_golden, verify_bundle
+from bharsdk.engines.golden import Golden, encode_golden, verify_bundle
 from bharsdk.errors import InputError, UsageError
 from bharsdk.features import FeatureConfig, ModelInput
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
@@ -89,7 +91,7 @@ def export_bundle(
     tell(proof)
     check_gates(spec, proof)
     progress("bundle")
-    return _write(spec, checkpoint, artefacts, inputs_of(graph), proof, evaluation)
+    return _write(spec, checkpoint, artefacts, inputs_of(graph), proof, (calibration, evaluation))
 
 
 def _live_features(meta: CheckpointMeta) -> FeatureConfig:
@@ -151,9 +153,10 @@ def _write(
     artefacts: Sequence[Artefact],
     inputs: tuple[ModelInput, ...],
     proof: Proof,
-    evaluation: LabelledFeatures,
+    data: tuple[LabelledFeatures | None, LabelledFeatures],
 ) -> Bundle:
-    kept = _kept(spec, artefacts)
+    """data: calibration and evaluation clips."""
+    kept, (calibration, evaluation) = _kept(spec, artefacts), data
     clips = evaluation.evenly(GOLDEN_CLIPS)
     (seen,) = clips.batches([name.value for name in inputs])
     (shipped,) = (a for a in kept if a.name == form_name(Target.ONNX, spec.precision))
@@ -161,11 +164,14 @@ def _write(
     scale = max(1.0, float(np.abs(golden.logits).max()))
     tolerance = GOLDEN_TOLERANCE[spec.precision] * scale
     manifest = replace(_manifest(spec, checkpoint.meta, tolerance), inputs=inputs)
+    enrolment, known = known_files(kept, spec.precision, calibration, len(manifest.labels))
+    manifest = replace(manifest, enrolment=enrolment)
     report = json.dumps(to_json_dict(proof), indent=1, allow_nan=False) + "\n"
     own = {a.golden: encode_array(run_artefact(a, clips)) for a in kept}
     files = {
         **{name: data for artefact in kept for name, data in artefact.files.items()},
         **own,
+        **known,
         **encode_golden(golden),
         REPORT: report.encode(),
         MODEL_CARD: write_card(manifest, checkpoint.meta, proof).encode(),

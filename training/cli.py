@@ -11,6 +11,7 @@ from bhar_training.commands import (
     bench,
     calibrate,
     describe,
+    enrolment,
     evaluate,
     extract,
     false_events,
@@ -23,7 +24,10 @@ from bharsdk.command import exit_code_of
 
 __all__ = ["main"]
 
-COMMANDS = (fit, qat, calibrate, evaluate, reproduce, describe, bench, extract, false_events)
+COMMANDS = (
+    *(fit, qat, calibrate, evaluate, enrolment, reproduce),
+    *(describe, bench, extract, false_events),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,17 @@ from bhar_training.config import TrainConfig
 from bhar_training.models import Fusion
 from bharsdk.errors import InputError
 
-__all__ = ["DataFile", "Fold", "Member", "Metric", "Recipe", "Score", "Target", "leave_one_out"]
+__all__ = [
+    "DataFile",
+    "EnrolmentRecipe",
+    "Fold",
+    "Member",
+    "Metric",
+    "Recipe",
+    "Score",
+    "Target",
+    "leave_one_out",
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,19 @@ class DataFile:
     licence: str
     source: str
     skeletons: bool = False
+
+
+@dataclass(frozen=True)
+class EnrolmentRecipe:
+    """A model without some labels, which a person whom it never saw then enrols.
+
+    fold: who trains, and the one who enrols and is tested. without: labels left out of training.
+    """
+
+    data: DataFile
+    fold: Fold
+    without: tuple[str, ...]
+    config: TrainConfig
 
 
 @dataclass(frozen=True)

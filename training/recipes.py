@@ -14,6 +14,7 @@ from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
 from bhar_training.experiment import (
     DataFile,
+    EnrolmentRecipe,
     Fold,
     Member,
     Metric,
@@ -27,7 +28,7 @@ from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig, Modality
 from bharsdk.skeleton import KINECT20
 
-__all__ = ["RECIPES", "recipe_named"]
+__all__ = ["ENROLMENTS", "RECIPES", "recipe_named"]
 
 # ---- data and splits ------------------------------------------------------------------------
 
@@ -338,6 +339,24 @@ LETTERS_ROWS = (
         (Score("hand expert", ("hand-expert",)),),
     ),
 )
+
+
+# Drawn by chance: five of those that s3 has recorded, and four that s3 has not, on which (of s1 and
+# s2) the scheme of enrolment was chosen; three of the fifteen words.
+ENROLMENTS = {
+    "letters": EnrolmentRecipe(
+        LETTERS,
+        Fold("enrolment-letters", ("s1", "s2"), ("s3",)),
+        ("e", "i", "k", "m", "r", "s", "t", "w", "y"),
+        replace(LETTERS_HAND, epochs=10, validation=0.1),
+    ),
+    "words": EnrolmentRecipe(
+        WORDS,
+        Fold("enrolment-words", ("s1", "s3"), ("s2",)),
+        ("no", "please", "tea"),
+        replace(WORDS_PR_GCN, epochs=8),
+    ),
+}
 
 
 def _skeleton_rows(

@@ -1,4 +1,4 @@
-"""What runs a bundle's graph: body, hands or both in, logits out.
+"""What runs a bundle's graph: body, hands or both in, logits out; some give what they classify too.
 
 A back end is one module with one class, one member of :class:`Backend` and one case in
 :func:`open_engine`.
@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle import NATIVE_NETWORK, STEP_MODEL, TFLITE_MODEL, Bundle
-from bharsdk.errors import UsageError, assert_never
+from bharsdk.errors import BackendMissingError, UsageError, assert_never
 
-__all__ = ["Backend", "Engine", "backend_by_name", "backends_of", "model_files", "open_engine"]
+__all__ = [
+    "Backend",
+    "EmbeddingEngine",
+    "Engine",
+    "backend_by_name",
+    "backends_of",
+    "embedding_engine",
+    "model_files",
+    "open_engine",
+]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -47,6 +56,30 @@ class Engine(Protocol):
         when one that it reads is missing or of another shape or dtype.
         """
         ...
+
+
+@runtime_checkable
+class EmbeddingEngine(Engine, Protocol):
+    """One that also gives the features which the heads of its model classify."""
+
+    def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """(logits float32 [N, classes], embedding float32 [N, D]) of one pass over the network.
+
+        The embedding is what each head classifies, pooled over time, joints and persons, side by
+        side in the order of the heads. inputs: as of :meth:`run`, whose logits these are. Raises
+        BackendMissingError when this model or its file has none.
+        """
+        ...
+
+
+def embedding_engine(engine: Engine) -> EmbeddingEngine:
+    """``engine``, if it embeds. Raises BackendMissingError if its kind does not."""
+    if isinstance(engine, EmbeddingEngine):
+        return engine
+    raise BackendMissingError(
+        f"{engine.name} gives logits alone, and enrolled gestures need the features behind them:"
+        " run the bundle with  --device native  or  --device onnx"
+    )
 
 
 class Backend(enum.Enum):

@@ -112,6 +112,8 @@ def _candidates(bundle: Bundle) -> tuple[list[Backend], list[Backend]]:
     holds: list[Backend] = [b for b in backends_of(bundle) if b is not Backend.ONNX_STEP]
     if not engine_path(Path(bundle.source)).is_file():
         holds = [backend for backend in holds if backend is not Backend.TENSORRT]
+    if bundle.manifest.gestures:  # which others cannot tell
+        holds = [b for b in holds if b in (Backend.NATIVE, Backend.ONNX)]
     exported_ms = _exported_ms(bundle)
     known_ms = [exported_ms[backend] for backend in holds if backend in exported_ms]
     limit_ms = HOPELESS * min(known_ms, default=0.0)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.arrays import decode_array, encode_array
 from bharsdk.bundle import GOLDEN, Bundle
 from bharsdk.engines import Backend, Engine, open_engine
 from bharsdk.errors import BundleError, ParityError
@@ -19,19 +17,12 @@ __all__ = [
     "Golden",
     "GoldenResult",
     "check_engine",
-    "encode_array",
     "encode_golden",
     "read_golden",
     "verify_bundle",
 ]
 
 FloatArray = npt.NDArray[np.float32]
-
-_NPY_MAGIC = b"\x93NUMPY\x01\x00"
-_NPY_HEADER = re.compile(
-    rb"\{'descr': '<f4', 'fortran_order': False, 'shape': \(((?:\d{1,9}, ?){0,5}\d{0,9})\), \} *\n"
-)
-"""What ``np.save`` writes for a float32 array. (numpy.lib.format, version 1.0)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +72,6 @@ def encode_golden(golden: Golden) -> dict[str, bytes]:
     return {GOLDEN[name]: encode_array(array) for name, array in arrays.items()}
 
 
-def encode_array(array: FloatArray) -> bytes:
-    """``array`` as a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-    return buffer.getvalue()
-
-
 def read_golden(bundle: Bundle, logits_file: str = GOLDEN["logits"]) -> Golden:
     """The golden arrays of ``bundle``; BundleError when they are missing or do not fit."""
     manifest = bundle.manifest
@@ -105,18 +89,8 @@ def read_golden(bundle: Bundle, logits_file: str = GOLDEN["logits"]) -> Golden:
 
 
 def _read_array(bundle: Bundle, file: str, clip: tuple[int, ...]) -> FloatArray:
-    """Clips of shape ``clip`` in .npy format 1.0, float32, whose header says what there is."""
+    """Clips of shape ``clip``, float32."""
     where = f"{bundle.source}: {file}"
     if file not in bundle.files:
         raise BundleError(f"{where} is missing, the bundle cannot be verified; export it again")
-    data = bundle.files[file]
-    # Read by hand: numpy allocates whatever a header claims before it looks at the data.
-    header_size = int.from_bytes(data[8:10], "little")
-    header, values = data[10 : 10 + header_size], data[10 + header_size :]
-    found = _NPY_HEADER.fullmatch(header)
-    shape = tuple(int(n) for n in found[1].split(b",") if n.strip()) if found else ()
-    if not data.startswith(_NPY_MAGIC) or not shape or math.prod(shape) * 4 != len(values):
-        raise BundleError(f"{where} is no float32 .npy file, the bundle is damaged")
-    if shape[1:] != clip:
-        raise BundleError(f"{where}: got shape {list(shape)}, expected [N, {str([*clip])[1:]}")
-    return np.frombuffer(values, "<f4").reshape(shape).astype(np.float32, copy=False)
+    return decode_array(bundle.files[file], clip, where)

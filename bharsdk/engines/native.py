@@ -110,6 +110,19 @@ class NativeEngine:
         fed = checked_inputs(inputs, self._shapes)
         return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
 
+    def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
+
+        Raises BackendMissingError for a BHaRNet-P, whose heads classify what they never pool.
+        """
+        if self._network.embedding_size == 0:
+            raise BackendMissingError(
+                "this model classifies features that it never pools, so it has no embedding: use a"
+                " bharnet-e, a single expert or a pr-gcn"
+            )
+        fed = checked_inputs(inputs, self._shapes)
+        return self._network.embed([np.ascontiguousarray(array) for array in fed.values()])
+
     def stream(self) -> NativeStream:
         """A new stream. Raises UsageError if the model is not causal."""
         if not self.causal:

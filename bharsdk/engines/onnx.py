@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
     from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 
-__all__ = ["OnnxEngine", "checked_session", "single_thread_session"]
+__all__ = ["EMBEDDING", "OnnxEngine", "checked_session", "single_thread_session"]
 
 FloatArray = npt.NDArray[np.float32]
 
 _EXTERNAL_LOCATION = b"\x0a\x08location\x12"
 """How a tensor kept in another file names it: field 1 of StringStringEntryProto. A graph
 in a bundle is whole; one that points elsewhere would make the runtime read that path."""
+
+EMBEDDING = "embedding"
+"""The second output of a graph, which older ones lack: what its heads classify."""
 
 _ERRORS_ONLY = 3
 
@@ -106,6 +109,20 @@ class OnnxEngine:
         logits: FloatArray = self._session.run(["logits"], fed)[0]
         return logits
 
+    def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
+
+        Raises BackendMissingError when the graph has no such output.
+        """
+        if EMBEDDING not in self._outputs:
+            raise BackendMissingError(
+                f"{self._where} has no output {EMBEDDING!r}: export the model again, or run its"
+                " native network with  --device native"
+            )
+        fed = checked_inputs(inputs, self._shapes)
+        logits, embedding = self._session.run(["logits", EMBEDDING], fed)
+        return logits, embedding
+
     def stream(self) -> OnnxStream:
         """A new stream, frame by frame. Raises UsageError if the bundle has no step form."""
         if STEP_MODEL not in self._bundle.files:
@@ -124,8 +141,11 @@ class OnnxEngine:
     def _check_graph(self, classes: int) -> None:
         """Raise BundleError unless names, types and shapes are those the manifest implies."""
         got = {i.name: (i.type, i.shape) for i in self._session.get_inputs()}
-        got |= {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
+        outputs = {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
+        self._outputs, got = frozenset(outputs), got | outputs
         expected = {**self._shapes, "logits": (classes,)}
+        if EMBEDDING in outputs:
+            expected[EMBEDDING] = tuple(outputs[EMBEDDING][1][1:])
         if set(got) != set(expected):
             raise BundleError(
                 f"{self._where}: got inputs and outputs {sorted(got)}, expected {sorted(expected)}"

@@ -128,7 +128,13 @@ def _artefact(
     def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         return network.run([np.ascontiguousarray(inputs[name]) for name in reads])
 
-    return Artefact(Target.NATIVE, precision, files, reads, run, Backend.NATIVE, golden)
+    def embed(
+        inputs: Mapping[str, npt.NDArray[np.float32]],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        return network.embed([np.ascontiguousarray(inputs[name]) for name in reads])
+
+    form = Artefact(Target.NATIVE, precision, files, reads, run, Backend.NATIVE, golden)
+    return replace(form, embed=embed) if network.embedding_size else form
 
 
 def _window_of(model: nn.Module) -> int | None:

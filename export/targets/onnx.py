@@ -11,6 +11,7 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from bhar_export.artefacts import Artefact, onnx_artefact
+from bhar_export.graph import logits_alone
 from bhar_export.quantize import GraphQuantiser, Profile, integer_nodes
 from bhar_export.ranges import RangeMethod
 from bhar_training.quiet import quiet
@@ -24,9 +25,7 @@ def build(graph: onnx.ModelProto, precision: Precision = Precision.FP32) -> Arte
     """The graph in float32, or in half precision; inputs and logits are float32 all the same."""
     if precision is Precision.FP16:
         with quiet():
-            half = onnx.ModelProto()
-            half.CopyFrom(graph)
-            graph = convert_float_to_float16(half, keep_io_types=True)
+            graph = convert_float_to_float16(logits_alone(graph), keep_io_types=True)
     elif precision is not Precision.FP32:
         raise UsageError(f"target onnx: got {precision.value}, which a quantiser makes")
     return onnx_artefact(precision, graph.SerializeToString(deterministic=True))
@@ -47,8 +46,12 @@ class OnnxQuantiser:
 
     def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
         """The graph with Q/DQ."""
-        made = self.graph.quantised(self.profile, ranges, in_float)
+        made = self.kept(self.graph.quantised(self.profile, ranges, in_float))
         return self.artefact(made.SerializeToString(deterministic=True))
+
+    def kept(self, graph: onnx.ModelProto) -> onnx.ModelProto:
+        """What is kept of a graph: all of it."""
+        return graph
 
     def artefact(self, model: bytes) -> Artefact:
         """The form that ``model`` is."""

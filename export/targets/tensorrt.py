@@ -15,6 +15,7 @@ from dataclasses import replace
 import onnx
 
 from bhar_export.artefacts import Artefact, onnx_runner
+from bhar_export.graph import logits_alone
 from bhar_export.quantize import Profile
 from bhar_export.spec import GPUS, Target
 from bhar_export.targets.onnx import OnnxQuantiser
@@ -31,9 +32,13 @@ class TensorrtQuantiser(OnnxQuantiser):
 
     profile = Profile.TENSORRT
 
+    def kept(self, graph: onnx.ModelProto) -> onnx.ModelProto:
+        """Logits alone: an embedding would be computed for nothing."""
+        return logits_alone(graph)
+
     def artefact(self, model: bytes) -> Artefact:
         """The form that ``model`` is; ONNX Runtime runs it."""
-        reads, run = onnx_runner(model)
+        reads, run, _ = onnx_runner(model)
         files = {QDQ_MODEL: model}
         return Artefact(Target.JETSON, self.precision, files, reads, run, None, QDQ_LOGITS)
 

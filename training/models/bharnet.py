@@ -67,6 +67,13 @@ class ActionModel(nn.Module, ABC):
         """(fused logits, then the logits of each part that has its own loss), each [N, classes]."""
 
     @abstractmethod
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The layers that classify pooled features [N, D], in the order in which they run.
+
+        Empty where a head classifies what it never pools.
+        """
+
+    @abstractmethod
     def _fold(self) -> None:
         """Fold in place."""
 
@@ -96,6 +103,10 @@ class BHaRNetExpertOnly(ActionModel):
         """(fused, body, hand) logits, each [N, classes]."""
         experts = [self.body(body), self.hand(hands)]
         return (fuse(experts, self.fusion), *experts)
+
+    def heads(self) -> tuple[nn.Module, ...]:
+        """Of the experts."""
+        return self.body.head, self.hand.head
 
     def expert_only(self) -> BHaRNetExpertOnly:
         """The two experts alone; they share their weights with this model."""
@@ -133,6 +144,11 @@ class BHaRNetE(BHaRNetExpertOnly):
         fused = torch.stack(both).sum(0) if self.fusion is Fusion.MEAN else fuse(both, self.fusion)
         return (fused, *interactive)
 
+    def heads(self) -> tuple[nn.Module, ...]:
+        """Of the experts, then of the interactive branches, whose pooled features change folded."""
+        branches = self.body_interaction, self.hand_interaction
+        return (*super().heads(), *(branch.get_submodule("head") for branch in branches))
+
     def _fold(self) -> None:
         super()._fold()
         for branch in ("body_interaction", "hand_interaction"):
@@ -155,6 +171,10 @@ class BHaRNetP(BHaRNetExpertOnly):
             _classified(self.hand, self.hand_attention, h, b),
         ]
         return (fuse(parts, self.fusion), *parts)
+
+    def heads(self) -> tuple[nn.Module, ...]:
+        """None: folded, attention classifies token by token."""
+        return ()
 
     def _fold(self) -> None:
         super()._fold()
@@ -182,6 +202,10 @@ class SingleStream(ActionModel):
         """(logits [N, classes],)."""
         return (self.net(hands if self.of_hands else body),)
 
+    def heads(self) -> tuple[nn.Module, ...]:
+        """The backbone's."""
+        return (self.net.head,)
+
     def _fold(self) -> None:
         self.net.fold()
 
@@ -201,6 +225,10 @@ class JoinedPRGCN(ActionModel):
         if self.joined:
             body = torch.cat([body, hands[..., 0:1], hands[..., 1:2]], dim=3)
         return (self.net(body),)
+
+    def heads(self) -> tuple[nn.Module, ...]:
+        """PR-GCN's."""
+        return (self.net.head,)
 
     def _fold(self) -> None:
         self.net.fold()

@@ -266,6 +266,9 @@ class Network {
 
   const std::vector<Source>& sources() const { return sources_; }
   std::int64_t classes() const { return classes_; }
+  // Floats of what its heads classify, side by side: pooled features. 0 where a head classifies
+  // what it never pools.
+  std::int64_t embedding_size() const { return unpooled_ ? 0 : embedding_size_; }
   Isa isa() const { return isa_; }
   bool causal() const { return causal_; }
   // Multiply-adds of one run, or in the mean of one frame of a causal network.
@@ -281,14 +284,17 @@ class Network {
   // Frames that convolutions and pooling windows of a causal network see, the newest included.
   std::int64_t receptive_field() const;
 
-  // Not causal. inputs: one array for each source. logits: [classes]. Allocates at a workspace's
-  // first run only.
-  void run(const float* const* inputs, float* logits, Workspace& workspace) const;
+  // Not causal. inputs: one array for each source. logits: [classes]. embedding: null, or of
+  // embedding_size() floats. Allocates at a workspace's first run only.
+  void run(const float* const* inputs, float* logits, Workspace& workspace,
+           float* embedding = nullptr) const;
 
   // Causal: one more frame of a stream. inputs: for each source, where in an array [channels, of,
-  // joints, persons] the frame begins. Allocates at a workspace's and a state's first step only.
+  // joints, persons] the frame begins. embedding: null, or the same memory at every step; a head
+  // that does not run at this frame leaves there what its last one was. Allocates at a workspace's
+  // and a state's first step only.
   void step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
-            State& state) const;
+            State& state, float* embedding = nullptr) const;
 
   // As run() or step(); widens, for each layer whose weight may be in integers, the range of what
   // that meets, and counts it.
@@ -319,7 +325,8 @@ class Network {
   void run_all(const Run& run, Range* ranges) const;
   void step_all(Run run, State& state, Range* ranges) const;
   void expect_same_rate(const Part& x, const Part& other) const;
-  Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const;
+  Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace,
+              float* embedding = nullptr) const;
   void fuse(const float* heads, float* logits) const;
 
   std::vector<Source> sources_;
@@ -331,9 +338,10 @@ class Network {
   std::vector<std::unique_ptr<Layer>> layers_;
   // Of each layer of a causal network: it runs at every n-th frame, and its state begins there.
   std::vector<std::int64_t> rates_, states_;
-  std::int64_t heads_ = 0, scratch_size_ = 0, workspace_size_ = 0, state_size_ = 0;
+  std::int64_t heads_ = 0, embedding_size_ = 0, scratch_size_ = 0, workspace_size_ = 0,
+               state_size_ = 0;
   double multiply_adds_ = 0;
-  bool finished_ = false, integer_ = false;
+  bool finished_ = false, integer_ = false, unpooled_ = false;
 };
 
 }  // namespace bhar

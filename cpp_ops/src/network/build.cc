@@ -353,7 +353,8 @@ void Network::add(ClassifyLayer layer) {
   expect_window("window", layer.window);
   const Features& x = reads(layer.x, channels, "the input,");
   const std::int64_t read = layer.x.features;
-  append(make_classify(std::move(layer), x, heads_), read, -1, 1);
+  append(make_classify(std::move(layer), x, heads_, embedding_size_), read, -1, 1);
+  embedding_size_ += channels;
   ++heads_;
 }
 
@@ -407,6 +408,7 @@ void Network::add(PooledAttentionLayer layer) {
   expect_same_rate(layer.x, layer.context);
   const std::int64_t read = layer.x.features;
   append(make_pooled_attention(std::move(layer), x, context, heads_, isa_), read, -1, 1);
+  unpooled_ = true;
   ++heads_;
 }
 

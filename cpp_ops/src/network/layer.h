@@ -15,7 +15,8 @@ struct Run {
   float* floats;                // all features
   const std::int64_t* offsets;  // of each, in floats
   float* scratch;
-  float* logits;  // [heads, classes]
+  float* logits;     // [heads, classes]
+  float* embedding;  // what heads classify, side by side; null where nobody asks
 
   float* at(std::int64_t features) const { return floats + offsets[features]; }
 };
@@ -74,7 +75,8 @@ std::unique_ptr<Layer> make_pool(PoolLayer layer, const Features& x, const Featu
 std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Features& x,
                                        const Features& out);
 std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out);
-std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head);
+std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head,
+                                     std::int64_t embedded);
 std::unique_ptr<Layer> make_normalise(const NormaliseLayer& layer, const Features& x,
                                       const Features& out);
 std::unique_ptr<Layer> make_gelu(const GeluLayer& layer, const Features& x, const Features& out,

@@ -23,7 +23,9 @@ std::int64_t Network::receptive_field() const {
   return most;
 }
 
-Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& workspace) const {
+Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& workspace,
+                     float* embedding) const {
+  if (embedding != nullptr && unpooled_) throw std::logic_error("this network pools no features");
   const auto size = static_cast<std::size_t>(workspace_size_);
   if (workspace.floats_.size() != size) {
     workspace.floats_.assign(size, 0.0f);
@@ -32,20 +34,22 @@ Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& wor
   }
   float* floats = workspace.floats_.data();
   float* heads = floats + workspace_size_ - heads_ * classes_;
-  return {inputs, of, floats, workspace.offsets_.data(), heads - align(scratch_size_), heads};
+  float* scratch = heads - align(scratch_size_);
+  return {inputs, of, floats, workspace.offsets_.data(), scratch, heads, embedding};
 }
 
-void Network::run(const float* const* inputs, float* logits, Workspace& workspace) const {
+void Network::run(const float* const* inputs, float* logits, Workspace& workspace,
+                  float* embedding) const {
   if (!finished_ || causal_) throw std::logic_error("run() is of a finished network of clips");
-  const Run run = prepare(inputs, sources_[0].frames, workspace);
+  const Run run = prepare(inputs, sources_[0].frames, workspace, embedding);
   run_all(run, nullptr);
   fuse(run.logits, logits);
 }
 
 void Network::step(const float* const* inputs, std::int64_t of, float* logits, Workspace& workspace,
-                   State& state) const {
+                   State& state, float* embedding) const {
   if (!finished_ || !causal_) throw std::logic_error("step() is of a finished causal network");
-  step_all(prepare(inputs, of, workspace), state, nullptr);
+  step_all(prepare(inputs, of, workspace, embedding), state, nullptr);
   fuse(state.floats_.data() + state_size_ - heads_ * classes_, logits);
 }
 

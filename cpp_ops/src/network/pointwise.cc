@@ -245,10 +245,11 @@ class Classify : public Layer {
  public:
   const char* kind() const override { return "classify"; }
 
-  Classify(ClassifyLayer layer, const Features& x, std::int64_t head)
+  Classify(ClassifyLayer layer, const Features& x, std::int64_t head, std::int64_t embedded)
       : layer_(std::move(layer)),
         x_(layer_.x, x),
         head_(head),
+        embedded_(embedded),
         persons_(x.persons),
         joints_(x.joints) {}
 
@@ -295,12 +296,13 @@ class Classify : public Layer {
     if (!layer_.greatest_person) {
       for (std::int64_t c = 0; c < channels(); ++c) pooled[c] /= static_cast<float>(persons_);
     }
+    if (run.embedding != nullptr) std::copy_n(pooled, channels(), run.embedding + embedded_);
     multiply(pooled, layer_.weight, layer_.bias, run.logits + head_ * layer_.weight.shape[1]);
   }
 
   ClassifyLayer layer_;
   PartShape x_;
-  std::int64_t head_, persons_, joints_;
+  std::int64_t head_, embedded_, persons_, joints_;
 };
 
 }  // namespace
@@ -388,8 +390,9 @@ std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const F
   return std::make_unique<Excite>(std::move(layer), x, out);
 }
 
-std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head) {
-  return std::make_unique<Classify>(std::move(layer), x, head);
+std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head,
+                                     std::int64_t embedded) {
+  return std::make_unique<Classify>(std::move(layer), x, head, embedded);
 }
 
 }  // namespace bhar

@@ -504,3 +504,30 @@ def test_bits_of_weights_are_taken_as_they_are() -> None:
     x = np.zeros((1, CHANNELS, FRAMES, JOINTS, 1), np.float32)
     logits = build_network(TEXT, weights, "test").run([x])[0]
     assert logits[0] > 500 and logits[1] < -500
+
+
+@pytest.mark.parametrize("isa", _ops.available_isas())
+def test_the_embedding_is_what_the_head_classifies(isa: str) -> None:
+    """Its logits are those of a run, and follow from the embedding by the head's weights alone."""
+    x = np.random.default_rng(1).standard_normal((3, CHANNELS, FRAMES, JOINTS, 1), np.float32)
+    network = build_network(TEXT, WEIGHTS, "test", isa)
+    logits, embedding = network.embed([x])
+    assert embedding.shape == (3, network.embedding_size) == (3, WIDTH)
+    np.testing.assert_array_equal(logits, network.run([x]))
+    head = SPEC.layers[-1].classify
+    assert head is not None
+    floats = np.frombuffer(WEIGHTS, "<f4")
+    weight = floats[head.weight.offset :][: WIDTH * CLASSES].reshape(WIDTH, CLASSES)
+    bias = floats[head.bias.offset :][:CLASSES]
+    np.testing.assert_allclose(embedding @ weight + bias, logits, rtol=1e-5, atol=1e-4)
+
+
+def test_embeddings_of_two_heads_lie_side_by_side() -> None:
+    head = SPEC.layers[-1].classify
+    assert head is not None
+    narrow = Constant(head.weight.offset, (WIDTH // 2, CLASSES))
+    other = Layer(classify=replace(head, x=Part(2, WIDTH // 2), weight=narrow))
+    text = encode_network(replace(SPEC, layers=(*SPEC.layers, other)))
+    x = np.random.default_rng(1).standard_normal((2, CHANNELS, FRAMES, JOINTS, 1), np.float32)
+    _, embedding = build_network(text, WEIGHTS, "test").embed([x])
+    np.testing.assert_array_equal(embedding[:, WIDTH:], embedding[:, WIDTH // 2 : WIDTH])

@@ -1,0 +1,85 @@
+"""``bhar enroll``: gestures of one's own in a bundle, from a few clips of each."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bharsdk.commands.arguments import DEVICES, AddCommand
+from bharsdk.engines import Backend
+from bharsdk.errors import UsageError
+from bharsdk.recognizer import Recognizer, bundle_path
+
+__all__ = ["add_parser"]
+
+
+def add_parser(command: AddCommand) -> None:
+    """Add the command."""
+    does = "teach a bundle a gesture from 3 to 5 clips, on the device; list and remove gestures"
+    parser = command("enroll", does, _enroll)
+    parser.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    parser.add_argument("label", nargs="?", metavar="LABEL", help="what to call the gesture")
+    parser.add_argument(
+        "clips",
+        nargs="*",
+        metavar="CLIP",
+        help="videos or sessions (bhar record), each showing it once, by one person",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="NEW.bhar",
+        help="where to write the bundle; default: over BUNDLE itself, if that was given by path",
+    )
+    parser.add_argument(
+        "--known",
+        action="store_true",
+        help="LABEL is one of the model's: show how you make it, so that a gesture much like it is"
+        " told from it",
+    )
+    parser.add_argument("--remove", metavar="LABEL", help="forget this gesture")
+    parser.add_argument("--list", action="store_true", help="name the gestures that it has")
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default=Backend.AUTO.value,
+        help="what looks at the clips, native or onnx; default: the fastest",
+    )
+
+
+def _enroll(arguments: argparse.Namespace) -> int:
+    asked = [arguments.label is not None, arguments.remove is not None, arguments.list]
+    if sum(asked) != 1:
+        raise UsageError("enroll: expected LABEL CLIP CLIP CLIP, or one of --remove and --list")
+    output = None if arguments.list else _output(arguments)
+    recognizer = Recognizer(arguments.bundle, device=arguments.device)
+    if output is None:
+        for gesture in recognizer.bundle.manifest.gestures:
+            print(f"{gesture.label:<20} {gesture.clips} clips")
+        return 0
+    if arguments.remove is not None:
+        recognizer.remove(arguments.remove)
+        said = f"{arguments.remove} removed"
+    else:
+        found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
+        said = f"{found.label} enrolled from {found.clips} clips"
+        if found.alike:
+            said += f"; much like {', '.join(found.alike)}: show it these too, with --known"
+    recognizer.save(output)
+    print(f"{output}: {said}")
+    return 0
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    """Where the bundle goes. What ships is never written over."""
+    if arguments.output is not None:
+        return Path(arguments.output)
+    path = bundle_path(arguments.bundle)
+    if path != Path(arguments.bundle):
+        raise UsageError(
+            f"enroll: got the shipped model {arguments.bundle}, which stays as it is;"
+            " expected where to write the one with the gesture: --output NEW.bhar"
+        )
+    if path.is_dir():
+        raise UsageError(f"enroll: {path} is a folder, expected --output NEW.bhar")
+    return path
