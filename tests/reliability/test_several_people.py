@@ -125,7 +125,7 @@ def test_events_of_who_left_while_the_consumer_was_busy_arrive_all_the_same(
     """Results nobody took in time are absorbed by the next, those of a person gone as well."""
     from bharsdk.recognition import Recognition
 
-    recognition = Recognition(pair.bundle, Recognizer(pair.bundle)._choice.engine, "", pair.options)
+    recognition = Recognition(Recognizer(pair.bundle)._classifier, "", pair.options)
     results = [recognition.handle(frame) for frame in _frames(waving, STAND, gone_after=60)]
     every = [event for result in results for event in result.events]
     merged = recognition.absorb(results[:-1], results[-1])
