@@ -26,7 +26,7 @@ from bhar_training.extract import VIDEO_SUFFIXES
 from bharsdk import Recognizer
 from bharsdk.command import exit_code_of
 from bharsdk.errors import InputError
-from bharsdk.sources.session import SUFFIX
+from bharsdk.sources.session_file import SUFFIX
 
 NOTHING = "-"
 

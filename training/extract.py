@@ -24,7 +24,8 @@ from tqdm import tqdm
 from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.sources import open_source
-from bharsdk.sources.session import SUFFIX, Session, save_session
+from bharsdk.sources.session import Session
+from bharsdk.sources.session_file import SUFFIX, save_session
 
 __all__ = ["VIDEO_SUFFIXES", "Job", "Summary", "extract", "find_videos"]
 

@@ -23,7 +23,7 @@ from bharsdk.recognizer import Recognizer
 from bharsdk.results import Result, StageSummary, StageTimes
 from bharsdk.run import Run
 from bharsdk.sources import Backpressure, SourceConfig, load_session
-from bharsdk.sources.session import SUFFIX
+from bharsdk.sources.session_file import SUFFIX
 from bharsdk.status import RunState, Status
 
 __all__ = ["add_parsers"]

@@ -16,7 +16,8 @@ from bharsdk.sources.frame import (
     Source,
 )
 from bharsdk.sources.opening import SourceLike, open_source
-from bharsdk.sources.session import Session, TrueEvent, load_session, save_session
+from bharsdk.sources.session import Session, TrueEvent
+from bharsdk.sources.session_file import load_session, save_session
 
 __all__ = [
     "Backpressure",

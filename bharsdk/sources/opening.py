@@ -16,7 +16,8 @@ from bharsdk.sources.config import SourceConfig
 from bharsdk.sources.frame import Frame, Image, Landmarker, Pictures, Source
 from bharsdk.sources.pictures import GivenPictures, LimitedPictures, ReconnectingPictures
 from bharsdk.sources.pipeline import Pipeline
-from bharsdk.sources.session import SUFFIX, Session, load_session
+from bharsdk.sources.session import Session
+from bharsdk.sources.session_file import SUFFIX, load_session
 from bharsdk.sources.video import Video
 
 __all__ = ["SourceLike", "default_landmarker", "open_pictures_or_frames", "open_source"]

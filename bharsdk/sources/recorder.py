@@ -11,7 +11,7 @@ from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event
 from bharsdk.sources.frame import Frame
 from bharsdk.sources.journal import JournalWriter
-from bharsdk.sources.session import SUFFIX, load_session, save_session
+from bharsdk.sources.session_file import SUFFIX, load_session, save_session
 
 __all__ = ["SessionRecorder"]
 

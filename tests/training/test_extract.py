@@ -16,7 +16,7 @@ from bhar_training.cli import main
 from bhar_training.data.clips import load_clips
 from bhar_training.extract import Job, Summary, extract, find_videos
 from bharsdk.errors import BackendMissingError, InputError, UsageError
-from bharsdk.sources.session import load_session
+from bharsdk.sources.session_file import load_session
 
 VIDEO = min((Path(__file__).parents[2] / "examples/data/videos").glob("*.mp4"))
 FRAMES = 6

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from bhar_training.data.clips import ClipSet
 from bharsdk.errors import InputError
 from bharsdk.landmarks import FLAT_SIZES, LandmarkSequence
-from bharsdk.sources.session import SUFFIX, load_session
+from bharsdk.sources.session_file import SUFFIX, load_session
 
 __all__ = ["read_folder"]
 
