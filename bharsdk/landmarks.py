@@ -77,7 +77,7 @@ class Landmarks:
             raise InputError(
                 f"landmarks: got timestamp {self.timestamp_ms}, expected milliseconds >= 0"
             )
-        _check_aspect(self.aspect)
+        check_aspect(self.aspect)
         _check_whole("body", self.body[None, None, :, :3])
         _check_visibility(self.body)
         _check_whole("hand", self.hands[None])
@@ -127,7 +127,7 @@ class LandmarkSequence:
         object.__setattr__(self, "timestamps_ms", times)
         object.__setattr__(self, "body", _checked("body", self.body, (frames, *BODY_SHAPE)))
         object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *HANDS_SHAPE)))
-        _check_aspect(self.aspect)
+        check_aspect(self.aspect)
         _check_whole("body", self.body[:, None, :, :3])
         _check_visibility(self.body)
         _check_whole("hand", self.hands)
@@ -271,6 +271,7 @@ def _check_visibility(body: FloatArray) -> None:
         )
 
 
-def _check_aspect(aspect: float) -> None:
+def check_aspect(aspect: float) -> None:
+    """Raise InputError unless ``aspect`` can be an image's width / height."""
     if not (np.isfinite(aspect) and 0.1 <= aspect <= 10):
         raise InputError(f"landmarks: got image aspect {aspect}, expected width / height")

@@ -37,7 +37,13 @@ import numpy.typing as npt
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event
-from bharsdk.landmarks import BODY_SHAPE, DEFAULT_ASPECT, HANDS_SHAPE, LandmarkSequence
+from bharsdk.landmarks import (
+    BODY_SHAPE,
+    DEFAULT_ASPECT,
+    HANDS_SHAPE,
+    LandmarkSequence,
+    check_aspect,
+)
 from bharsdk.sources.journal import Journal, is_journal, read_journal
 from bharsdk.sources.session import Session, TrueEvent
 
@@ -191,6 +197,8 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Session:
         )
     ]
     try:
+        for aspect in () if aspects is None else aspects:
+            check_aspect(float(aspect))
         first, *others = (
             LandmarkSequence(
                 timestamps, body.astype(np.float32), hands.astype(np.float32), header.aspect

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bharsdk.errors import BharError, IncompatibleError, InputError, UsageError
+from bharsdk.events import Event, EventPhase
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.sources import Session, TrueEvent, load_session, save_session
 
@@ -157,3 +160,70 @@ def test_an_extra_member_is_refused(path: Path):
     _rewrite(path, evil__py=b"import os")
     with pytest.raises(InputError, match=r"evil\.py"):
         load_session(path)
+
+
+@pytest.fixture(scope="module")
+def recognised(recording: LandmarkSequence, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two people, events, and a camera that changed its shape: everything a session may hold."""
+    part = LandmarkSequence.from_frames(list(recording.frames())[:20])
+    event = Event("tea", EventPhase.END, 100.0, 900.0, 0.8, track_id=1)
+    session = Session(
+        part,
+        note="n",
+        others=(part.mirrored(),),
+        aspects=np.linspace(1.0, 2.0, len(part)),
+        events=(event,),
+        model="ab" * 32,
+        options={"max_persons": 2},
+    )
+    path = tmp_path_factory.mktemp("recognised") / "a.bhar-session"
+    return save_session(path, session).read_bytes()
+
+
+def test_everything_a_recognised_session_holds_comes_back(recognised: bytes, tmp_path: Path):
+    path = tmp_path / "a.bhar-session"
+    path.write_bytes(recognised)
+    session = load_session(path)
+    assert session.events is not None
+    assert session.events[0] == Event("tea", EventPhase.END, 100.0, 900.0, 0.8, track_id=1)
+    assert (session.model, session.options) == ("ab" * 32, {"max_persons": 2})
+    assert session.aspects is not None
+    assert save_session(tmp_path / "b.bhar-session", session).read_bytes() == recognised
+    aspects = [frame.aspect for frame in session.frames()]
+    assert aspects == list(np.linspace(1.0, 2.0, 20))
+
+
+def test_an_aspect_that_no_image_has_is_refused(recognised: bytes, tmp_path: Path):
+    path = tmp_path / "a.bhar-session"
+    path.write_bytes(recognised)
+    np.save(tmp_path / "a.npy", np.full(20, np.nan))
+    _rewrite(path, aspects__npy=(tmp_path / "a.npy").read_bytes())
+    with pytest.raises(InputError, match="aspect nan"):
+        load_session(path)
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_damaged_session_is_one_error_that_names_it_or_still_the_same(
+    data: st.DataObject, recognised: bytes, tmp_path: Path
+):
+    """Cut, flipped or grown anywhere."""
+    damaged = bytearray(recognised)
+    kind = data.draw(st.sampled_from(["cut", "flip", "grow"]))
+    at = data.draw(st.integers(0, len(recognised) - 1))
+    if kind == "cut":
+        del damaged[at:]
+    elif kind == "flip":
+        damaged[at] ^= data.draw(st.integers(1, 255))
+    else:
+        damaged[at:at] = data.draw(st.binary(min_size=1, max_size=40))
+    path = tmp_path / "damaged.bhar-session"
+    path.write_bytes(damaged)
+    try:
+        session = load_session(path)
+    except BharError as error:
+        message = str(error)
+    else:
+        message = f"{path} {len(session)}"
+        assert len(session) == 20
+    assert str(path) in message
