@@ -21,8 +21,9 @@ __all__ = ["Box", "Person", "Result", "Score", "StageSummary", "StageTimes"]
 class StageTimes:
     """Milliseconds that one frame spent in each stage.
 
-    capture: reading and decoding the picture. landmarks: the landmarker. features, action: model
-    input and model, 0 on frames between two hops. decode: window and decoder.
+    capture: reading and decoding the picture. landmarks: the landmarker; of one whose stages
+    overlap, from getting the picture to giving its people, other pictures meanwhile. features,
+    action: model input and model, 0 on frames between two hops. decode: window and decoder.
     """
 
     capture_ms: float = 0.0
