@@ -38,7 +38,7 @@ def test_the_embedding_is_that_of_torch(
 ) -> None:
     loaded = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS, ("s2",)), loaded.meta)
-    (batch,) = clips.batches(["body", "hands"])
+    batch, *_ = clips.batches(["body", "hands"])
     with torch.no_grad():
         inputs = (torch.from_numpy(batch[name]) for name in ("body", "hands"))
         expected = WithEmbedding(deploy(loaded.model)).eval()(*inputs)
@@ -77,7 +77,7 @@ def test_an_int8_graph_embeds_as_its_float_one_nearly(
     checkpoint: Path, int8_bundle: Path, float_bundle: Path
 ) -> None:
     clips = load_features(DataSpec(WORDS, ("s2",)), load_checkpoint(checkpoint).meta)
-    (batch,) = clips.batches(["body", "hands"])
+    batch, *_ = clips.batches(["body", "hands"])
     both = [
         embedding_engine(open_engine(load_bundle(path), Backend.ONNX)).embed(batch)[1]
         for path in (int8_bundle, float_bundle)

@@ -23,6 +23,7 @@ from bhar_training.evaluate import class_indices
 from bhar_training.models.bharnet import JoinedPRGCN
 from bhar_training.qat import _range, rounded_weight
 from bharsdk.engines.onnx import single_thread_session
+from bharsdk.engines.sampled import MOST_INTEGER
 from bharsdk.features import FeatureConfig
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
@@ -78,7 +79,7 @@ def test_weights_and_inputs_are_rounded_as_the_exporter_rounds_them() -> None:
         layer.weight[3] *= 50
     weight = layer.weight.detach().numpy().T.copy()  # kernels take [inputs, outputs]
     writer = _Writer(weight.ravel())
-    writer._quantised(weight)
+    writer._quantised(weight, MOST_INTEGER)
     scales, integers = (
         np.frombuffer(writer.weights(), "<f4"),
         np.frombuffer(writer.integers(), np.int8).reshape(weight.shape),
