@@ -8,9 +8,9 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 from typing import Protocol
 
+from bharsdk.closing import Closing
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result
 from bharsdk.sources.backpressure import DropCause, FrameCounts
@@ -80,7 +80,7 @@ class Deliveries(Protocol):
         ...
 
 
-class Run:
+class Run(Closing):
     """Results of a source, in order; ``with`` or :meth:`close` ends it early.
 
     Iterating raises what ended the source; leaving the loop closes it. Made by ``Recognizer.run``.
@@ -139,17 +139,6 @@ class Run:
             self._note(delivery.dropped)
         return replace(delivery.result, age_ms=delivery.age_ms, dropped=delivery.dropped)
 
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Stop, and release camera, file and landmarker. A second call does nothing."""
         self._finalizer()
@@ -170,7 +159,7 @@ class Run:
             self._board.show(RunState.RUNNING)
 
 
-class Callbacks:
+class Callbacks(Closing):
     """A run whose results a thread of its own hands to a callback; close it, or wait for its end.
 
     An exception of the callback ends the run, and :meth:`join` raises it.
@@ -204,17 +193,6 @@ class Callbacks:
         self.run.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def __enter__(self) -> Callbacks:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _close(deliveries: Deliveries, board: StatusBoard) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from bharsdk.closing import Closing
 from bharsdk.errors import UsageError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.people import MAX_PERSONS, own_hands
@@ -81,7 +81,7 @@ class _Picture:
     aspect: float
 
 
-class BodyHandsLandmarker:
+class BodyHandsLandmarker(Closing):
     """Follows up to ``max_persons`` from picture to picture; several pictures may be under way.
 
     For one source. One thread may send while another receives; any thread may close. With several
@@ -174,17 +174,6 @@ class BodyHandsLandmarker:
     def close(self) -> None:
         """Stop the graph; pictures under way are lost. A second call does nothing."""
         self._graph.close()
-
-    def __enter__(self) -> BodyHandsLandmarker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _image_packet(self, rgb: Image) -> Any:
         """A packet with a copy of ``rgb``."""

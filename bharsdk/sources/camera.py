@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
+from bharsdk.closing import Closing
 from bharsdk.errors import SourceError, assert_never
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.address import CameraAddress, CameraKind
@@ -19,7 +19,7 @@ NETWORK_TIMEOUT_MS = 5000
 """A network camera that says nothing for this long is lost."""
 
 
-class Camera:
+class Camera(Closing):
     """A live source. Time counts from ``origin_s`` (``time.monotonic()``), default its opening.
 
     A picture's time is that of its arrival. Raises SourceError when it cannot be opened, and while
@@ -56,17 +56,6 @@ class Camera:
             now_ms = (time.monotonic() - self._origin_s) * 1000.0
             last_ms = max(now_ms, last_ms + 0.001)
             yield CapturedImage(image, last_ms, capture_ms)
-
-    def __enter__(self) -> Camera:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def interrupt(self) -> None:
         """A read ends by itself: within one frame, or within the network's time-out."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.closing import Closing
 from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks
 
 __all__ = [
@@ -143,7 +143,7 @@ class Pictures(Protocol):
         ...
 
 
-class Source:
+class Source(Closing):
     """Frames in time order, closed at the end of a ``with`` block.
 
     fps: nominal frames a second, None where unknown. frame_count: how many frames the container
@@ -165,17 +165,6 @@ class Source:
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the camera or file. A second call does nothing."""

@@ -20,11 +20,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from bharsdk.closing import Closing
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
 from bharsdk.errors import InputError
 from bharsdk.events import Event
@@ -66,7 +66,7 @@ class _Header:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-class JournalWriter:
+class JournalWriter(Closing):
     """Writes a new journal; what :meth:`add` returned from has left the process.
 
     Raises OSError, and then the journal ends with the last whole record.
@@ -112,17 +112,6 @@ class JournalWriter:
             self._file.truncate(self._size)
             raise
         self._size += len(data)
-
-    def __enter__(self) -> JournalWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file. A second call does nothing."""

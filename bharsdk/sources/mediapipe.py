@@ -7,12 +7,12 @@ Uses the solutions API of MediaPipe 0.10.14 to 0.10.21, whose wheels carry the m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.closing import Closing
 from bharsdk.errors import InputError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.quiet import STDERR, quiet_outputs
@@ -27,7 +27,7 @@ MODEL_COMPLEXITY = 1
 WARM_UP_SHAPE = (48, 64, 3)
 
 
-class HolisticLandmarker:
+class HolisticLandmarker(Closing):
     """MediaPipe Holistic in video mode: follows one person from picture to picture.
 
     min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1. Not shared
@@ -75,17 +75,6 @@ class HolisticLandmarker:
             found = self._holistic.process(image)
         self._talkative = not (found.left_hand_landmarks or found.right_hand_landmarks)
         return found
-
-    def __enter__(self) -> HolisticLandmarker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop the graph. A second call does nothing."""

@@ -24,6 +24,7 @@ import json
 import math
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -58,6 +59,7 @@ MAX_PERSONS = 16
 MAX_FRAMES = 1_000_000
 """Nine hours at 30 frames a second; more is a damaged header."""
 NPY_HEADER_BYTES = 1024
+METHODS, ENCRYPTED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), 0x1
 FLOATS = (np.dtype("<f2"), np.dtype("<f4"))
 NPY: Any = np.lib.format
 """Typed in some numpy releases and not in others."""
@@ -147,12 +149,20 @@ def load_session(path: str | Path) -> Session:
         return _of_journal(read_journal(path))
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_methods(archive)
             return _read(path, archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path}: damaged or no session ({error}), expected a file that bhar wrote: copy or"
             " record it again"
         ) from error
+
+
+def _check_methods(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError on what no session has: other compressions bring errors of their own."""
+    for member in archive.infolist():
+        if member.compress_type not in METHODS or member.flag_bits & ENCRYPTED:
+            raise ValueError(f"{member.filename} is encrypted, or compressed in another way")
 
 
 def _of_journal(journal: Journal) -> Session:
@@ -255,20 +265,19 @@ def _read_array(
     size = archive.getinfo(name).file_size
     if not any(0 < size - count <= NPY_HEADER_BYTES for count in allowed):
         raise InputError(f"{path}: got {name} of {size} bytes, expected {list(shape)} values")
-    with archive.open(name) as member:
-        got_shape, fortran, dtype = _npy_header(member)
-        if got_shape != shape or fortran or dtype not in dtypes:
-            raise InputError(
-                f"{path}: got {name} {dtype} {list(got_shape)}, expected {list(shape)}"
-            )
-        # One more byte than there is makes zipfile verify the checksum.
-        data = member.read(math.prod(shape) * dtype.itemsize + 1)
-    return np.frombuffer(data, dtype).reshape(shape)
+    member = io.BytesIO(archive.read(name))  # its checksum is verified before it is parsed
+    got_shape, fortran, dtype = _npy_header(member)
+    if got_shape != shape or fortran or dtype not in dtypes:
+        raise InputError(f"{path}: got {name} {dtype} {list(got_shape)}, expected {list(shape)}")
+    return np.frombuffer(member.read(), dtype).reshape(shape)
 
 
 def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if NPY.read_magic(member) != (1, 0):
         raise ValueError("npy version is not 1.0")
-    header = NPY.read_array_header_1_0(member, max_header_size=NPY_HEADER_BYTES)
+    try:
+        header = NPY.read_array_header_1_0(member, max_header_size=NPY_HEADER_BYTES)
+    except (SyntaxError, tokenize.TokenError) as error:  # numpy reads it as Python's literals
+        raise ValueError(f"npy header: {error}") from error
     shape, fortran, dtype = header
     return tuple(shape), bool(fortran), dtype

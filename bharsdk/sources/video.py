@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
+from bharsdk.closing import Closing
 from bharsdk.errors import InputError
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import CapturedImage
@@ -23,7 +23,7 @@ TRUNCATED_BELOW = 0.9
 announce a few frames that players skip."""
 
 
-class Video:
+class Video(Closing):
     """A video file. Times are the container's, or counted at its frame rate where it has none.
 
     Raises InputError when the file is missing, empty or no video, and at the end of iterating when
@@ -77,17 +77,6 @@ class Video:
                 f"{self._path}: truncated: got {read} pictures, expected the {announced} that the"
                 " file announces: copy it again"
             )
-
-    def __enter__(self) -> Video:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def interrupt(self) -> None:
         """A read ends by itself."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -227,3 +228,32 @@ def test_a_damaged_session_is_one_error_that_names_it_or_still_the_same(
         message = f"{path} {len(session)}"
         assert len(session) == 20
     assert str(path) in message
+
+
+def test_every_damaged_byte_of_the_directory_is_one_error_or_harmless(
+    recognised: bytes, tmp_path: Path
+):
+    """Names, sizes, flags, methods and checksums of all members."""
+    path = tmp_path / "damaged.bhar-session"
+    for at in range(recognised.index(b"PK\x01\x02"), len(recognised)):
+        for flip in (1, 8, 255):
+            damaged = bytearray(recognised)
+            damaged[at] ^= flip
+            path.write_bytes(damaged)
+            try:
+                session = load_session(path)
+            except BharError as error:
+                message = str(error)
+            else:
+                message = f"{path} {len(session)}"
+            assert str(path) in message
+
+
+def test_an_npy_header_that_is_no_literal_is_refused(path: Path):
+    """With the checksum of an honest file, as somebody would send it on purpose."""
+    for text in (b"{'descr': '<f8', 'shape': (200", b"{'descr': open('x'), 'shape': (200,)}"):
+        header = text.ljust(117, b" ") + b"\n"
+        data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        _rewrite(path, timestamps_ms__npy=data + bytes(200 * 8))
+        with pytest.raises(InputError, match=re.escape(str(path))):
+            load_session(path)
