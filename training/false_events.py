@@ -38,10 +38,14 @@ FPS = 15.0
 
 @dataclass(frozen=True)
 class FalseEvents:
-    """What was found. by_label: events of each label. clips: how many different ones there were."""
+    """What was found. by_label: events of each label.
+
+    clips: how many different ones there were. shown: how often one was shown.
+    """
 
     hours: float
     clips: int
+    shown: int
     by_label: dict[str, int]
 
     @property
@@ -58,8 +62,8 @@ class FalseEvents:
         """Two lines of text."""
         each = ", ".join(f"{label} {n}" for label, n in Counter(self.by_label).most_common())
         return (
-            f"{self.events} events in {self.hours:g} h strung of {self.clips} clips:"
-            f" {self.per_hour:.2f} an hour" + (f"\n  {each}" if each else "")
+            f"{self.events} events in {self.hours:g} h strung of {self.clips} clips, shown"
+            f" {self.shown} times: {self.per_hour:.2f} an hour" + (f"\n  {each}" if each else "")
         )
 
 
@@ -73,26 +77,29 @@ def count_false_events(
 ) -> FalseEvents:
     """Events in ``hours`` strung of ``clips``, none of which shows a sign that the model knows."""
     found: Counter[str] = Counter()
-    frames = endless(clips, seed)
+    shown = 0
     until_ms = hours * 3_600_000.0
     bar = tqdm(total=round(hours * 3600), unit="s", desc="recognise", disable=not progress)
     stream = recognizer.stream()
     with bar:
-        for frame in frames:
+        for shown, frame in endless(clips, seed):
             if frame.timestamp_ms > until_ms:
                 break
             found.update(e.label for e in stream.push(frame) if e.phase is EventPhase.START)
             bar.update(int(frame.timestamp_ms / 1000) - bar.n)
         found.update(e.label for e in stream.flush() if e.phase is EventPhase.START)
-    return FalseEvents(hours, len(clips), dict(found))
+    return FalseEvents(hours, len(clips), shown, dict(found))
 
 
-def endless(clips: Sequence[LandmarkSequence], seed: int) -> Iterator[Landmarks]:
-    """Frames without an end, times from 0 on. Raises InputError when there is no clip."""
+def endless(clips: Sequence[LandmarkSequence], seed: int) -> Iterator[tuple[int, Landmarks]]:
+    """Frames without an end, times from 0 on, each with how many clips were shown by then.
+
+    Raises InputError when there is no clip.
+    """
     if not clips:
         raise InputError("false events: got no clips, expected at least one that shows no sign")
     random = np.random.default_rng(seed)
-    now_ms, last = 0.0, None
+    now_ms, shown, last = 0.0, 0, None
     while True:
         for number in random.permutation(len(clips)):
             clip = replace(augment(clips[number], SLIGHTLY, random)[0], aspect=clips[0].aspect)
@@ -100,12 +107,13 @@ def endless(clips: Sequence[LandmarkSequence], seed: int) -> Iterator[Landmarks]
             if last is not None:
                 for weight in np.linspace(0, 1, round(BRIDGE_S * FPS) + 1)[1:-1]:
                     now_ms += 1000.0 / FPS
-                    yield _between(last, first, float(weight), now_ms)
+                    yield shown, _between(last, first, float(weight), now_ms)
+            shown += 1
             begin_ms = now_ms + 1000.0 / FPS
             for frame in clip.frames():
                 now_ms = begin_ms + frame.timestamp_ms - first.timestamp_ms
                 last = replace(frame, timestamp_ms=now_ms)
-                yield last
+                yield shown, last
 
 
 def _between(a: Landmarks, b: Landmarks, weight: float, timestamp_ms: float) -> Landmarks:

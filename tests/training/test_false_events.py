@@ -21,7 +21,9 @@ def rests(word_clips: dict[str, npt.NDArray[np.float16]]) -> list[LandmarkSequen
 
 
 def test_frames_go_on_in_time_without_a_leap_between_two_clips(rests: list[LandmarkSequence]):
-    frames = list(itertools.islice(endless(rests, seed=1), 400))
+    shown, frames = zip(*itertools.islice(endless(rests, seed=1), 400), strict=True)
+    assert list(shown) == sorted(shown)
+    assert shown[0] == 1 < shown[-1] <= 400 / 10
     times = [frame.timestamp_ms for frame in frames]
     steps = np.diff(times)
     assert (steps > 0).all()
@@ -33,7 +35,7 @@ def test_frames_go_on_in_time_without_a_leap_between_two_clips(rests: list[Landm
 
 def test_the_same_seed_gives_the_same_hours(rests: list[LandmarkSequence]):
     a, b = (
-        [frame.timestamp_ms for frame in itertools.islice(endless(rests, seed), 100)]
+        [frame.timestamp_ms for _, frame in itertools.islice(endless(rests, seed), 100)]
         for seed in (3, 3)
     )
     assert a == b
@@ -49,6 +51,7 @@ def test_every_event_of_no_sign_is_counted(presence_bundle: Path, recording: Lan
     )
     assert found.by_label.keys() == {"right"}
     assert 3 <= found.events <= 8
+    assert 3 <= found.shown <= 8
     assert found.per_hour == pytest.approx(60 * found.events)
 
 
