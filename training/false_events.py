@@ -82,9 +82,10 @@ def count_false_events(
     bar = tqdm(total=round(hours * 3600), unit="s", desc="recognise", disable=not progress)
     stream = recognizer.stream()
     with bar:
-        for shown, frame in endless(clips, seed):
+        for begun, frame in endless(clips, seed):
             if frame.timestamp_ms > until_ms:
                 break
+            shown = begun
             found.update(e.label for e in stream.push(frame) if e.phase is EventPhase.START)
             bar.update(int(frame.timestamp_ms / 1000) - bar.n)
         found.update(e.label for e in stream.flush() if e.phase is EventPhase.START)
