@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 __all__ = ["Closing"]
@@ -9,12 +10,12 @@ __all__ = ["Closing"]
 T = TypeVar("T", bound="Closing")
 
 
-class Closing:
+class Closing(ABC):
     """Base of what holds a file, a camera or threads: ``with`` closes it, also after an error."""
 
+    @abstractmethod
     def close(self) -> None:
         """Release what it holds. A second call does nothing."""
-        raise NotImplementedError
 
     def __enter__(self: T) -> T:
         return self

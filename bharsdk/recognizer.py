@@ -158,9 +158,7 @@ class Recognizer:
         config, board = config or SourceConfig(), StatusBoard(on_status)
         try:
             opened = open_pictures_or_frames(
-                source,
-                config,
-                on_lost=lambda error: board.show(RunState.RECONNECTING, str(error)),
+                source, config, on_lost=board.lose, on_back=board.regain
             )
             return self._start(opened, landmarker, config, board, record)
         except BaseException as error:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from bharsdk.box import Box
 from bharsdk.events import Event, Rejection
 from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks
 from bharsdk.sources.backpressure import DropCause
 from bharsdk.sources.frame import Image
 
-__all__ = ["Box", "Person", "Result", "Score", "StageSummary", "StageTimes"]
+__all__ = ["Person", "Result", "Score", "StageSummary", "StageTimes"]
 
 
 @dataclass(frozen=True)
@@ -55,26 +56,6 @@ class StageTimes:
     def to_dict(self) -> dict[str, float]:
         """Plain JSON values: each stage, and ``total_ms``."""
         return {**asdict(self), "total_ms": self.total_ms}
-
-
-@dataclass(frozen=True)
-class Box:
-    """Where somebody is: fractions of image width and height, from the left and the top."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @classmethod
-    def around(cls, landmarks: Landmarks) -> Box | None:
-        """The box of all joints that were found, within the image; None: there are none."""
-        points = np.concatenate([landmarks.body[:, :2], landmarks.hands.reshape(-1, 3)[:, :2]])
-        points = points[~np.isnan(points).any(axis=1)]
-        if not len(points):
-            return None
-        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        return cls(*(float(np.clip(x, 0.0, 1.0)) for x in (left, top, right, bottom)))
 
 
 @dataclass(frozen=True)

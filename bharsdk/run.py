@@ -25,6 +25,9 @@ DEGRADED_FRAMES = 60
 """A run is degraded while more than this share of so many last frames was dropped."""
 
 
+GOING_ON = (RunState.WARMING, RunState.RUNNING, RunState.DEGRADED)
+
+
 class StatusBoard:
     """The state of a run; tells it when it changes. For any number of threads."""
 
@@ -32,6 +35,7 @@ class StatusBoard:
         self._on_status = on_status
         self._lock = threading.RLock()
         self._status = Status(RunState.STARTING)
+        self._is_lost = False
         if on_status is not None:
             on_status(self._status)
 
@@ -42,14 +46,30 @@ class StatusBoard:
             return self._status
 
     def show(self, state: RunState, message: str = "") -> None:
-        """Change to ``state``; what has ended stays so."""
+        """Change to ``state``; what has ended stays so, and what is lost goes on so or ends.
+
+        Frames that were under way when the source was lost are still delivered meanwhile.
+        """
         with self._lock:
             if state is self._status.state or self.is_over:
+                return
+            if self._is_lost and state in GOING_ON:
                 return
             self._status = Status(state, message)
             LOGGER.info("%s", self._status)
             if self._on_status is not None:
                 self._on_status(self._status)
+
+    def lose(self, error: Exception) -> None:
+        """The source was lost: RECONNECTING until :meth:`regain`, or the end."""
+        with self._lock:
+            self.show(RunState.RECONNECTING, str(error))
+            self._is_lost = True
+
+    def regain(self) -> None:
+        """The source delivers again; the next frame says how it is doing."""
+        with self._lock:
+            self._is_lost = False
 
     @property
     def is_over(self) -> bool:

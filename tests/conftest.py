@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import strategies as st
 
 from bharsdk.landmarks import LandmarkSequence
 
@@ -21,6 +23,25 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def damage() -> Callable[..., bytes]:
+    """A file cut, flipped or grown anywhere: ``damage(data, whole, first)``, from ``first`` on."""
+
+    def damaged(data: st.DataObject, whole: bytes, first: int = 0) -> bytes:
+        bad = bytearray(whole)
+        kind = data.draw(st.sampled_from(["cut", "flip", "grow"]))
+        at = data.draw(st.integers(first, len(whole) - 1))
+        if kind == "cut":
+            del bad[at:]
+        elif kind == "flip":
+            bad[at] ^= data.draw(st.integers(1, 255))
+        else:
+            bad[at:at] = data.draw(st.binary(min_size=1, max_size=40))
+        return bytes(bad)
+
+    return damaged
 
 
 @pytest.fixture(scope="session")

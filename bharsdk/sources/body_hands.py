@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bharsdk.box import Box
 from bharsdk.closing import Closing
 from bharsdk.errors import UsageError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
@@ -29,7 +30,7 @@ from bharsdk.sources.frame import Image
 from bharsdk.sources.mediapipe import check_image, points_of
 from bharsdk.sources.mediapipe_graph import framework, quiet_projection
 from bharsdk.sources.opencv import import_cv2
-from bharsdk.sources.slots import Box, Detected, Orders, Region, Slots
+from bharsdk.sources.slots import Detected, Orders, Region, Slots
 
 __all__ = ["BodyHandsConfig", "BodyHandsLandmarker"]
 

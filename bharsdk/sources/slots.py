@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bharsdk.box import Box
 from bharsdk.landmarks import Landmarks
 from bharsdk.people import place_of
 from bharsdk.skeleton import MEDIAPIPE_BODY25
 
-__all__ = ["Box", "Detected", "Orders", "Region", "Slots"]
+__all__ = ["Detected", "Orders", "Region", "Slots"]
 
 SAME_BODY = 0.25
 """Two poses are of one person when their joints lie nearer than this on average, torso lengths."""
@@ -40,21 +41,6 @@ class Region:
     width: float
     height: float
     rotation: float
-
-
-@dataclass(frozen=True)
-class Box:
-    """An upright rectangle in fractions of the image, which it may leave."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def holds(self, point: tuple[float, float]) -> bool:
-        """Whether ``point``, x and y, lies inside."""
-        x, y = point
-        return self.left <= x <= self.right and self.top <= y <= self.bottom
 
 
 @dataclass(frozen=True)

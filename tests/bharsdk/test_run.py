@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.box import Box
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.options import NamedOptions, RecognizerOptions
-from bharsdk.results import Box, Result
+from bharsdk.results import Result
+from bharsdk.run import StatusBoard
 from bharsdk.sources import SourceConfig
 from bharsdk.status import RunState, Status
 
@@ -32,6 +34,25 @@ def test_a_run_starts_warms_runs_and_ends(recognizer: Recognizer, recording: Lan
         RunState.ENDED,
     ]
     assert run.status == said[-1]
+
+
+def test_a_lost_source_is_reconnecting_until_it_is_back_or_over():
+    """Frames that were under way still arrive meanwhile; they do not mean that all is well."""
+    said: list[Status] = []
+    board = StatusBoard(said.append)
+    board.show(RunState.RUNNING)
+    board.lose(InputError("gone"))
+    for state in (RunState.WARMING, RunState.RUNNING, RunState.DEGRADED):
+        board.show(state)
+        assert board.status == Status(RunState.RECONNECTING, "gone")
+    board.regain()
+    board.show(RunState.RUNNING)
+    assert board.status.state is RunState.RUNNING
+    board.lose(InputError("gone again"))
+    board.show(RunState.ERROR, "gone for good")
+    board.regain()
+    board.show(RunState.RUNNING)
+    assert said[-1] == Status(RunState.ERROR, "gone for good")
 
 
 def test_a_source_that_cannot_be_opened_says_so_to_the_callback_too(recognizer: Recognizer):

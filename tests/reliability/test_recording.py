@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -192,23 +192,14 @@ def journal(recording: LandmarkSequence, tmp_path_factory: pytest.TempPathFactor
 @settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_journal_gives_a_beginning_of_it_or_an_error(
-    data: st.DataObject, journal: bytes, tmp_path: Path
+    data: st.DataObject, damage: Callable[..., bytes], journal: bytes, tmp_path: Path
 ):
     """Cut, flipped or grown anywhere: whole frames from the first on, or one clear error."""
     whole = tmp_path / "whole.bhar-session"
     whole.write_bytes(journal)
     frames = read_journal(whole).frames
-    damaged = bytearray(journal)
-    kind = data.draw(st.sampled_from(["cut", "flip", "grow"]))
-    at = data.draw(st.integers(8, len(journal) - 1))
-    if kind == "cut":
-        del damaged[at:]
-    elif kind == "flip":
-        damaged[at] ^= data.draw(st.integers(1, 255))
-    else:
-        damaged[at:at] = data.draw(st.binary(min_size=1, max_size=40))
     path = tmp_path / "damaged.bhar-session"
-    path.write_bytes(damaged)
+    path.write_bytes(damage(data, journal, 8))
     try:
         found = read_journal(path).frames
     except BharError:

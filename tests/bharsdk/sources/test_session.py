@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -206,20 +207,11 @@ def test_an_aspect_that_no_image_has_is_refused(recognised: bytes, tmp_path: Pat
 @settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_session_is_one_error_that_names_it_or_still_the_same(
-    data: st.DataObject, recognised: bytes, tmp_path: Path
+    data: st.DataObject, damage: Callable[..., bytes], recognised: bytes, tmp_path: Path
 ):
     """Cut, flipped or grown anywhere."""
-    damaged = bytearray(recognised)
-    kind = data.draw(st.sampled_from(["cut", "flip", "grow"]))
-    at = data.draw(st.integers(0, len(recognised) - 1))
-    if kind == "cut":
-        del damaged[at:]
-    elif kind == "flip":
-        damaged[at] ^= data.draw(st.integers(1, 255))
-    else:
-        damaged[at:at] = data.draw(st.binary(min_size=1, max_size=40))
     path = tmp_path / "damaged.bhar-session"
-    path.write_bytes(damaged)
+    path.write_bytes(damage(data, recognised))
     try:
         session = load_session(path)
     except BharError as error:
