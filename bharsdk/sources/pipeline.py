@@ -158,8 +158,8 @@ class Pipeline(Generic[T]):
         try:
             self._detect()
         except BaseException as error:
-            self._fail(error)
-            self._halt()
+            self._fail(error)  # what it found before is handled all the same
+            self._end_capture()
         finally:
             self._found.end()
 
@@ -275,10 +275,14 @@ class Pipeline(Generic[T]):
     def _halt(self) -> None:
         """Let nobody wait before the last queue."""
         self._halted.set()
-        self._pictures.interrupt()
-        self._shots.abort()
+        self._end_capture()
         self._found.abort()
         self._room.release()
+
+    def _end_capture(self) -> None:
+        """Nobody looks at pictures any more."""
+        self._pictures.interrupt()
+        self._shots.abort()
 
     def _fail(self, error: BaseException) -> None:
         if self._error is None and not self._stopping.is_set():

@@ -79,10 +79,11 @@ def test_only_the_newest_picture_waits(
     # Picture 9 may lie in the mailbox for a moment; what it replaces there is never numbered.
     wait_for(lambda: node.recognition.counts.captured + node.recognition.replaced == 10)
     released.set()
-    wait_for(lambda: len(node.results) == 2)
+    # A consumer that was not there in time for the result of picture 0 gets that of 9 alone.
+    wait_for(lambda: stamp(9) in [s.header.stamp_ns for s in node.results])
     node.recognition.shutdown()
     assert node.landmarkers[0].seen == [0, 9]
-    assert [s.header.stamp_ns for s in node.results[:2]] == [stamp(0), stamp(9)]
+    assert {s.header.stamp_ns for s in node.results} <= {stamp(0), stamp(9)}
     assert node.errors == []
 
 

@@ -96,10 +96,11 @@ def test_the_latest_frame_is_what_a_live_consumer_gets(
     recognizer: Recognizer, waving: LandmarkSequence
 ):
     """After a pause of the consumer, the next result is of the newest frame there is."""
-    released = threading.Event()
-    arrived = threading.Event()
+    taken, arrived, released = threading.Event(), threading.Event(), threading.Event()
 
     def before(number: int) -> None:
+        if number == 1:
+            taken.wait(10)
         if number == 30:
             arrived.set()
             released.wait(10)
@@ -111,6 +112,7 @@ def test_the_latest_frame_is_what_a_live_consumer_gets(
         pictures, landmarker=KnownLandmarker(waving), config=SourceConfig(max_age_s=60)
     ) as run:
         first = next(run)
+        taken.set()
         assert arrived.wait(10)
         _wait_for(lambda: run.counts.pending == 1)
         newest = next(run)
