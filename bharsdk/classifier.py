@@ -63,6 +63,6 @@ class Classifier:
         return Samples(logits, embeddings)
 
     def alike(self, label: str) -> tuple[str, ...]:
-        """Labels of the model that may be taken for the gesture ``label``, nearest first."""
+        """Labels of the model much like the gesture ``label`` and not shown, nearest first."""
         assert self._enrolment is not None
         return tuple(self._bundle.manifest.labels[i] for i in self._enrolment.alike(label))

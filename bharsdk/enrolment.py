@@ -9,14 +9,18 @@ holds a few embeddings of each class that the model was trained on. From both::
     radius      what lies further from a gesture than its clips may is none of it; nor is what lies
                 about as near to a class that the model knows
 
+    rivals      where the model answers with a class that lies about as near to a gesture as the
+                gesture's own clips may, the gesture must be far nearer still, until this person's
+                way to make that class was shown too: it may be what tells them apart
+
 A movement beyond every radius is left to the model alone: its answer is what it was before. What
 was compared, and what this scheme reaches, is in training/README.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +46,12 @@ RATIO = 0.8
 """A movement is a gesture only if it lies nearer to its centre, in squared distances, than this
 part of how near it lies to a class's mean: another person's known signs, each a little off its
 class, then stay what they are."""
+RIVAL = 2.0
+"""A class whose mean lies within so many times the radius (squared) of a gesture's centre is alike:
+strangers make it that much their own way. Pairs that a hand makes almost the same (m and n, r and
+u, k and v) lay within 1.8, all others beyond 2."""
+RIVAL_RATIO = 0.1
+"""In place of :data:`RATIO`, where the model answers with a class alike that was not shown."""
 STEPS = 500
 NEVER = -1e9
 """A logit whose probability is zero."""
@@ -103,17 +113,18 @@ class Enrolment:
 
     known: samples of the model's classes. known_classes: int [len(known)], the class of each.
     gestures: in the order of their probabilities, at least one. temperature: divides the model's
-    logits before softmax.
+    logits before softmax. shown: class -> samples of it by whoever enrols.
     """
 
     known: Samples
     known_classes: npt.NDArray[np.int64]
     gestures: tuple[Gesture, ...]
     temperature: float = 1.0
+    shown: Mapping[int, Samples] = field(default_factory=dict)
 
     def fit(self) -> None:
         """Compute now what the first probabilities would otherwise wait for: a moment."""
-        _ = self._weights, self._centres, self._known_means, self._limit
+        _ = self._weights, self._limit, self._rivals
 
     def probabilities(self, logits: FloatArray, embeddings: FloatArray) -> Exact:
         """Float64 [n, classes + gestures] of logits [n, classes] and embeddings [n, D]."""
@@ -121,29 +132,47 @@ class Enrolment:
         mine = _with_one(self._unit(whitened)) @ self._weights
         distances = _squared_distances(whitened, self._centres)
         of_known = _squared_distances(whitened, self._known_means).min(1, keepdims=True)
-        near = (distances <= self._limit) & (distances <= RATIO * of_known)
         own = np.asarray(logits, np.float64) / self.temperature
+        is_rival = self._rivals[:, own.argmax(1)].T
+        ratio = np.where(is_rival, RIVAL_RATIO, RATIO)
+        near = (distances <= self._limit) & (distances <= ratio * of_known)
         return probabilities(np.concatenate([own, np.where(near, mine, NEVER)], axis=1))
 
     def alike(self, label: str) -> tuple[int, ...]:
-        """Classes of the model whose mean lies as near to the gesture ``label`` as its clips may.
-
-        Nearest first. Movements of both may be taken for one another.
-        """
-        (centre,) = (
-            c for c, g in zip(self._centres, self.gestures, strict=True) if g.label == label
-        )
-        classes = np.unique(self.known_classes)
-        distances = _squared_distances(self._known_means, centre[None])[:, 0]
+        """Classes that were not shown and are much like the gesture ``label``, nearest first."""
+        gesture = [g.label for g in self.gestures].index(label)
+        distances = _squared_distances(self._known_means, self._centres)[:, gesture]
         order = np.argsort(distances, kind="stable")
-        return tuple(int(classes[i]) for i in order if distances[i] <= self._limit)
+        near = (int(self._sampled[i]) for i in order if distances[i] <= RIVAL * self._limit)
+        return tuple(c for c in near if c not in self.shown)
+
+    @cached_property
+    def _rivals(self) -> npt.NDArray[np.bool_]:
+        """[gestures, classes]: whether the class is one of those alike."""
+        rivals = np.zeros((len(self.gestures), self.known.logits.shape[1]), bool)
+        for row, gesture in zip(rivals, self.gestures, strict=True):
+            row[list(self.alike(gesture.label))] = True
+        return rivals
+
+    @cached_property
+    def _of_classes(self) -> tuple[Samples, npt.NDArray[np.int64]]:
+        """(samples of the model's classes, shown ones too, their classes)."""
+        classes = [np.full(len(samples), c) for c, samples in self.shown.items()]
+        return Samples.joined([self.known, *self.shown.values()]), np.concatenate(
+            [self.known_classes, *classes]
+        )
+
+    @cached_property
+    def _sampled(self) -> npt.NDArray[np.int64]:
+        """Classes that have samples, ascending."""
+        classes: npt.NDArray[np.int64] = np.unique(self._of_classes[1])
+        return classes
 
     @cached_property
     def _groups(self) -> list[FloatArray]:
         """Embeddings of each known class, then of each gesture."""
-        known = [
-            self.known.embeddings[self.known_classes == c] for c in np.unique(self.known_classes)
-        ]
+        samples, classes = self._of_classes
+        known = [samples.embeddings[classes == c] for c in self._sampled]
         return known + [gesture.samples.embeddings for gesture in self.gestures]
 
     @cached_property
@@ -164,7 +193,7 @@ class Enrolment:
 
     @cached_property
     def _origin(self) -> Exact:
-        origin: Exact = (self.known.embeddings @ self._whitening).mean(0)
+        origin: Exact = (self._of_classes[0].embeddings @ self._whitening).mean(0)
         return origin
 
     def _unit(self, whitened: Exact) -> Exact:
@@ -189,9 +218,10 @@ class Enrolment:
 
     @cached_property
     def _limit(self) -> float:
-        """Squared, whitened."""
+        """Squared, whitened; of the model's own samples, so that showing more never moves it."""
         distances = []
-        for group in self._groups[: -len(self.gestures)]:
+        for index in np.unique(self.known_classes):
+            group = self.known.embeddings[self.known_classes == index]
             if len(group) > 1:
                 # From the mean of the others: n / (n - 1) times as far as from that of all.
                 offsets = (
@@ -207,12 +237,13 @@ class Enrolment:
         Minimises the cross entropy of all samples, every class and gesture weighing the same, by
         accelerated gradient descent (Nesterov 1983) from zeros: the same samples, the same weights.
         """
-        samples = Samples.joined([self.known, *(g.samples for g in self.gestures)])
+        known, known_classes = self._of_classes
+        samples = Samples.joined([known, *(g.samples for g in self.gestures)])
         features = _with_one(self._unit(samples.embeddings @ self._whitening))
         logits = samples.logits.astype(np.float64) / self.temperature
         count, classes = len(self.gestures), logits.shape[1]
         of_gestures = [np.full(len(g.samples), classes + i) for i, g in enumerate(self.gestures)]
-        truth = np.concatenate([self.known_classes, *of_gestures])
+        truth = np.concatenate([known_classes, *of_gestures])
         importance = 1.0 / np.bincount(truth)[truth]
         importance /= importance.sum()
         wanted = np.eye(classes + count)[truth, classes:]

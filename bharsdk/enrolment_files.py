@@ -53,14 +53,15 @@ def read_enrolment(bundle: Bundle) -> Enrolment | None:
     new = tuple(gesture for gesture in gestures if gesture.label not in labels)
     if not new:
         return None
-    record, shown = _record(bundle), [g for g in gestures if g.label in labels]
-    known = _read(bundle, ENROLMENT_KNOWN, sum(record.known))
-    of_shown = [np.full(len(g.samples), labels.index(g.label)) for g in shown]
-    classes = np.concatenate([np.repeat(np.arange(len(labels)), record.known), *of_shown])
-    known = Samples.joined([known, *(gesture.samples for gesture in shown)])
+    record = _record(bundle)
     calibration = bundle.manifest.calibration
-    temperature = 1.0 if calibration is None else calibration.temperature
-    return Enrolment(known, classes, new, temperature)
+    return Enrolment(
+        _read(bundle, ENROLMENT_KNOWN, sum(record.known)),
+        np.repeat(np.arange(len(labels)), record.known),
+        new,
+        1.0 if calibration is None else calibration.temperature,
+        {labels.index(g.label): g.samples for g in gestures if g.label in labels},
+    )
 
 
 def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:

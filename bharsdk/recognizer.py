@@ -28,7 +28,7 @@ from bharsdk.sources.pipeline import Pipeline
 from bharsdk.sources.recorder import SessionRecorder
 from bharsdk.status import OnStatus, RunState
 from bharsdk.stream import Stream
-from bharsdk.teaching import Clip, Enrolled, enrolled, read_clips, without
+from bharsdk.teaching import Clip, Enrolled, enrolled, gestures_in, read_clips, without
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # what type checkers bring along
@@ -236,9 +236,10 @@ class Recognizer:
 
         clips: paths of videos or recorded sessions, LandmarkSequences or Sessions. landmarker: as
         of :meth:`run`. The model itself stays as it is. Runs and streams that are there already do
-        not know the gesture. A warning names labels of the model that are much alike; so does what
-        is returned. Enrol these too, with ``known``: their own clips by the same person keep them
-        from being taken for the gesture. :meth:`save` keeps it all.
+        not know the gesture. A warning names labels of the model that are much like it; so does
+        what is returned. Of what the model takes for one of them, the gesture gets only what is far
+        nearer to it, until that label was shown too, by the same person: enrol clips of it under
+        its own name, with ``known``. :meth:`save` keeps it all.
 
         Raises InputError on fewer clips, on a label that is known already, and on a clip that shows
         nobody; BundleError when the bundle was exported without what enrolment needs,
@@ -249,8 +250,17 @@ class Recognizer:
             self._classifier, found = enrolled(self._classifier, label, sequences, known=known)
         if found.alike:
             alike = ", ".join(found.alike)
-            LOGGER.warning("%s is much like %s: show it clips of that too (known)", label, alike)
+            LOGGER.warning(
+                "%s is much like %s, which goes first: show it clips of that too (known)",
+                label,
+                alike,
+            )
         return found
+
+    @property
+    def gestures(self) -> tuple[Enrolled, ...]:
+        """What it was taught, oldest first, and what of the model is much like each of them."""
+        return gestures_in(self._classifier)
 
     def remove(self, label: str) -> None:
         """Forget the enrolled gesture ``label``; InputError when there is none such."""

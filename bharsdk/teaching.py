@@ -17,7 +17,7 @@ from bharsdk.sources.opening import open_source
 from bharsdk.sources.session import Session
 from bharsdk.variations import features_of_variations
 
-__all__ = ["MIN_CLIPS", "Clip", "Enrolled", "enrolled", "read_clips", "without"]
+__all__ = ["MIN_CLIPS", "Clip", "Enrolled", "enrolled", "gestures_in", "read_clips", "without"]
 
 MIN_CLIPS = 3
 """Fewer do not tell what of a gesture is the gesture. More than five gain little."""
@@ -28,10 +28,11 @@ Clip = str | Path | LandmarkSequence | Session
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What came of it.
+    """A gesture that was taught, or a label of the model that was shown too.
 
-    alike: labels of the model that lie as near as the gesture's own clips may, nearest first:
-    either may be taken for the other.
+    alike: labels of the model that lie about as near as the gesture's own clips may, nearest first.
+    What the model takes for one of them becomes the gesture only where that is far nearer, until
+    this person's clips of the label were shown too (``known=True``).
     """
 
     label: str
@@ -84,13 +85,20 @@ def enrolled(
         features_of_variations(clip, manifest.features, manifest.subject, name)
         for name, clip in clips
     ]
-    if known:  # as the samples of its class, which were not varied
-        windows = [of_clip[:1] for of_clip in windows]
     samples = Samples.joined([classifier.samples(of_clip) for of_clip in windows])
     gesture = Gesture(label, len(clips), samples)
     bundle = with_gestures(classifier.bundle, [*gestures_of(classifier.bundle), gesture])
     made = Classifier(bundle, classifier.engine)
-    return made, Enrolled(label, len(clips), () if known else made.alike(label))
+    return made, gestures_in(made)[-1]
+
+
+def gestures_in(classifier: Classifier) -> tuple[Enrolled, ...]:
+    """What ``classifier`` was taught, oldest first."""
+    manifest = classifier.bundle.manifest
+    return tuple(
+        Enrolled(g.label, g.clips, () if g.label in manifest.labels else classifier.alike(g.label))
+        for g in manifest.gestures
+    )
 
 
 def _check_label(manifest: Manifest, label: str, *, known: bool) -> None:

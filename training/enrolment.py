@@ -4,13 +4,16 @@ As few-shot protocols have it (Vinyals et al. 2016, with the trained classes bes
 the clips that a gesture is enrolled from and those that are scored are different ones of one
 person, whom the model has never seen; where that person recorded a label in several blocks, they
 are of different blocks. Drawn again and again; what is reported is the mean over the draws.
+
+Scored twice: with the new gestures alone, and once the person has also shown, as the device asks
+for, those of the model's labels that a new one is much like.
 """
 
 from __future__ import annotations
 
+import functools
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +47,7 @@ class EnrolmentScore:
     gestures: which labels were enrolled. new_top1: of their other clips, against all labels, and
     its standard deviation over draws. known_before, known_after: top-1 of the model's own labels.
     all_top1: mean recall of new and known labels. lost: known label -> points of its recall, where
-    it lost any. alike: new label -> the known ones that its enrolment warned of, in any draw.
+    it lost any. alike: new label -> the known ones that it is much like, in any draw.
     """
 
     gestures: tuple[str, ...]
@@ -92,13 +95,13 @@ def score_enrolment(
     *,
     shots: int = 5,
     draws: int = 20,
-    show: Sequence[str] = (),
-) -> EnrolmentScore:
+) -> tuple[EnrolmentScore, EnrolmentScore]:
     """Enrol every label of ``stranger`` that the model lacks, ``shots`` clips of each, and score.
 
-    trained_on: the training clips, of which a few stand for each class. show: labels of the model
-    of which ``shots`` clips are shown too; these are not scored. Raises InputError when there is no
-    such label, or too few clips of one.
+    trained_on: the training clips, of which a few stand for each class. Returns the scores of the
+    gestures alone, and with ``shots`` clips also of every known label that one of them is much like
+    and of which the stranger has more; clips that were looked at are not scored. Raises
+    InputError when there is no new label, or too few clips of one.
     """
     meta = checkpoint.meta
     if not isinstance(meta.features, FeatureConfig):
@@ -107,34 +110,31 @@ def score_enrolment(
     known, classes = looks.at_known(trained_on)
     person = looks.at_centres(stranger)
     new = tuple(sorted(set(stranger.labels) - set(meta.labels)))
-    varied = {label: looks.at_variations(stranger, person, label) for label in new}
-    unknown = sorted(set(show) - (set(meta.labels) & set(stranger.labels)))
-    if unknown:
-        raise InputError(
-            f"enrolment: got {unknown[0]!r} to show, expected a known label with clips"
-        )
-    if not new or min(len(v) for v in varied.values()) <= shots:
-        counts = {label: len(v) for label, v in varied.items()}
+
+    @functools.cache
+    def varied(label: str) -> dict[int, Samples]:
+        return looks.at_variations(stranger, person, label)
+
+    counts = {label: len(varied(label)) for label in new}
+    if not new or min(counts.values()) <= shots:
         raise InputError(
             f"enrolment: got clips of new labels {counts}, expected more than {shots} of each"
         )
-    found = []
+    alone, asked = [], []
     for draw in range(draws):
         random = np.random.default_rng(draw)
-        chosen = {label: _drawn(random, person, list(varied[label]), shots) for label in new}
-        gestures = tuple(
-            Gesture(label, shots, Samples.joined([varied[label][i] for i in chosen[label]]))
-            for label in new
-        )
-        shown = [_drawn(random, person, list(person.at(label)), shots) for label in show]
-        enrolment = Enrolment(
-            Samples.joined([known, *(person.samples.take(rows) for rows in shown)]),
-            np.concatenate([classes, *(np.full(shots, meta.labels.index(x)) for x in show)]),
-            gestures,
-        )
-        chosen |= dict(zip(show, shown, strict=True))
-        found.append(_scored(enrolment, meta.labels, person, chosen))
-    return _mean(found)
+        chosen = {label: _drawn(random, person, list(varied(label)), shots) for label in new}
+        samples = {x: Samples.joined([varied(x)[i] for i in chosen[x]]) for x in new}
+        enrolment = Enrolment(known, classes, tuple(Gesture(x, shots, samples[x]) for x in new))
+        alone.append(_scored(enrolment, meta.labels, person, chosen))
+        shown = {}
+        for index in sorted({index for label in new for index in enrolment.alike(label)}):
+            label = meta.labels[index]
+            if len(varied(label)) > shots:
+                chosen[label] = _drawn(random, person, list(varied(label)), shots)
+                shown[index] = Samples.joined([varied(label)[i] for i in chosen[label]])
+        asked.append(_scored(replace(enrolment, shown=shown), meta.labels, person, chosen))
+    return _mean(alone), _mean(asked)
 
 
 class _Looks:
@@ -177,6 +177,8 @@ class _Looks:
     def at_variations(self, clips: ClipSet, person: _Stranger, label: str) -> dict[int, Samples]:
         """Clip -> samples of its variations, of clips that show anybody."""
         mine = person.at(label)
+        if not len(mine):
+            return {}
         spread = np.unique(np.linspace(0, len(mine) - 1, MOST_CLIPS).round().astype(int))
         subject = ModelInput.HANDS if np.isnan(clips.sequences[0].body).all() else ModelInput.BODY
         found = {}
@@ -214,18 +216,19 @@ def _scored(
     before = names[samples.logits.argmax(1)] == person.labels
     after = names[enrolment.probabilities(samples.logits, samples.embeddings).argmax(1)]
     right = after == person.labels
-    recalls, lost, of_new = [], {}, []
+    recalls, lost, of_new, of_known = [], {}, [], []
     for label in sorted(set(person.labels) & set(names)):
         mine = person.at(label)
         if label in chosen:
             mine = _not_seen(mine, chosen[label], person.blocks)
         if label in gestures:
             of_new.append(float(right[mine].mean()))
-        elif right[mine].mean() < before[mine].mean():
-            lost[label] = 100 * float(before[mine].mean() - right[mine].mean())
+        else:
+            of_known.append(mine)
+            if right[mine].mean() < before[mine].mean():
+                lost[label] = 100 * float(before[mine].mean() - right[mine].mean())
         recalls.append(float(right[mine].mean()))
-    known = np.isin(person.labels, labels)
-    known[np.concatenate([*chosen.values()])] = False
+    known = np.concatenate(of_known)
     return EnrolmentScore(
         gestures,
         100 * statistics.fmean(of_new),

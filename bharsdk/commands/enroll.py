@@ -9,6 +9,7 @@ from bharsdk.commands.arguments import DEVICES, AddCommand
 from bharsdk.engines import Backend
 from bharsdk.errors import UsageError
 from bharsdk.recognizer import Recognizer, bundle_path
+from bharsdk.teaching import Enrolled
 
 __all__ = ["add_parser"]
 
@@ -35,7 +36,7 @@ def add_parser(command: AddCommand) -> None:
         "--known",
         action="store_true",
         help="LABEL is one of the model's: show how you make it, so that a gesture much like it is"
-        " told from it",
+        " told from it; until then, what the model takes for LABEL mostly stays that",
     )
     parser.add_argument("--remove", metavar="LABEL", help="forget this gesture")
     parser.add_argument("--list", action="store_true", help="name the gestures that it has")
@@ -54,20 +55,25 @@ def _enroll(arguments: argparse.Namespace) -> int:
     output = None if arguments.list else _output(arguments)
     recognizer = Recognizer(arguments.bundle, device=arguments.device)
     if output is None:
-        for gesture in recognizer.bundle.manifest.gestures:
-            print(f"{gesture.label:<20} {gesture.clips} clips")
+        for gesture in recognizer.gestures:
+            print(f"{gesture.label:<20} {gesture.clips} clips{_much_like(gesture)}")
         return 0
     if arguments.remove is not None:
         recognizer.remove(arguments.remove)
         said = f"{arguments.remove} removed"
     else:
         found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
-        said = f"{found.label} enrolled from {found.clips} clips"
-        if found.alike:
-            said += f"; much like {', '.join(found.alike)}: show it these too, with --known"
+        said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
     recognizer.save(output)
     print(f"{output}: {said}")
     return 0
+
+
+def _much_like(gesture: Enrolled) -> str:
+    if not gesture.alike:
+        return ""
+    alike = ", ".join(gesture.alike)
+    return f"; much like {alike}, which goes first until you show it too, with --known"
 
 
 def _output(arguments: argparse.Namespace) -> Path:

@@ -76,8 +76,7 @@ def test_a_gesture_is_recognised_in_clips_it_was_not_enrolled_from(taught: Path,
 def test_a_movement_that_is_none_of_them_keeps_the_answer_it_had(taught: Path, clips: Clips):
     """To the last digits: what matches no gesture is left to the model alone."""
     before, after = Recognizer(MODEL, device="native"), Recognizer(taught, device="native")
-    with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
-        letters = [LandmarkSequence.from_flat(clip, fps=15.0) for clip in data["landmarks"]]
+    letters = [clip for label in before.labels for clip in _letters(label)]
     same = 0
     for clip in letters:
         was, now = _probabilities(before, clip), _probabilities(after, clip)
@@ -174,26 +173,37 @@ def test_one_path_in_place_of_clips_is_refused(recognizer: Recognizer):
         recognizer.enroll("hello", "hello.mp4")
 
 
-def test_a_gesture_like_a_known_one_is_enrolled_with_a_warning(
+def _letters(label: str, signer: str = "") -> list[LandmarkSequence]:
+    with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
+        chosen = (data["label"] == label) & np.isin(data["signer"], signer or ["s1", "s2", "s3"])
+        return [LandmarkSequence.from_flat(clip, fps=15.0) for clip in data["landmarks"][chosen]]
+
+
+def test_a_known_label_keeps_its_movements_until_it_was_shown_too(
     recognizer: Recognizer, caplog: pytest.LogCaptureFixture
 ):
-    """The letter "b", by another name."""
-    with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
-        mine = data["landmarks"][(data["label"] == "b") & (data["signer"] == "s2")][0]
-    clip = LandmarkSequence.from_flat(mine, fps=15.0)
+    """The letter "b", enrolled by another name: a warning, and every "b" stays one."""
+    mine = _letters("b", "s2")[0]
     with caplog.at_level(logging.WARNING, "bharsdk"):
-        found = recognizer.enroll("stop", [clip, clip, clip])
+        found = recognizer.enroll("stop", [mine, mine, mine])
     assert "b" in found.alike
-    assert "much like" in caplog.text
+    assert "stop is much like b" in caplog.text
+    assert recognizer.gestures == (found,)
+    others = [clip for signer in ("s1", "s3") for clip in _letters("b", signer)]
+    assert others
+    for clip in others:
+        assert recognizer.labels[int(_probabilities(recognizer, clip).argmax())] == "b"
+    recognizer.enroll("b", [others[0]] * 3, known=True)
+    assert [(g.label, g.alike) for g in recognizer.gestures] == [("stop", ()), ("b", ())]
+    assert recognizer.labels[int(_probabilities(recognizer, others[0]).argmax())] == "b"
+    assert recognizer.labels[int(_probabilities(recognizer, mine).argmax())] == "stop"
 
 
 def test_a_known_label_that_is_shown_too_keeps_its_clips(
     recognizer: Recognizer, clips: Clips, tmp_path: Path
 ):
-    """Of a gesture much like it; it is no new label, and is removed as a gesture is."""
-    with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
-        mine = data["landmarks"][(data["label"] == "b") & (data["signer"] == "s3")][0]
-    letter = LandmarkSequence.from_flat(mine, fps=15.0)
+    """It is no new label, and is removed as a gesture is."""
+    letter = _letters("b", "s3")[0]
     recognizer.enroll("hello", clips["hello"][:3])
     labels = recognizer.labels
     recognizer.enroll("b", [letter] * 3, known=True)
@@ -202,7 +212,7 @@ def test_a_known_label_that_is_shown_too_keeps_its_clips(
     saved = recognizer.save(tmp_path / "shown.bhar")
     assert "b: known, and shown in 3 clips" in saved.model_card
     recognizer.remove("b")
-    assert [gesture.label for gesture in recognizer.bundle.manifest.gestures] == ["hello"]
+    assert [gesture.label for gesture in recognizer.gestures] == ["hello"]
     with pytest.raises(InputError, match="expected one of"):
         recognizer.enroll("wave", clips["no"][:3], known=True)
 
@@ -287,6 +297,17 @@ def test_the_command_enrols_lists_and_removes(
     assert main(["verify", mine, "--device", "native"]) == 0
     assert main(["enroll", mine, "--remove", "hello"]) == 0
     assert load_bundle(mine).manifest.gestures == ()
+
+
+def test_the_command_says_what_a_gesture_is_much_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    session = save_session(tmp_path / "b.bhar-session", Session(_letters("b", "s2")[0]))
+    mine = str(tmp_path / "mine.bhar")
+    assert main(["enroll", MODEL, "stop", *[str(session)] * 3, "--output", mine]) == 0
+    assert "stop enrolled from 3 clips; much like b, which goes first" in capsys.readouterr().out
+    assert main(["enroll", mine, "--list"]) == 0
+    assert "much like b" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

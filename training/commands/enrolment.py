@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS", "add", "run"]
 
-ROWS = ("letters", "words")
+ROWS = ("letters", "letters-s1", "letters-s2", "words")
 """Of ``ENROLMENTS``; here, so that ``--help`` need not import torch. (held by a test)"""
 
 
@@ -44,11 +44,6 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--shots", type=positive, default=5, help="clips of each label (5)")
     parser.add_argument("--draws", type=positive, default=20, help="of these clips (20)")
-    parser.add_argument(
-        "--show",
-        metavar="LABEL[,LABEL]",
-        help="known labels of which the person shows as many clips: those that enrolment warns of",
-    )
     parser.add_argument("--threads", type=positive, metavar="N", help="default: all cores")
 
 
@@ -84,17 +79,20 @@ def run(arguments: argparse.Namespace) -> None:
         clips.of_signers([person]),
         shots=arguments.shots,
         draws=arguments.draws,
-        show=arguments.show.split(",") if arguments.show else (),
     )
-    _print(found, arguments.shots, arguments.draws)
+    alone, asked = found
+    gestures = " ".join(alone.gestures)
+    print(f"enrolled {gestures}, {arguments.shots} clips each; means of {arguments.draws} draws")
+    _print(alone)
+    print("once the known labels that they are much like are shown too, where there are clips:")
+    _print(asked)
 
 
-def _print(found: EnrolmentScore, shots: int, draws: int) -> None:
-    print(f"enrolled            {' '.join(found.gestures)}, {shots} clips each, {draws} draws")
+def _print(found: EnrolmentScore) -> None:
     print(f"new labels, top-1   {found.new_top1:6.2f} % ± {found.new_spread:.2f}")
     print(f"known labels, top-1 {found.known_after:6.2f} %  ({found.known_before:.2f} before)")
     print(f"mean recall, all    {found.all_top1:6.2f} %")
     for label, points in found.lost.items():
         print(f"  {label:12s} loses {points:6.2f} points")
     for gesture, near in found.alike.items():
-        print(f"  {gesture:12s} warned of as much like {', '.join(near)}")
+        print(f"  {gesture:12s} is much like {', '.join(near)}")
