@@ -8,7 +8,6 @@ holds a few embeddings of each class that the model was trained on. From both::
                 regression beside the model's own logits, which are taken as they are
     radius      what lies further from a gesture than its clips may is none of it; nor is what lies
                 about as near to a class that the model knows
-
     rivals      where the model answers with a class that lies about as near to a gesture as the
                 gesture's own clips may, the gesture must be far nearer still, until this person's
                 way to make that class was shown too: it may be what tells them apart
@@ -48,8 +47,8 @@ part of how near it lies to a class's mean: another person's known signs, each a
 class, then stay what they are."""
 RIVAL = 2.0
 """A class whose mean lies within so many times the radius (squared) of a gesture's centre is alike:
-strangers make it that much their own way. Pairs that a hand makes almost the same (m and n, r and
-u, k and v) lay within 1.8, all others beyond 2."""
+strangers make it that much their own way. Letters that a finger tells apart (m and n, r and u, k
+and v) lay within 1.8, most others beyond 2."""
 RIVAL_RATIO = 0.1
 """In place of :data:`RATIO`, where the model answers with a class alike that was not shown."""
 STEPS = 500
