@@ -341,6 +341,8 @@ LETTERS_ROWS = (
 )
 
 
+LETTERS_LEFT_OUT = replace(LETTERS_HAND, epochs=10, validation=0.1)
+
 # Drawn by chance: five of those that s3 has recorded, and four that s3 has not, on which (of s1 and
 # s2) the scheme of enrolment was chosen; of the other letters (numpy's default_rng of the signer's
 # number) five of s2's and four of s1's, who has fewer; three of the fifteen words.
@@ -349,19 +351,19 @@ ENROLMENTS = {
         LETTERS,
         Fold("enrolment-letters", ("s1", "s2"), ("s3",)),
         ("e", "i", "k", "m", "r", "s", "t", "w", "y"),
-        replace(LETTERS_HAND, epochs=10, validation=0.1),
+        LETTERS_LEFT_OUT,
     ),
     "letters-s1": EnrolmentRecipe(
         LETTERS,
         Fold("enrolment-letters-s1", ("s2", "s3"), ("s1",)),
         ("j", "m", "u", "z"),
-        replace(LETTERS_HAND, epochs=10, validation=0.1),
+        LETTERS_LEFT_OUT,
     ),
     "letters-s2": EnrolmentRecipe(
         LETTERS,
         Fold("enrolment-letters-s2", ("s1", "s3"), ("s2",)),
         ("c", "e", "g", "j", "p"),
-        replace(LETTERS_HAND, epochs=10, validation=0.1),
+        LETTERS_LEFT_OUT,
     ),
     "words": EnrolmentRecipe(
         WORDS,
