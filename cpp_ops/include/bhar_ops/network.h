@@ -279,7 +279,7 @@ class Network {
   // Floats that a workspace takes.
   std::int64_t workspace_size() const { return workspace_size_; }
 
-  // Floats that a state takes.
+  // Floats that a state takes. What would take more than 2 MB is packed (packed_floats.h).
   std::int64_t state_size() const { return state_size_; }
   // Frames that convolutions and pooling windows of a causal network see, the newest included.
   std::int64_t receptive_field() const;
@@ -324,6 +324,8 @@ class Network {
   void expect_window(const char* name, std::int64_t window) const;
   void run_all(const Run& run, Range* ranges) const;
   void step_all(Run run, State& state, Range* ranges) const;
+  void step_layer(std::size_t layer, const Run& run, float* state, std::int64_t index) const;
+  void plan_states();
   void expect_same_rate(const Part& x, const Part& other) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace,
               float* embedding = nullptr) const;
@@ -336,10 +338,15 @@ class Network {
   Isa isa_;
   std::vector<Memory> memories_;
   std::vector<std::unique_ptr<Layer>> layers_;
-  // Of each layer of a causal network: it runs at every n-th frame, and its state begins there.
-  std::vector<std::int64_t> rates_, states_;
-  std::int64_t heads_ = 0, embedding_size_ = 0, scratch_size_ = 0, workspace_size_ = 0,
-               state_size_ = 0;
+  // What a stream keeps of a layer: where, and whether packed.
+  struct Kept {
+    std::int64_t offset;
+    bool packed;
+  };
+  std::vector<std::int64_t> rates_;  // of a causal network: each layer runs at every n-th frame
+  std::vector<Kept> states_;
+  std::int64_t heads_ = 0, embedding_size_ = 0, scratch_size_ = 0, unpacked_size_ = 0,
+               workspace_size_ = 0, state_size_ = 0;
   double multiply_adds_ = 0;
   bool finished_ = false, integer_ = false, unpooled_ = false;
 };

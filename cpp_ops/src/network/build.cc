@@ -12,6 +12,7 @@
 #include "integers.h"
 #include "layer.h"
 #include "memory.h"
+#include "packed_floats.h"
 
 namespace bhar {
 namespace {
@@ -21,6 +22,7 @@ constexpr std::int64_t kMaxFrames = 1 << 12, kMaxPersons = 1 << 4, kMaxJoints = 
 constexpr std::int64_t kMaxChannels = 1 << 13, kMaxStride = 1 << 12;
 constexpr std::int64_t kMaxFloats = std::int64_t{1} << 26;  // of one run, and of one stream
 constexpr std::size_t kMaxLayers = 1 << 10;
+constexpr std::int64_t kMostState = 2'000'000 / sizeof(float);  // of one stream, if it can be
 
 [[noreturn]] void refuse(const std::string& got, const std::string& expected) {
   throw std::invalid_argument("got " + got + ", expected " + expected);
@@ -171,8 +173,6 @@ void Network::append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t 
                     (causal_ ? static_cast<double>(rate * stride) : 1.0);
   scratch_size_ = std::max(scratch_size_, layer->scratch_size());
   rates_.push_back(rate);
-  states_.push_back(state_size_);
-  if (causal_) state_size_ += align(layer->state_size());
   layers_.push_back(std::move(layer));
 }
 
@@ -436,8 +436,8 @@ void Network::finish() {
     end = std::max(end, offset + size);
     placed.push_back(&memory);
   }
-  workspace_size_ = end + align(scratch_size_) + heads_ * classes_;
-  if (causal_) state_size_ += heads_ * classes_;
+  if (causal_) plan_states();
+  workspace_size_ = end + align(scratch_size_) + align(unpacked_size_) + heads_ * classes_;
   for (const std::int64_t floats : {workspace_size_, state_size_}) {
     if (floats > kMaxFloats) {
       refuse("a network that needs " + std::to_string(floats) + " floats of memory",
@@ -445,6 +445,35 @@ void Network::finish() {
     }
   }
   finished_ = true;
+}
+
+// One layer's after the other's, then what heads said last. Where that is too much, the largest are
+// packed, no more of them than it takes.
+void Network::plan_states() {
+  std::vector<std::int64_t> sizes(layers_.size());
+  std::vector<std::size_t> largest;
+  std::int64_t all = heads_ * classes_;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    sizes[i] = align(layers_[i]->state_size());
+    all += sizes[i];
+    if (layers_[i]->state_packs()) largest.push_back(i);
+  }
+  std::stable_sort(largest.begin(), largest.end(),
+                   [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
+  std::vector<bool> packed(layers_.size());
+  for (auto i = largest.begin(); i != largest.end() && all > kMostState; ++i) {
+    const std::int64_t size = layers_[*i]->state_size(), less = align(packed_size(size));
+    if (less >= sizes[*i]) break;
+    packed[*i] = true;
+    all -= sizes[*i] - less;
+    sizes[*i] = less;
+    unpacked_size_ = std::max(unpacked_size_, size);
+  }
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    states_.push_back({state_size_, packed[i]});
+    state_size_ += sizes[i];
+  }
+  state_size_ += heads_ * classes_;
 }
 
 }  // namespace bhar

@@ -72,6 +72,7 @@ class IntegerConv : public Layer {
   }
 
   std::int64_t state_size() const override { return history_.size(); }
+  bool state_packs() const override { return false; }  // it is of bytes
   std::int64_t looks_back() const override {
     return -std::min(std::int64_t{0},
                      *std::min_element(layer_.offsets.begin(), layer_.offsets.end()));

@@ -15,6 +15,7 @@ struct Run {
   float* floats;                // all features
   const std::int64_t* offsets;  // of each, in floats
   float* scratch;
+  float* unpacked;   // the state of the layer that runs, where a stream keeps it packed
   float* logits;     // [heads, classes]
   float* embedding;  // what heads classify, side by side; null where nobody asks
 
@@ -33,6 +34,8 @@ class Layer {
   }
   // Floats that a stream keeps from one frame to the next. A stream's first frame sets all of them.
   virtual std::int64_t state_size() const { return 0; }
+  // Whether these may come back rounded.
+  virtual bool state_packs() const { return true; }
   // Earlier frames of what it reads that a step looks at.
   virtual std::int64_t looks_back() const { return 0; }
   virtual std::int64_t multiply_adds() const { return 0; }

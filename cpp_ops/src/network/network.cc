@@ -10,6 +10,7 @@
 #include "../dispatch.h"
 #include "layer.h"
 #include "memory.h"
+#include "packed_floats.h"
 
 namespace bhar {
 
@@ -34,8 +35,9 @@ Run Network::prepare(const float* const* inputs, std::int64_t of, Workspace& wor
   }
   float* floats = workspace.floats_.data();
   float* heads = floats + workspace_size_ - heads_ * classes_;
-  float* scratch = heads - align(scratch_size_);
-  return {inputs, of, floats, workspace.offsets_.data(), scratch, heads, embedding};
+  float* unpacked = heads - align(unpacked_size_);
+  float* scratch = unpacked - align(scratch_size_);
+  return {inputs, of, floats, workspace.offsets_.data(), scratch, unpacked, heads, embedding};
 }
 
 void Network::run(const float* const* inputs, float* logits, Workspace& workspace,
@@ -79,9 +81,27 @@ void Network::step_all(Run run, State& state, Range* ranges) const {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (state.frames_ % rates_[i] != 0) continue;
     if (ranges != nullptr) layers_[i]->observe(run, ranges[i]);
-    layers_[i]->step(run, remembered + states_[i], state.frames_ / rates_[i]);
+    step_layer(i, run, remembered, state.frames_ / rates_[i]);
   }
   ++state.frames_;
+}
+
+void Network::step_layer(std::size_t layer, const Run& run, float* state,
+                         std::int64_t index) const {
+  const Layer& runs = *layers_[layer];
+  float* own = state + states_[layer].offset;
+  if (!states_[layer].packed) {
+    runs.step(run, own, index);
+    return;
+  }
+  const std::int64_t size = runs.state_size();
+  if (index == 0) {
+    std::fill_n(run.unpacked, size, 0.0f);  // what a layer does not set yet shares scales
+  } else {
+    unpack_floats(own, size, run.unpacked);
+  }
+  runs.step(run, run.unpacked, index);
+  pack_floats(run.unpacked, size, own);
 }
 
 std::vector<Network::LayerTime> Network::profile(const float* const* inputs,
@@ -99,7 +119,7 @@ std::vector<Network::LayerTime> Network::profile(const float* const* inputs,
       if (causal_ && round % rates_[i] != 0) continue;
       const Clock::time_point start = Clock::now();
       if (causal_) {
-        layers_[i]->step(run, state.data() + states_[i], round / rates_[i]);
+        step_layer(i, run, state.data(), round / rates_[i]);
       } else {
         layers_[i]->run(run);
       }
