@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, part
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -23,14 +23,22 @@ def add(commands: Commands) -> None:
         "calibrate",
         help="measure how sure a run may be, and when it should not answer",
         description="Fits one temperature and the threshold below which an answer is none, and"
-        " stores both in the checkpoint. DATA must not have been trained on. With --protocol it"
-        " takes the subjects of the training side that fit held out, so that the test side stays"
-        " untouched. Labels that the run does not have are left out.",
+        " stores both in the checkpoint. DATA must not have been trained on: --held-out takes the"
+        " blocks of it that fit held out (--validation). With --protocol these are the held-out"
+        " subjects of the training side, always, so that the test side stays untouched. Labels"
+        " that the run does not have are left out. A run that has learnt everything there is takes"
+        " both from another one, trained alike but for what it held out: --like.",
         epilog=EXIT_CODES,
     )
     parser.set_defaults(run=run, when_interrupted="interrupted; the checkpoint is as it was")
     parser.add_argument("checkpoint", type=Path, metavar="RUN", help="run, or checkpoint folder")
-    add_data_options(parser)
+    add_data_options(parser, required=False)
+    parser.add_argument(
+        "--held-out", action="store_true", help="of DATA, only what fit held out of the same DATA"
+    )
+    parser.add_argument(
+        "--like", type=Path, metavar="OTHER", help="take those of this run, in place of DATA"
+    )
     parser.add_argument(
         "--keep",
         type=part,
@@ -42,6 +50,38 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
+    if (arguments.data is None) == (arguments.like is None):
+        given = "neither" if arguments.data is None else "both"
+        raise UsageError(f"calibrate: got {given} of --data and --like, expected one of them")
+    if arguments.like is not None:
+        _take_over(arguments.checkpoint, arguments.like)
+    else:
+        _measure(arguments)
+
+
+def _take_over(run: Path, other: Path) -> None:
+    from dataclasses import replace
+
+    from bhar_training.checkpoint import checkpoint_folder, load_checkpoint, save_meta
+
+    ours, theirs = load_checkpoint(run).meta, load_checkpoint(other).meta
+    for name in ("model", "features", "labels"):
+        if getattr(ours, name) != getattr(theirs, name):
+            raise InputError(
+                f"{other}: got a run of other {name}, expected one trained as {run} was, but for"
+                " what it held out"
+            )
+    if theirs.calibration is None:
+        raise InputError(
+            f"{other}: got a run without calibration, expected one that held something out:"
+            " fit --validation 0.1, or calibrate it"
+        )
+    folder = checkpoint_folder(run)
+    save_meta(folder, replace(ours, calibration=theirs.calibration))
+    print(f"{folder}: {theirs.calibration}")
+
+
+def _measure(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from bhar_training.calibration import calibrate
@@ -54,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
     meta = checkpoint.meta
     clips = load_data(arguments, to_train=bool(arguments.protocol))
     clips = clips.where(lambda i: clips.labels[i] in meta.labels)
-    if arguments.protocol:
+    if arguments.protocol or arguments.held_out:
         clips = _held_out(clips, arguments.checkpoint)
     truth, logits = class_indices(clips, meta.labels), answers([checkpoint], clips).raw
     found = calibrate(logits, truth, meta.background_index, arguments.keep)

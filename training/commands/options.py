@@ -29,9 +29,9 @@ EXIT_CODES = (
 )
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """What :func:`load_data` reads."""
-    parser.add_argument("--data", type=Path, required=True, help="recordings: .npz or a folder")
+    parser.add_argument("--data", type=Path, required=required, help="recordings: .npz or a folder")
     parser.add_argument("--signers", help="only these, separated by commas")
     parser.add_argument("--fps", type=float, default=15.0, help="of layouts without time (15)")
     parser.add_argument(

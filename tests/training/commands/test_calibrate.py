@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from bhar_training.cli import main
+from bhar_training.data.batches import split_held_out
+from bhar_training.data.clips import load_clips
 
 DATA = Path(__file__).parents[2] / "data"
 WORDS = str(DATA / "words.npz")
@@ -81,3 +83,55 @@ def test_a_protocol_calibrates_on_the_subjects_that_fit_held_out(
     assert before["calibration"]["clips"] == 20
     assert main(["calibrate", str(out), *options]) == 0
     assert json.loads((out / "checkpoint/model.json").read_text()) == before
+
+
+def test_a_run_that_learnt_everything_is_as_sure_as_another_one_like_it(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--like: the calibration of a run that held something out; all else stays as it was."""
+    other = tmp_path / "other"
+    shutil.copytree(copied, other)
+    described = copied / "checkpoint/model.json"
+    before = json.loads(described.read_text())
+    assert main(["calibrate", str(other), "--data", WORDS, "--keep", "0.5"]) == 0
+    assert main(["calibrate", str(copied), "--like", str(other)]) == 0
+    found = json.loads((other / "checkpoint/model.json").read_text())["calibration"]
+    assert json.loads(described.read_text()) == {**before, "calibration": found}
+    assert f"rejects below {found['reject_below']:.3f}" in capsys.readouterr().out
+
+
+def test_a_run_of_something_else_says_nothing_about_this_one(
+    copied: Path, tmp_path: Path, error_line: Callable[[], str]
+) -> None:
+    """Exit code 3 for other features or no calibration, 2 for both of --data and --like."""
+    other = tmp_path / "other"
+    shutil.copytree(copied, other)
+    before = (copied / "checkpoint/model.json").read_bytes()
+    like = ["calibrate", str(copied), "--like", str(other)]
+    assert main(like) == 3
+    assert "got a run without calibration" in error_line()
+    described = other / "checkpoint/model.json"
+    meta = json.loads(described.read_text())
+    meta["features"]["frames"] += 1
+    described.write_text(json.dumps(meta))
+    assert main(like) == 3
+    assert "got a run of other features" in error_line()
+    assert main([*like, "--data", WORDS]) == 2
+    assert "got both of --data and --like" in error_line()
+    assert main(["calibrate", str(copied)]) == 2
+    assert "got neither of --data and --like" in error_line()
+    assert (copied / "checkpoint/model.json").read_bytes() == before
+
+
+def test_held_out_is_what_fit_did_not_train_on(tmp_path: Path) -> None:
+    """The blocks that the configuration of the run leaves out, and no other clip."""
+    out, data = tmp_path / "run", ["--data", WORDS]
+    small = ["--epochs", "1", "--draws", "0", "--validation", "0.5"]
+    assert main(["fit", "--model", "pr-gcn", *data, "--out", str(out), *small]) == 0
+    described = out / "checkpoint/model.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "background": None}))
+    assert main(["calibrate", str(out), *data, "--held-out", "--keep", "0.5"]) == 0
+    clips = load_clips(Path(WORDS))
+    _, held = split_held_out(clips, 0.5, 0)
+    assert 0 < len(held) < len(clips)
+    assert json.loads(described.read_text())["calibration"]["clips"] == len(held)
