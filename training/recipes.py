@@ -101,9 +101,10 @@ UTD_BODY = TrainConfig(
     bfloat16=True,
 )
 # Its cameras look down at different angles, and nothing it shows is done with one side alone.
-UCLA_BODY = replace(UTD_BODY, augment=SkeletonAugmentConfig(tilt_rad=0.35, mirror=0.5), epochs=36)
-FOUR_MODALITIES = tuple(Modality)  # joint, bone, and the motion of both
-TWO_MODALITIES = FOUR_MODALITIES[:2]
+UCLA_MOTION = replace(UTD_BODY, augment=SkeletonAugmentConfig(tilt_rad=0.35, mirror=0.5), epochs=36)
+UCLA_BODY = replace(UCLA_MOTION, epochs=100)
+TWO_MODALITIES = (Modality.JOINT, Modality.BONE)
+MOTIONS = (Modality.JOINT_MOTION, Modality.BONE_MOTION)
 
 
 def _names(members: tuple[Member, ...]) -> tuple[str, ...]:
@@ -397,20 +398,19 @@ def _skeleton_rows(
     title: str,
     data: DataFile,
     fold: Fold,
-    expert: TrainConfig,
-    targets: dict[str, Target],
+    experts: tuple[TrainConfig, TrainConfig],
+    reach: tuple[Target, Target],
 ) -> tuple[Recipe, ...]:
-    """The row of an ensemble for each of ``targets`` (joint + bone first), then PR-GCN's."""
-    rows: list[Recipe] = []
-    for ensemble, target in targets.items():
-        modalities = TWO_MODALITIES if ensemble == "joint + bone" else FOUR_MODALITIES
-        two = _one_each("body", expert, TWO_MODALITIES)
-        members = tuple(
-            member.of(name) if member in two else member
-            for member in _one_each("body", expert, modalities)
-        )
-        row = name if modalities == TWO_MODALITIES else f"{name}-four"
-        score = Score(ensemble, _names(members), targets=(target,))
+    """Of joint + bone, of these and their motions, and of PR-GCN.
+
+    experts: what trains a positions' expert, and a motion's. reach: of the first two rows.
+    """
+    two = tuple(member.of(name) for member in _one_each("body", experts[0], TWO_MODALITIES))
+    four = (*two, *_one_each("body", experts[1], MOTIONS))
+    ensembles = ((name, "joint + bone", two), (f"{name}-four", "four modalities", four))
+    rows = []
+    for (row, what, members), target in zip(ensembles, reach, strict=True):
+        score = Score(what, _names(members), targets=(target,))
         rows.append(Recipe(row, title, data, (fold,), members, (score,)))
     near = Target(Metric.TOP1, -3, than=(name, "joint + bone"))
     score = Score("PR-GCN", ("pr-gcn",), targets=(near,))
@@ -424,22 +424,16 @@ SKELETON_ROWS = (
         "UTD-MHAD, odd subjects train, even ones test",
         UTD_MHAD,
         UTD_SUBJECTS,
-        UTD_BODY,
-        {
-            "joint + bone": Target(Metric.TOP1, 98.5, "83.0 / 97.4"),
-            "four modalities": Target(Metric.TOP1, 98.5, "83.0 / 97.4"),
-        },
+        (UTD_BODY, UTD_BODY),
+        (Target(Metric.TOP1, 98.5, "83.0 / 97.4"), Target(Metric.TOP1, 98.5, "83.0 / 97.4")),
     ),
     *_skeleton_rows(
         "nw-ucla",
         "NW-UCLA, views 1 + 2 train, view 3 tests",
         NW_UCLA,
         UCLA_VIEWS,
-        UCLA_BODY,
-        {
-            "joint + bone": Target(Metric.TOP1, 95, "74.4 / 81"),
-            "four modalities": Target(Metric.TOP1, 96.5, "74.4 / 81"),
-        },
+        (UCLA_BODY, UCLA_MOTION),
+        (Target(Metric.TOP1, 95, "74.4 / 81"), Target(Metric.TOP1, 96.5, "74.4 / 81")),
     ),
 )
 
