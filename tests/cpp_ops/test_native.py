@@ -20,8 +20,8 @@ SOURCES = [
 ]
 KERNELS = (
     *("gelu", "graph_aggregate", "integer_conv", "integer_graph_aggregate", "network"),
-    *("pairwise_tanh", "pooled_attention", "random_features", "refined_aggregate", "streams"),
-    *("temporal_conv", "wide_conv"),
+    *("packed_floats", "pairwise_tanh", "pooled_attention", "random_features"),
+    *("refined_aggregate", "streams", "temporal_conv", "wide_conv"),
 )
 
 

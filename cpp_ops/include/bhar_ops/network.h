@@ -279,7 +279,7 @@ class Network {
   // Floats that a workspace takes.
   std::int64_t workspace_size() const { return workspace_size_; }
 
-  // Floats that a state takes. What would take more than 2 MB is packed (packed_floats.h).
+  // Floats that a state takes. What would take more than 2 MB is packed (bhar_ops/packed_floats.h).
   std::int64_t state_size() const { return state_size_; }
   // Frames that convolutions and pooling windows of a causal network see, the newest included.
   std::int64_t receptive_field() const;

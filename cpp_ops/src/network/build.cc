@@ -7,12 +7,12 @@
 
 #include "bhar_ops/kernels.h"
 #include "bhar_ops/network.h"
+#include "bhar_ops/packed_floats.h"
 #include "bhar_ops/pooled_attention.h"
 #include "bhar_ops/temporal_conv.h"
 #include "integers.h"
 #include "layer.h"
 #include "memory.h"
-#include "packed_floats.h"
 
 namespace bhar {
 namespace {
@@ -458,8 +458,9 @@ void Network::plan_states() {
     all += sizes[i];
     if (layers_[i]->state_packs()) largest.push_back(i);
   }
-  std::stable_sort(largest.begin(), largest.end(),
-                   [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
+  std::sort(largest.begin(), largest.end(), [&](std::size_t a, std::size_t b) {
+    return sizes[a] == sizes[b] ? a < b : sizes[a] > sizes[b];
+  });
   std::vector<bool> packed(layers_.size());
   for (auto i = largest.begin(); i != largest.end() && all > kMostState; ++i) {
     const std::int64_t size = layers_[*i]->state_size(), less = align(packed_size(size));

@@ -8,9 +8,9 @@
 #include <stdexcept>
 
 #include "../dispatch.h"
+#include "bhar_ops/packed_floats.h"
 #include "layer.h"
 #include "memory.h"
-#include "packed_floats.h"
 
 namespace bhar {
 

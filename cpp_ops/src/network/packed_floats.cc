@@ -1,6 +1,6 @@
 // Packed, floats are the scales, then the integers, each block of them beside the next.
 
-#include "packed_floats.h"
+#include "bhar_ops/packed_floats.h"
 
 #include <algorithm>
 #include <cmath>

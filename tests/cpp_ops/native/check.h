@@ -23,6 +23,7 @@ bool check_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
 bool check_integer_conv(bhar::Isa isa, std::mt19937& generator);
 bool check_integer_graph_aggregate(bhar::Isa isa, std::mt19937& generator);
 bool check_network(bhar::Isa isa, std::mt19937& generator);
+bool check_packed_floats(bhar::Isa isa, std::mt19937& generator);
 bool check_pairwise_tanh(bhar::Isa isa, std::mt19937& generator);
 bool check_pooled_attention(bhar::Isa isa, std::mt19937& generator);
 bool check_random_features(bhar::Isa isa, std::mt19937& generator);

@@ -20,6 +20,7 @@ constexpr Check kChecks[] = {
     {"integer_conv", check_integer_conv},
     {"integer_graph_aggregate", check_integer_graph_aggregate},
     {"network", check_network},
+    {"packed_floats", check_packed_floats},
     {"pairwise_tanh", check_pairwise_tanh},
     {"pooled_attention", check_pooled_attention},
     {"random_features", check_random_features},
