@@ -68,35 +68,73 @@ BHAR_KERNEL void pack(const RefinedAggregateSample& p, const Slice<Part>& s, std
   }
 }
 
-// The edges of the slice's pairs to Targets joints from w on.
-template <int Targets, class Part>
+// The edges of the slice's pairs to Targets joints from w on. Where Relations says how many there
+// are, their weights stay in registers.
+template <int Relations, int Targets, class Part>
 BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
                         float* edges) {
+  // Copies: what is written might else be these numbers themselves.
+  const std::int64_t relations = Relations == 0 ? p.r : Relations, joints = p.v;
+  const std::int64_t target = joints * relations, weight_r = p.weight_r;
   for (std::int64_t done = 0; done < s.pairs;) {
     const Run run(p.v, s.begin, s.pairs, done);
     done += run.pairs;
     const Vector shift =
         p.shift == nullptr ? all(0.0f) : load(p.shift + run.k * p.weight_r + s.c, s.part);
-    const float* weight = p.weight + run.k * p.r * p.weight_r + s.c;
-    const float* a = p.a + (run.k * p.w + w) * p.v + run.v;
-    const float* relation =
-        p.relation + run.k * p.relation_k + s.group * p.relation_group + (w * p.v + run.v) * p.r;
-    for (const float* end = a + run.pairs; a < end; ++a, relation += p.r) {
+    const float* weight = p.weight + run.k * relations * weight_r + s.c;
+    const float* a = p.a + (run.k * p.w + w) * joints + run.v;
+    const float* relation = p.relation + run.k * p.relation_k + s.group * p.relation_group +
+                            (w * joints + run.v) * relations;
+    const Part part = s.part;
+    Vector parts[Relations == 0 ? 1 : Relations];
+#pragma GCC unroll 8
+    for (int r = 0; r < Relations; ++r) parts[r] = load(weight + r * weight_r, part);
+    for (const float* end = a + run.pairs; a < end; ++a, relation += relations) {
       Vector made[Targets];
 #pragma GCC unroll 4
-      for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * p.v]));
-      const float* parts = weight;
-      for (std::int64_t r = 0; r < p.r; ++r, parts += p.weight_r) {
-        const Vector part = load(parts, s.part);
+      for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * joints]));
+      if constexpr (Relations > 0) {
+#pragma GCC unroll 8
+        for (int r = 0; r < Relations; ++r) {
 #pragma GCC unroll 4
-        for (int j = 0; j < Targets; ++j) {
-          made[j] = fma(part, all(relation[j * p.v * p.r + r]), made[j]);
+          for (int j = 0; j < Targets; ++j) {
+            made[j] = fma(parts[r], all(relation[j * target + r]), made[j]);
+          }
+        }
+      } else {
+        for (std::int64_t r = 0; r < relations; ++r) {
+          const Vector own = load(weight + r * weight_r, part);
+#pragma GCC unroll 4
+          for (int j = 0; j < Targets; ++j) {
+            made[j] = fma(own, all(relation[j * target + r]), made[j]);
+          }
         }
       }
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j, edges += kLanes) store(edges, made[j], Whole{});
     }
   }
+}
+
+// Of a block, in [T, W, C]: copies, since what is written might else be these numbers themselves.
+template <class Float>
+struct Place {
+  Float* first;
+  std::int64_t frame, target;
+
+  BHAR_INLINE Float* at(int f, int j) const { return first + f * frame + j * target; }
+};
+
+template <class Part>
+BHAR_INLINE Place<float> out_of(const RefinedAggregateSample& p, const Slice<Part>& s,
+                                std::int64_t t, std::int64_t w) {
+  return {p.out + t * p.out_t + w * p.out_w + s.c, p.out_t, p.out_w};
+}
+
+template <class Part>
+BHAR_INLINE Place<const float> add_of(const RefinedAggregateSample& p, const Slice<Part>& s,
+                                      std::int64_t t, std::int64_t w) {
+  return {p.add + t * p.add_t + w * p.add_w + s.c, p.add_t, p.add_w};
 }
 
 template <int Frames, int Targets, class Part>
@@ -109,12 +147,11 @@ BHAR_INLINE void begin(const RefinedAggregateSample& p, const Slice<Part>& s, st
     for (int j = 0; j < Targets; ++j) sums[f][j] = bias;
   }
   if (s.first) return;
+  const Place<float> out = out_of(p, s, t, w);
 #pragma GCC unroll 16
   for (int f = 0; f < Frames; ++f) {
 #pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) {
-      sums[f][j] = load(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, s.part);
-    }
+    for (int j = 0; j < Targets; ++j) sums[f][j] = load(out.at(f, j), s.part);
   }
 }
 
@@ -122,28 +159,41 @@ template <int Frames, int Targets, class Part>
 BHAR_INLINE void ask_for_add(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
                              std::int64_t w) {
   if (p.add == nullptr || !s.last) return;
+  const Place<const float> other = add_of(p, s, t, w);
 #pragma GCC unroll 16
   for (int f = 0; f < Frames; ++f) {
 #pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) {
-      __builtin_prefetch(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c);
-    }
+    for (int j = 0; j < Targets; ++j) __builtin_prefetch(other.at(f, j));
   }
 }
 
 template <int Frames, int Targets, class Part>
 BHAR_INLINE void end(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t t,
-                     std::int64_t w, const Vector (&sums)[Frames][Targets]) {
-  const Vector slope = all(s.last ? p.slope : 1.0f);
-  const bool adds = p.add != nullptr && s.last;
+                     std::int64_t w, Vector (&sums)[Frames][Targets]) {
+  const Part part = s.part;
+  if (p.add != nullptr && s.last) {
+    const Place<const float> other = add_of(p, s, t, w);
+#pragma GCC unroll 16
+    for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
+      for (int j = 0; j < Targets; ++j) {
+        sums[f][j] = add(sums[f][j], load(other.at(f, j), part));
+      }
+    }
+  }
+  if (p.slope != 1.0f && s.last) {
+    const Vector slope = all(p.slope);
+#pragma GCC unroll 16
+    for (int f = 0; f < Frames; ++f) {
+#pragma GCC unroll 4
+      for (int j = 0; j < Targets; ++j) sums[f][j] = leaky(sums[f][j], slope);
+    }
+  }
+  const Place<float> out = out_of(p, s, t, w);
 #pragma GCC unroll 16
   for (int f = 0; f < Frames; ++f) {
 #pragma GCC unroll 4
-    for (int j = 0; j < Targets; ++j) {
-      Vector sum = sums[f][j];
-      if (adds) sum = add(sum, load(p.add + (t + f) * p.add_t + (w + j) * p.add_w + s.c, s.part));
-      store(p.out + (t + f) * p.out_t + (w + j) * p.out_w + s.c, leaky(sum, slope), s.part);
-    }
+    for (int j = 0; j < Targets; ++j) store(out.at(f, j), sums[f][j], part);
   }
 }
 
@@ -237,7 +287,8 @@ template <int Targets, class Part>
 BHAR_KERNEL void refine_some(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
                              std::int64_t targets, float* edges) {
   if (targets == Targets) {
-    refine<Targets>(p, s, w, edges);
+    // As many as the models have.
+    p.r == 8 ? refine<8, Targets>(p, s, w, edges) : refine<0, Targets>(p, s, w, edges);
   } else if constexpr (Targets > 1) {
     refine_some<Targets - 1>(p, s, w, targets, edges);
   }

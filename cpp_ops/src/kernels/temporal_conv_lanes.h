@@ -24,6 +24,27 @@ BHAR_INLINE void add_to(const TemporalConvFrame& p, std::int64_t row, std::int64
   }
 }
 
+template <int Rows, int Vectors, class Last>
+BHAR_INLINE void write(const TemporalConvFrame& p, std::int64_t row, std::int64_t o, Last last,
+                       const Vector (&sums)[Rows][Vectors]) {
+  // Copies: what is written might else be these numbers themselves.
+  const std::int64_t stride = p.out_stride, block = p.out_block;
+  float* out = p.out + row * stride;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r, out += stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Vectors; ++i) {
+      const std::int64_t at = o + i * kLanes;
+      float* to = out + at / kChannelBlock * block + at % kChannelBlock;
+      if (i < Vectors - 1) {
+        store(to, sums[r][i], Whole{});
+      } else {
+        store(to, sums[r][i], last);
+      }
+    }
+  }
+}
+
 // The sums of `Rows` rows and `Vectors` vectors of channels; `last` is what the last vector has.
 // What is added is asked for when they begin, and read when they end.
 template <int Rows, int Vectors, class Last>
@@ -62,21 +83,17 @@ BHAR_KERNEL void block(const TemporalConvFrame& p, std::int64_t row, std::int64_
     }
   }
   if (p.add != nullptr) add_to<Rows, Vectors>(p, row, o, last, sums);
+  if (p.slope == 1.0f) {
+    write(p, row, o, last, sums);
+    return;
+  }
   const Vector slope = all(p.slope);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    float* out = p.out + (row + r) * p.out_stride;
 #pragma GCC unroll 4
-    for (int i = 0; i < Vectors; ++i) {
-      const std::int64_t at = o + i * kLanes;
-      float* to = out + at / kChannelBlock * p.out_block + at % kChannelBlock;
-      if (i < Vectors - 1) {
-        store(to, leaky(sums[r][i], slope), Whole{});
-      } else {
-        store(to, leaky(sums[r][i], slope), last);
-      }
-    }
+    for (int i = 0; i < Vectors; ++i) sums[r][i] = leaky(sums[r][i], slope);
   }
+  write(p, row, o, last, sums);
 }
 
 template <int Rows, int Vectors, class Last>
