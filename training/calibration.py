@@ -12,15 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from bharsdk.calibration import Calibration, probabilities
+from bharsdk.calibration import KEEP, Calibration, probabilities
 from bharsdk.errors import InputError
 
-__all__ = ["KEEP", "MIN_CLIPS", "Calibration", "calibrate", "fit_temperature", "reject_below"]
+__all__ = ["MIN_CLIPS", "Calibration", "calibrate", "fit_temperature", "reject_below"]
 
-KEEP = 0.95
-"""Part of the recognised signs that stay accepted, unless told otherwise."""
 MIN_CLIPS = 20
-"""Of fewer, 95 % is all of them: the threshold would be that of one unlucky clip."""
+"""Of fewer, temperature and threshold would be those of a few unlucky clips."""
 LIMITS = (0.01, 100.0)
 """Of the temperature; outside, every answer is certain or every answer is a guess."""
 

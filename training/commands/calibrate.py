@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, part
+from bharsdk.calibration import KEEP
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--keep",
         type=part,
-        default=0.95,
+        default=KEEP,
         metavar="PART",
-        help="of the signs that are recognised, how many stay accepted (0.95)",
+        help="of the signs that are recognised, how many stay accepted (%(default)s)",
     )
 
 
