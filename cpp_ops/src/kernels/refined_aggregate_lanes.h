@@ -287,8 +287,12 @@ template <int Targets, class Part>
 BHAR_KERNEL void refine_some(const RefinedAggregateSample& p, const Slice<Part>& s, std::int64_t w,
                              std::int64_t targets, float* edges) {
   if (targets == Targets) {
-    // As many as the models have.
-    p.r == 8 ? refine<8, Targets>(p, s, w, edges) : refine<0, Targets>(p, s, w, edges);
+    switch (p.r) {  // as many as the models have, or any number
+      case 2: return refine<2, Targets>(p, s, w, edges);
+      case 4: return refine<4, Targets>(p, s, w, edges);
+      case 8: return refine<8, Targets>(p, s, w, edges);
+      default: return refine<0, Targets>(p, s, w, edges);
+    }
   } else if constexpr (Targets > 1) {
     refine_some<Targets - 1>(p, s, w, targets, edges);
   }
