@@ -93,21 +93,12 @@ BHAR_KERNEL void refine(const RefinedAggregateSample& p, const Slice<Part>& s, s
       Vector made[Targets];
 #pragma GCC unroll 4
       for (int j = 0; j < Targets; ++j) made[j] = add(shift, all(a[j * joints]));
-      if constexpr (Relations > 0) {
 #pragma GCC unroll 8
-        for (int r = 0; r < Relations; ++r) {
+      for (std::int64_t r = 0; r < relations; ++r) {
+        const Vector own = Relations == 0 ? load(weight + r * weight_r, part) : parts[r];
 #pragma GCC unroll 4
-          for (int j = 0; j < Targets; ++j) {
-            made[j] = fma(parts[r], all(relation[j * target + r]), made[j]);
-          }
-        }
-      } else {
-        for (std::int64_t r = 0; r < relations; ++r) {
-          const Vector own = load(weight + r * weight_r, part);
-#pragma GCC unroll 4
-          for (int j = 0; j < Targets; ++j) {
-            made[j] = fma(own, all(relation[j * target + r]), made[j]);
-          }
+        for (int j = 0; j < Targets; ++j) {
+          made[j] = fma(own, all(relation[j * target + r]), made[j]);
         }
       }
 #pragma GCC unroll 4

@@ -26,8 +26,18 @@ BHAR_INLINE Vector weighed(const TemporalPoolFrame& p, std::int64_t at, Part par
   return sum;
 }
 
+// Few frames are copied, and all else too: what is written might else be these numbers themselves.
 template <int Count, class Part>
-BHAR_KERNEL void rows_of(const TemporalPoolFrame& p, std::int64_t c, Part part) {
+BHAR_KERNEL void rows_of(const TemporalPoolFrame& frame, std::int64_t c, Part part) {
+  TemporalPoolFrame p = frame;
+  const float* frames[Count == 0 ? 1 : Count];
+  for (int i = 0; i < Count; ++i) frames[i] = p.frames[i];
+  if (Count > 0) p.frames = frames;
+  float weights[Count == 0 ? 1 : Count];
+  if (Count > 0 && p.weights != nullptr) {
+    for (int i = 0; i < Count; ++i) weights[i] = p.weights[i];
+    p.weights = weights;
+  }
   const Vector scale = p.scale == nullptr ? all(1.0f) : load(p.scale + c, part);
   const Vector shift = p.shift == nullptr ? all(0.0f) : load(p.shift + c, part);
   const Vector slope = all(p.slope);
@@ -40,32 +50,9 @@ BHAR_KERNEL void rows_of(const TemporalPoolFrame& p, std::int64_t c, Part part) 
   }
 }
 
-// What lies between two frames, and nothing else: what convolutions sample, at every tap.
-bool is_between_two(const TemporalPoolFrame& p) {
-  return p.count == 2 && p.weights != nullptr && p.scale == nullptr && p.shift == nullptr &&
-         p.add == nullptr && p.slope == 1.0f;
-}
-
-template <class Part>
-BHAR_KERNEL void between_two(const TemporalPoolFrame& p, std::int64_t c, Part part) {
-  // Copies: what is written might else be these numbers themselves.
-  const std::int64_t rows = p.rows, x_stride = p.x_stride, out_stride = p.out_stride;
-  const Vector weights[2] = {all(p.weights[0]), all(p.weights[1])};
-  const float *first = p.frames[0] + c, *second = p.frames[1] + c;
-  float* out = p.out + c;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const Vector part_of_first = mul(weights[0], load(first, part));
-    store(out, fma(weights[1], load(second, part), part_of_first), part);
-    first += x_stride;
-    second += x_stride;
-    out += out_stride;
-  }
-}
-
 // With what the models have in loops of their own.
 template <class Part>
 BHAR_KERNEL void channels(const TemporalPoolFrame& p, std::int64_t c, Part part) {
-  if (is_between_two(p)) return between_two(p, c, part);
   switch (p.count) {
     case 1: return rows_of<1>(p, c, part);
     case 2: return rows_of<2>(p, c, part);
