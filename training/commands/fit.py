@@ -79,6 +79,12 @@ def add(commands: Commands) -> None:
         help="of landmarks that one decision sees, default 1.28; less where signs follow fast",
     )
     parser.add_argument(
+        "--as-seen",
+        action="store_true",
+        help="of --protocol: people are not turned by their shoulders to face the camera; for"
+        " cameras that see them from the side",
+    )
+    parser.add_argument(
         "--stream-loss",
         type=float,
         metavar="WEIGHT",
@@ -179,7 +185,11 @@ def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
             raise UsageError("--window: got it with --protocol, whose clips are seen whole")
         persons = max(clip.shape[3] for clip in clips.clips)
         features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
+        if arguments.as_seen:
+            features = replace(features, face_forward=False)
     else:
+        if arguments.as_seen:
+            raise UsageError("--as-seen: got it for landmarks, expected a --protocol")
         features = _landmark_features(arguments.window)
     if arguments.modalities is None:
         return features
