@@ -12,31 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
+from bhar_training.data.proportions import Tree, other_proportions, tree_of
 from bharsdk.landmarks import LandmarkSequence
-from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["AugmentConfig", "augment"]
 
 
-class _Tree:
-    """A skeleton in the order in which a joint follows its parent."""
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self.parents = np.array(skeleton.parents)
-        self.mirror = np.array(skeleton.mirror)
-        depths = [len(_ancestors(skeleton.parents, j)) for j in range(skeleton.joint_count)]
-        self.order = [int(j) for j in np.argsort(depths, kind="stable")]
-
-
-def _ancestors(parents: tuple[int, ...], joint: int) -> list[int]:
-    found = []
-    while parents[joint] != joint:
-        joint = parents[joint]
-        found.append(joint)
-    return found
-
-
-BODY_TREE, HAND_TREE = _Tree(MEDIAPIPE_BODY25), _Tree(MEDIAPIPE_HAND21)
+BODY_TREE, HAND_TREE = tree_of(MEDIAPIPE_BODY25), tree_of(MEDIAPIPE_HAND21)
 
 
 @dataclass(frozen=True)
@@ -125,25 +108,14 @@ def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[n
 
 def _another_person(
     points: npt.NDArray[np.float32],
-    tree: _Tree,
+    tree: Tree,
     aspect: npt.NDArray[np.float32],
     config: AugmentConfig,
     random: np.random.Generator,
 ) -> npt.NDArray[np.float32]:
     """points [T, joints, 3] of the image, as someone of other proportions would have moved."""
     metric = points * aspect * np.array([1, 1, np.exp(random.uniform(-1, 1) * config.depth)])
-    joints = len(tree.parents)
-    length = 1 + random.uniform(-1, 1, joints) * config.bone_length
-    length = (length + length[tree.mirror]) / 2
-    bones = metric[:, :joints] - metric[:, tree.parents]
-    if not np.isfinite(bones).any():
-        return points
-    scale = float(np.nanmean(np.linalg.norm(bones[:, tree.order[1:]], axis=2)))
-    offset = random.standard_normal((joints, 3)) * config.posture * scale
-    bones = bones * length[:, None] + offset
-    moved = metric.copy()
-    for joint in tree.order[1:]:
-        moved[:, joint] = moved[:, tree.parents[joint]] + bones[:, joint]
+    moved = other_proportions(metric, tree, config.bone_length, config.posture, random)
     out: npt.NDArray[np.float32] = (moved / aspect).astype(np.float32)
     return out
 
@@ -171,7 +143,7 @@ def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
 
 def _hide_joints(
     points: npt.NDArray[np.float32],
-    tree: _Tree,
+    tree: Tree,
     share: float,
     random: np.random.Generator,
     visibility: npt.NDArray[np.float32] | None = None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bhar_training.data.proportions import other_proportions, tree_of
 from bharsdk.errors import InputError, assert_never
 from bharsdk.features import Modality
 from bharsdk.skeleton import OPENPOSE18, Skeleton, skeleton_by_name
@@ -18,6 +19,11 @@ from bharsdk.skeleton import OPENPOSE18, Skeleton, skeleton_by_name
 __all__ = ["SkeletonAugmentConfig", "SkeletonFeatureConfig", "augment_skeleton", "skeleton_input"]
 
 FloatArray = npt.NDArray[np.float32]
+Span = tuple[float, ...]
+"""The parts of a clip (0 its first frame, 1 its last) that are seen at even times: from where to
+where, and what lies between where it is not played evenly."""
+
+QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,18 @@ class SkeletonFeatureConfig:
 class SkeletonAugmentConfig:
     """How far each augmentation goes; 0 switches it off.
 
-    crop: the shortest part of a clip that is kept. turn_rad, tilt_rad: about the vertical and the
-    other two axes. scale: relative change of size along each axis. jitter: noise, mean bones.
-    lose_joints: the largest share of joints that are not seen all through. mirror: probability.
+    crop: the shortest part of a clip that is kept. time_warp: how unevenly that is played: standard
+    deviation, as a power of e, of the speeds of its four quarters. bone_length, posture: another
+    person (:func:`~bhar_training.data.proportions.other_proportions`). turn_rad, tilt_rad: about
+    the vertical and the other two axes. scale: relative change of size along each axis. jitter:
+    noise, mean bones. lose_joints: the largest share of joints that are not seen all through.
+    mirror: probability.
     """
 
     crop: float = 0.6
+    time_warp: float = 0.0
+    bone_length: float = 0.0
+    posture: float = 0.0
     turn_rad: float = 0.5
     tilt_rad: float = 0.15
     scale: float = 0.15
@@ -79,12 +91,12 @@ class SkeletonAugmentConfig:
 
 
 def skeleton_input(
-    points: FloatArray, config: SkeletonFeatureConfig, span: tuple[float, float] = (0.0, 1.0)
+    points: FloatArray, config: SkeletonFeatureConfig, span: Span = (0.0, 1.0)
 ) -> FloatArray:
     """Points [T, V, 3, M], NaN where a person is missing -> [C, frames, V, M].
 
     Origin: the root joint of the first person where it is first seen. Unit: its mean bone.
-    span: the part of the clip to use, resampled linearly to ``config.frames``.
+    span: what to use of the clip, resampled linearly to ``config.frames``.
     """
     skeleton = skeleton_by_name(config.skeleton)
     if points.ndim != 4 or points.shape[1:3] != (skeleton.joint_count, 3):
@@ -125,13 +137,18 @@ def augment_skeleton(
     random: np.random.Generator,
     *,
     flat: bool = False,
-) -> tuple[FloatArray, tuple[float, float]]:
-    """A changed copy of ``points`` [T, V, 3, M], and the part of the clip to use.
+) -> tuple[FloatArray, Span]:
+    """A changed copy of ``points`` [T, V, 3, M], and what to use of the clip.
 
     flat: the third coordinate is a confidence: nothing turns out of the picture.
     """
     length = random.uniform(config.crop, 1.0)
     start = random.uniform(0.0, 1.0 - length)
+    span: Span = (start, start + length)
+    if config.time_warp:
+        span = _warped(span, config.time_warp, random)
+    if config.bone_length or config.posture:
+        points = _another_person(points, skeleton, config, random, flat=flat)
     if config.mirror and random.random() < config.mirror:
         points = points[:, skeleton.mirror] * np.array([-1, 1, 1], np.float32)[:, None]
     turn, *tilts = random.uniform(-1, 1, 3) * (config.turn_rad, config.tilt_rad, config.tilt_rad)
@@ -147,7 +164,32 @@ def augment_skeleton(
     moved[:, lost] = moved[:, np.array(skeleton.parents)[lost]]
     if flat:
         moved[:, :, 2] = points[:, :, 2]
-    return moved.astype(np.float32), (start, start + length)
+    return moved.astype(np.float32), span
+
+
+def _warped(span: Span, strength: float, random: np.random.Generator) -> Span:
+    """The same part of the clip, each quarter of the time at a speed of its own."""
+    speeds = np.exp(strength * random.standard_normal(QUARTERS))
+    passed = np.concatenate([[0.0], np.cumsum(speeds)])
+    return tuple((span[0] + (span[-1] - span[0]) * passed / passed[-1]).tolist())
+
+
+def _another_person(
+    points: FloatArray,
+    skeleton: Skeleton,
+    config: SkeletonAugmentConfig,
+    random: np.random.Generator,
+    *,
+    flat: bool,
+) -> FloatArray:
+    tree, strengths = tree_of(skeleton), (config.bone_length, config.posture)
+    persons = [
+        other_proportions(points[..., m], tree, *strengths, random) for m in range(points.shape[3])
+    ]
+    changed: FloatArray = np.stack(persons, axis=3)
+    if flat:
+        changed[:, :, 2] = points[:, :, 2]
+    return changed
 
 
 def _rotation(axis: int, angle: float) -> npt.NDArray[np.float64]:
@@ -194,11 +236,12 @@ def _placed(
 
 
 def _resampled(
-    values: FloatArray, seen: npt.NDArray[np.bool_], frames: int, span: tuple[float, float]
+    values: FloatArray, seen: npt.NDArray[np.bool_], frames: int, span: Span
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Values [T, V, 3, M] at ``frames`` even times of ``span``, and who is there, [frames, M]."""
     last = len(values) - 1
-    at = np.linspace(span[0] * last, span[1] * last, frames)
+    knots = np.linspace(0.0, 1.0, len(span))
+    at = np.interp(np.linspace(0.0, 1.0, frames), knots, span) * last
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, last)
     part = (at - low).astype(np.float32)

@@ -118,7 +118,8 @@ def test_a_confidence_is_no_depth() -> None:
     points = _clip(OPENPOSE18, frames=5)
     points[:, :, 2] = RNG.random((5, 18, 2))
     config = replace(SkeletonFeatureConfig.for_skeleton(OPENPOSE18, 2), frames=5)
-    augment, random = SkeletonAugmentConfig(lose_joints=0), np.random.default_rng(0)
+    augment = SkeletonAugmentConfig(lose_joints=0, bone_length=0.2, posture=0.1)
+    random = np.random.default_rng(0)
     changed, _ = augment_skeleton(points, OPENPOSE18, augment, random, flat=True)
     for clip in (points, changed):
         found = skeleton_input(clip, config)
@@ -147,6 +148,49 @@ def test_turning_keeps_bones_as_long_as_they_were(name: str) -> None:
     assert np.abs(changed - points).max() > 0.01
 
 
+def test_another_person_has_other_bones_the_same_on_both_sides() -> None:
+    """Of constant length through the clip; the movement of each joint against its parent stays."""
+    points = _clip(KINECT20, persons=1)
+    config = replace(NOTHING, bone_length=0.2)
+    changed, _ = augment_skeleton(points, KINECT20, config, np.random.default_rng(3))
+    parents = list(KINECT20.parents)
+    before, after = (clip - clip[:, parents] for clip in (points, changed))
+    length = np.linalg.norm(after, axis=2) / np.maximum(np.linalg.norm(before, axis=2), 1e-9)
+    bones = [j for j, parent in enumerate(parents) if j != parent]
+    np.testing.assert_allclose(
+        length[:, bones], np.broadcast_to(length[:1, bones], length[:, bones].shape), rtol=1e-3
+    )
+    np.testing.assert_allclose(length[0], length[0, list(KINECT20.mirror)], rtol=1e-3)
+    assert 0.8 <= length[0, bones].min() < length[0, bones].max() <= 1.2
+
+
+def test_another_posture_leaves_what_moves_as_it_was() -> None:
+    """Joints stand elsewhere against their parents, by the same all through the clip."""
+    points = _clip(KINECT20, persons=1)
+    config = replace(NOTHING, posture=0.1)
+    changed, _ = augment_skeleton(points, KINECT20, config, np.random.default_rng(3))
+    moved = changed - points
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:1], moved.shape), atol=1e-5)
+    assert np.abs(moved).max() > 0.01
+
+
+def test_time_is_warped_within_the_same_part_of_the_clip() -> None:
+    """Forwards, from its first frame to its last, at other speeds; samples lie on the clip."""
+    points = _clip(frames=33)
+    config = replace(NOTHING, time_warp=0.4)
+    _, span = augment_skeleton(points, NTU25, config, np.random.default_rng(0))
+    assert (span[0], span[-1]) == (0.0, 1.0)
+    speeds = np.diff(span)
+    assert speeds.min() > 0
+    assert speeds.max() > 1.2 * speeds.min()
+    found = skeleton_input(points, CONFIG, span)
+    # Even movement: what is seen at a time is where that time is.
+    even = skeleton_input(points, CONFIG)
+    at = np.interp(np.linspace(0, 1, 16), np.linspace(0, 1, len(span)), span)
+    expected = even[:, :1] + (even[:, -1:] - even[:, :1]) * at[:, None, None]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_mirroring_swaps_sides() -> None:
     """x turns its sign, left and right joints change places."""
     points = _clip(KINECT20)
@@ -166,7 +210,8 @@ def test_any_clip_gives_finite_input(seed: int, frames: int, persons: int) -> No
     frame, person = np.nonzero(random.random((frames, persons)) < 0.4)
     points[frame, :, :, person] = np.nan
     config = SkeletonFeatureConfig("kinect20", persons=2, frames=8, modalities=tuple(Modality))
-    changed, span = augment_skeleton(points, KINECT20, SkeletonAugmentConfig(), random)
+    augment = SkeletonAugmentConfig(time_warp=0.4, bone_length=0.2, posture=0.1)
+    changed, span = augment_skeleton(points, KINECT20, augment, random)
     for clip, part in ((points, (0.0, 1.0)), (changed, span)):
         found = skeleton_input(clip, config, part)
         assert found.shape == (12, 8, 20, 2)
