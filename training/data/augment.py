@@ -12,14 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
-from bhar_training.data.proportions import Tree, other_proportions, tree_of
+from bhar_training.data.proportions import other_proportions
 from bharsdk.landmarks import LandmarkSequence
-from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
+from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
 __all__ = ["AugmentConfig", "augment"]
-
-
-BODY_TREE, HAND_TREE = tree_of(MEDIAPIPE_BODY25), tree_of(MEDIAPIPE_HAND21)
 
 
 @dataclass(frozen=True)
@@ -67,19 +64,19 @@ def augment(
     body, hands = clip.body.copy(), clip.hands.copy()
     aspect = np.array([clip.aspect, 1.0, clip.aspect], np.float32)
     if config.bone_length or config.posture or config.depth:
-        body[..., :3] = _another_person(body[..., :3], BODY_TREE, aspect, config, random)
-        tree = HAND_TREE
+        body[..., :3] = _another_person(body[..., :3], MEDIAPIPE_BODY25, aspect, config, random)
+        hand = MEDIAPIPE_HAND21
         hands = np.stack(
-            [_another_person(hands[:, i], tree, aspect, config, random) for i in range(2)], 1
+            [_another_person(hands[:, i], hand, aspect, config, random) for i in range(2)], 1
         )
     transform = _linear(config, random) * aspect[:, None] / aspect[None, :]
     noise = config.jitter / aspect
     body[..., :3] = _moved(body[..., :3], transform, noise, random)
     hands = _moved(hands, transform, noise / 2, random)
     if config.lose_joints:
-        _hide_joints(body[..., :3], BODY_TREE, config.lose_joints, random, body[..., 3])
+        _hide_joints(body[..., :3], MEDIAPIPE_BODY25, config.lose_joints, random, body[..., 3])
         for side in range(2):
-            _hide_joints(hands[:, side], HAND_TREE, config.lose_joints, random)
+            _hide_joints(hands[:, side], MEDIAPIPE_HAND21, config.lose_joints, random)
     if config.lose_hand and random.random() < config.lose_hand:
         _lose(hands, random)
     times = clip.timestamps_ms
@@ -108,14 +105,14 @@ def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[n
 
 def _another_person(
     points: npt.NDArray[np.float32],
-    tree: Tree,
+    skeleton: Skeleton,
     aspect: npt.NDArray[np.float32],
     config: AugmentConfig,
     random: np.random.Generator,
 ) -> npt.NDArray[np.float32]:
     """points [T, joints, 3] of the image, as someone of other proportions would have moved."""
     metric = points * aspect * np.array([1, 1, np.exp(random.uniform(-1, 1) * config.depth)])
-    moved = other_proportions(metric, tree, config.bone_length, config.posture, random)
+    moved = other_proportions(metric, skeleton, config.bone_length, config.posture, random)
     out: npt.NDArray[np.float32] = (moved / aspect).astype(np.float32)
     return out
 
@@ -143,17 +140,18 @@ def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
 
 def _hide_joints(
     points: npt.NDArray[np.float32],
-    tree: Tree,
+    skeleton: Skeleton,
     share: float,
     random: np.random.Generator,
     visibility: npt.NDArray[np.float32] | None = None,
 ) -> None:
     """Of points [T, joints, 3], in place: up to ``share`` of the joints, each for a stretch."""
-    hidden = random.random(len(tree.parents)) < random.uniform(0, share)
-    for joint in np.flatnonzero(hidden & (tree.parents != np.arange(len(hidden)))):
+    parents = np.array(skeleton.parents)
+    hidden = random.random(len(parents)) < random.uniform(0, share)
+    for joint in np.flatnonzero(hidden & (parents != np.arange(len(parents)))):
         length = int(random.integers(1, len(points) + 1))
         start = int(random.integers(0, len(points) - length + 1))
-        parent, guessed = points[:, tree.parents[joint]], points[start : start + length, joint]
+        parent, guessed = points[:, parents[joint]], points[start : start + length, joint]
         bones = guessed - parent[start : start + length]
         known = np.flatnonzero(np.isfinite(bones[:, 0]))
         if len(known):

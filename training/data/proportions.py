@@ -10,36 +10,23 @@ import numpy.typing as npt
 
 from bharsdk.skeleton import Skeleton
 
-__all__ = ["Tree", "other_proportions", "tree_of"]
-
-
-class Tree:
-    """A skeleton in the order in which a joint follows its parent."""
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self.parents = np.array(skeleton.parents)
-        self.mirror = np.array(skeleton.mirror)
-        depths = [len(_ancestors(skeleton.parents, j)) for j in range(skeleton.joint_count)]
-        self.order = [int(j) for j in np.argsort(depths, kind="stable")]
+__all__ = ["other_proportions"]
 
 
 @cache
-def tree_of(skeleton: Skeleton) -> Tree:
-    """Made once for each skeleton."""
-    return Tree(skeleton)
+def _from_root(skeleton: Skeleton) -> tuple[int, ...]:
+    """All joints but the root, each after its parent."""
 
+    def depth(joint: int) -> int:
+        parent = skeleton.parents[joint]
+        return 0 if parent == joint else 1 + depth(parent)
 
-def _ancestors(parents: tuple[int, ...], joint: int) -> list[int]:
-    found = []
-    while parents[joint] != joint:
-        joint = parents[joint]
-        found.append(joint)
-    return found
+    return tuple(sorted(range(skeleton.joint_count), key=depth)[1:])
 
 
 def other_proportions(
     points: npt.NDArray[Any],
-    tree: Tree,
+    skeleton: Skeleton,
     bone_length: float,
     posture: float,
     random: np.random.Generator,
@@ -48,18 +35,18 @@ def other_proportions(
 
     bone_length: every bone is longer or shorter by up to this part, left as right. posture: every
     joint moves against its parent by a constant of this standard deviation, in mean bones. The root
-    stays where it is, as do joints beyond those of the tree.
+    stays where it is, as do joints beyond those of the skeleton.
     """
-    joints = len(tree.parents)
+    joints, parents, order = skeleton.joint_count, list(skeleton.parents), _from_root(skeleton)
     length = 1 + random.uniform(-1, 1, joints) * bone_length
-    length = (length + length[tree.mirror]) / 2
-    bones = points[:, :joints] - points[:, tree.parents]
+    length = (length + length[list(skeleton.mirror)]) / 2
+    bones = points[:, :joints] - points[:, parents]
     moved = points.copy()
     if not np.isfinite(bones).any():
         return moved
-    scale = float(np.nanmean(np.linalg.norm(bones[:, tree.order[1:]], axis=2)))
+    scale = float(np.nanmean(np.linalg.norm(bones[:, order], axis=2)))
     offset = random.standard_normal((joints, 3)) * posture * scale
     bones = bones * length[:, None] + offset
-    for joint in tree.order[1:]:
-        moved[:, joint] = moved[:, tree.parents[joint]] + bones[:, joint]
+    for joint in order:
+        moved[:, joint] = moved[:, parents[joint]] + bones[:, joint]
     return moved

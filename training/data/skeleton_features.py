@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.proportions import other_proportions, tree_of
+from bhar_training.data.proportions import other_proportions
 from bharsdk.errors import InputError, assert_never
 from bharsdk.features import Modality
 from bharsdk.skeleton import OPENPOSE18, Skeleton, skeleton_by_name
@@ -182,9 +182,10 @@ def _another_person(
     *,
     flat: bool,
 ) -> FloatArray:
-    tree, strengths = tree_of(skeleton), (config.bone_length, config.posture)
+    strengths = config.bone_length, config.posture
     persons = [
-        other_proportions(points[..., m], tree, *strengths, random) for m in range(points.shape[3])
+        other_proportions(points[..., m], skeleton, *strengths, random)
+        for m in range(points.shape[3])
     ]
     changed: FloatArray = np.stack(persons, axis=3)
     if flat:
