@@ -19,7 +19,7 @@ from bhar_training.data.batches import AnyFeatures, input_layout
 from bhar_training.models import ActionModel, ModelConfig, build_model
 from bharsdk.calibration import Calibration
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
-from bharsdk.errors import BundleError, InputError
+from bharsdk.errors import BundleError, InputError, UsageError
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = [
@@ -109,7 +109,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         meta = from_json_dict(CheckpointMeta, data, META_FILE)
         model = build_model(meta.model, input_layout(meta.features), len(meta.labels))
         model.load_state_dict(load_file(folder / MODEL_FILE))
-    except (InputError, SafetensorError, RuntimeError, OSError) as error:
+    except (InputError, UsageError, SafetensorError, RuntimeError, OSError) as error:
         # torch puts the reason below a headline.
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise BundleError(

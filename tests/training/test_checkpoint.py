@@ -99,6 +99,10 @@ def test_another_format_version_is_incompatible(folder: Path, version: Any) -> N
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"labels": "ab"}, "expected a list"),
         ({"features": {"fps": -1}}, "fps"),
+        (
+            {"model": {"name": "bharnet-e", "backbone": "st-gcn", "window": 5}},
+            "st-gcn has no causal form",
+        ),
         ({"calibration": {"temperature": 0, "reject_below": 0, "clips": 1, "keep": 1}}, "above 0"),
     ],
 )

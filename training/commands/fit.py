@@ -94,7 +94,8 @@ def add(commands: Commands) -> None:
         "--augment",
         action="append",
         metavar="NAME=VALUE",
-        help="how far an augmentation goes, 0 switches it off; again for another (see README)",
+        help="how far an augmentation goes, 0 switches it off (crop of a skeleton data set: 1);"
+        " again for another (see README)",
     )
     parser.add_argument(
         "--negatives",

@@ -13,15 +13,21 @@ import numpy.typing as npt
 
 from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bhar_training.data.proportions import other_proportions
+from bhar_training.data.strengths import check_strengths
+from bharsdk.errors import UsageError
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
 __all__ = ["AugmentConfig", "augment"]
 
+PARTS = ("crop", "stretch", "bone_length", "mirror", "lose_hand", "lose_joints", "negative")
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """How far each augmentation goes; 0 switches it off.
+
+    Raises UsageError for what no augmentation can be, as a probability above 1.
 
     time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window's end moves
     by up to this. crop: part of what a clip has more than a window that may be cut from its end; at
@@ -53,6 +59,14 @@ class AugmentConfig:
     jitter: float = 0.003
     negative: float = 0.08
     negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
+
+    def __post_init__(self) -> None:
+        check_strengths(self, dict.fromkeys(PARTS, 1.0))
+        if 0 < self.time_warp < 1:
+            raise UsageError(
+                f"augmentation: got time_warp {self.time_warp:g}, expected 0 for none, or the"
+                " fastest speed, above 1"
+            )
 
 
 def augment(

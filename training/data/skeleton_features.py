@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bhar_training.data.proportions import other_proportions
+from bhar_training.data.strengths import check_strengths
 from bharsdk.errors import InputError, assert_never
 from bharsdk.features import Modality
 from bharsdk.skeleton import OPENPOSE18, Skeleton, skeleton_by_name
@@ -24,6 +25,7 @@ Span = tuple[float, ...]
 where, and what lies between where it is not played evenly."""
 
 QUARTERS = 4
+PARTS = ("crop", "bone_length", "scale", "lose_joints", "mirror")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class SkeletonFeatureConfig:
 
 @dataclass(frozen=True)
 class SkeletonAugmentConfig:
-    """How far each augmentation goes; 0 switches it off.
+    """How far each augmentation goes; 0 switches it off, but crop, which 1 does.
+
+    Raises UsageError for what no augmentation can be, as a probability above 1.
 
     crop: the shortest part of a clip that is kept. time_warp: how unevenly that is played: standard
     deviation, as a power of e, of the speeds of its four quarters. bone_length, posture: another
@@ -88,6 +92,9 @@ class SkeletonAugmentConfig:
     jitter: float = 0.02
     lose_joints: float = 0.1
     mirror: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_strengths(self, dict.fromkeys(PARTS, 1.0))
 
 
 def skeleton_input(

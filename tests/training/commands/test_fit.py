@@ -59,6 +59,10 @@ def test_an_unknown_modality_is_a_usage_error(
         (["--augment", "colour=1"], "'colour'"),
         (["--augment", "jitter"], "NAME=NUMBER"),
         (["--augment", "jitter=a lot"], "NAME=NUMBER"),
+        (["--augment", "jitter=-0.1"], "jitter -0.1, expected a number, 0 or more"),
+        (["--augment", "turn_rad=nan"], "turn_rad nan"),
+        (["--augment", "mirror=5"], "mirror 5, expected 0 to 1"),
+        (["--augment", "time_warp=0.4"], "time_warp 0.4, expected 0 for none"),
     ],
 )
 def test_an_augmentation_that_is_none_is_a_usage_error(

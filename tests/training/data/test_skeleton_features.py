@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from bhar_training.data.skeleton_features import (
     augment_skeleton,
     skeleton_input,
 )
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.features import Modality
 from bharsdk.skeleton import KINECT20, NTU25, OPENPOSE18, SKELETONS, Skeleton
 
@@ -225,6 +226,13 @@ def test_a_configuration_that_makes_no_sense_is_refused(changes: dict[str, Any])
     """With what was got and expected."""
     with pytest.raises(InputError, match="got"):
         replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"time_warp": -0.4}, {"crop": 1.1}, {"jitter": math.nan}])
+def test_a_strength_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
+    """When it is set, not after a training that ran backwards."""
+    with pytest.raises(UsageError, match=f"got {next(iter(changes))} .*, expected"):
+        replace(NOTHING, **changes)
 
 
 def test_points_of_another_skeleton_are_refused() -> None:
