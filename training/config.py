@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from bhar_training.data.augment import AugmentConfig
@@ -66,15 +67,21 @@ class TrainConfig:
                 f"{self.model.name.value}: got {self.pretrain_epochs} epochs for the experts alone,"
                 f" expected none, or a model that has two: {names}"
             )
-        if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
+        if self.epochs < 1 or self.batch_size < 2 or not 0 < self.lr < math.inf:
             raise InputError(
                 f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"
                 " expected at least 1 epoch, a batch of 2 and a positive rate"
             )
-        if min(self.loss_weights) < 0 or max(self.loss_weights) == 0:
+        if not all(0 <= weight < math.inf for weight in self.loss_weights) or not any(
+            self.loss_weights
+        ):
             raise InputError(
                 f"training: got loss weights {self.loss_weights}, expected none below 0 and one"
                 " above it"
             )
-        if not 0 <= self.validation < 1:
-            raise InputError(f"training: got validation {self.validation}, expected 0 to below 1")
+        for name in ("validation", "warmup", "label_smoothing"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise InputError(f"training: got {name} {value}, expected 0 to below 1")
+        for name in ("draws", "seed", "weight_decay", "clip_norm"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise InputError(f"training: got {name} {value}, expected 0 or more")

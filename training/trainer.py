@@ -67,8 +67,9 @@ def fit(
 
     devices: where; the batch of ``config`` is shared by all of them. Raises UsageError when ``out``
     holds a run and ``resume`` is not set, or holds another one, or a batch has fewer clips than
-    there are processes; InputError on fewer than two clips; BundleError when the run to resume is
-    damaged; IncompatibleError when there are fewer GPUs than ``devices``.
+    there are processes; InputError on fewer than two clips, or when the loss is no longer finite;
+    BundleError when the run to resume is damaged; IncompatibleError when there are fewer GPUs than
+    ``devices``.
     """
     devices = devices or Devices()
     _check_size(clips, config, devices.processes)
@@ -260,6 +261,11 @@ def _train_epoch(
         bar.set_postfix(loss=f"{mean[0]:.3f}", top1=f"{mean[1]:.3f}")
     fabric.all_reduce(totals, reduce_op="sum")
     losses, hits, seen = totals.tolist()
+    if not math.isfinite(losses):
+        raise InputError(
+            f"training: the loss of epoch {epoch + 1} is {losses / seen:g}, expected a finite one:"
+            f" train again with a smaller --lr than {config.lr:g}"
+        )
     return losses / seen, hits / seen
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -170,6 +171,32 @@ def test_a_damaged_run_is_refused(
     with pytest.raises(BundleError, match="damaged") as error:
         _fit(clips, tmp_path, resume=True)
     assert "\n" not in str(error.value)
+
+
+def test_a_training_that_diverges_is_ended(clips: ClipSet, tmp_path: Path) -> None:
+    """With what to do; a model of no numbers is not left behind."""
+    with pytest.raises(InputError, match=r"loss of epoch 1 is nan.*smaller --lr than 1e\+30"):
+        _fit(clips, tmp_path / "run", lr=1e30)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lr": math.nan},
+        {"lr": math.inf},
+        {"loss_weights": (1.0, math.nan, 1.0)},
+        {"loss_weights": (0.0, 0.0, 0.0)},
+        {"validation": 1.0},
+        {"warmup": -0.1},
+        {"draws": -1},
+        {"seed": -1},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
+    """With what was got and expected."""
+    with pytest.raises(InputError, match=r"training: got .*, expected"):
+        replace(CONFIG, **changes)
 
 
 def test_a_single_clip_is_refused(clips: ClipSet, tmp_path: Path) -> None:

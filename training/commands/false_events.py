@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, natural
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
         "--unknown", action="store_true", help="of all clips whose label the model does not have"
     )
     parser.add_argument("--hours", type=float, default=1.0, help="of recording (1)")
-    parser.add_argument("--seed", type=int, default=0, help="of order and changes (0)")
+    parser.add_argument("--seed", type=natural, default=0, help="of order and changes (0)")
     parser.add_argument(
         "--at-most", type=float, metavar="N", help="events an hour; more are exit code 6"
     )

@@ -9,7 +9,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, positive
+from bhar_training.commands.options import (
+    EXIT_CODES,
+    add_data_options,
+    load_data,
+    natural,
+    positive,
+)
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +72,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="that label is learnt from made negatives if no recording has it",
     )
-    parser.add_argument("--seed", type=int, help="default 0")
+    parser.add_argument("--seed", type=natural, help="default 0")
     parser.add_argument(
         "--modalities",
         metavar="NAME[,NAME]",
@@ -110,7 +116,7 @@ def add(commands: Commands) -> None:
         help="a model that never looks ahead: --target native runs it frame by frame",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
-    parser.add_argument("--threads", type=int, help="of each process, default: all cores")
+    parser.add_argument("--threads", type=positive, help="of each process, default: all cores")
     parser.add_argument(
         "--devices", type=positive, default=1, metavar="N", help="GPUs, or processes on the CPU (1)"
     )

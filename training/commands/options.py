@@ -19,6 +19,7 @@ __all__ = [
     "add_data_options",
     "load_all",
     "load_data",
+    "natural",
     "part",
     "positive",
 ]
@@ -64,6 +65,13 @@ def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
     from bhar_training.data.clips import load_clips
 
     return load_clips(path, fps=arguments.fps)
+
+
+def natural(text: str) -> int:
+    """An argument type: a whole number from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 0 up")
+    return int(text)
 
 
 def positive(text: str) -> int:

@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, positive
+from bhar_training.commands.options import (
+    EXIT_CODES,
+    add_data_options,
+    load_data,
+    natural,
+    positive,
+)
 
 if TYPE_CHECKING:
     from bhar_training.checkpoint import CheckpointMeta
@@ -38,7 +44,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--epochs", type=positive, default=2, help="default 2")
     parser.add_argument("--lr", type=float, default=1e-4, help="peak learning rate, 0.0001")
     parser.add_argument("--batch-size", type=int, help="default: that of RUN, or 32")
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--seed", type=natural, default=0, help="default 0")
     parser.add_argument("--threads", type=positive, help="default: all cores")
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, positive
+from bhar_training.commands.options import EXIT_CODES, natural, positive
 from bharsdk.errors import AccuracyGateError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="of all trainings (runs)"
     )
     seeds = parser.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=_seed, default=0, metavar="N", help="(0)")
+    seeds.add_argument("--seed", type=natural, default=0, metavar="N", help="(0)")
     seeds.add_argument(
         "--seeds", type=_seeds, metavar="N,N", help="several: their mean and how far they spread"
     )
@@ -141,14 +141,8 @@ def _plot(picture: Path, stored: Results) -> None:
     print(picture)
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 0 up")
-    return int(text)
-
-
 def _seeds(text: str) -> tuple[int, ...]:
-    found = tuple(_seed(part) for part in text.split(","))
+    found = tuple(natural(part) for part in text.split(","))
     if len(set(found)) != len(found):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected different seeds")
     return found

@@ -65,7 +65,7 @@ def test_an_unknown_modality_is_a_usage_error(
         (["--augment", "time_warp=0.4"], "time_warp 0.4, expected 0 for none"),
     ],
 )
-def test_an_augmentation_that_is_none_is_a_usage_error(
+def test_a_setting_that_makes_no_sense_is_a_usage_error(
     options: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2; nothing is written."""
@@ -73,6 +73,18 @@ def test_an_augmentation_that_is_none_is_a_usage_error(
     assert main([*command, *options]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["--seed", "--threads"])
+def test_a_number_below_zero_is_a_usage_error(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, with the option's name."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, f"{option}=-1"])
+    assert ended.value.code == 2
+    assert f"{option}: got '-1', expected a number from" in capsys.readouterr().err
 
 
 def test_a_window_is_given_in_seconds(
