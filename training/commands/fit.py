@@ -91,6 +91,12 @@ def add(commands: Commands) -> None:
         " cameras that see them from the side",
     )
     parser.add_argument(
+        "--centred",
+        action="store_true",
+        help="of --protocol: people are kept in one place; for cameras that see them walk"
+        " another way",
+    )
+    parser.add_argument(
         "--stream-loss",
         type=float,
         metavar="WEIGHT",
@@ -194,9 +200,12 @@ def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
         features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
         if arguments.as_seen:
             features = replace(features, face_forward=False)
+        features = replace(features, centred=arguments.centred)
     else:
-        if arguments.as_seen:
-            raise UsageError("--as-seen: got it for landmarks, expected a --protocol")
+        for name in ("as_seen", "centred"):
+            if getattr(arguments, name):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option}: got it for landmarks, expected a --protocol")
         features = _landmark_features(arguments.window)
     if arguments.modalities is None:
         return features

@@ -34,8 +34,10 @@ class SkeletonFeatureConfig:
 
     persons: M; further ones are left out, missing ones are 0. frames: T, whatever the length of the
     clip. modalities: coordinate channels, three each. face_forward: turn the first person about the
-    vertical axis so that its shoulders, on average, face the camera. flat: the third coordinate is
-    no depth but a confidence, which is kept as it is; such a person cannot be turned.
+    vertical axis so that its shoulders, on average, face the camera. centred: the first person's
+    root joint is the origin of every frame and not of its first alone, so where it walks, which
+    another camera sees as another way, is left out. flat: the third coordinate is no depth but a
+    confidence, which is kept as it is; such a person cannot be turned.
     """
 
     skeleton: str
@@ -43,6 +45,7 @@ class SkeletonFeatureConfig:
     frames: int = 64
     modalities: tuple[Modality, ...] = (Modality.JOINT, Modality.BONE)
     face_forward: bool = True
+    centred: bool = False
     flat: bool = False
 
     @classmethod
@@ -102,7 +105,8 @@ def skeleton_input(
 ) -> FloatArray:
     """Points [T, V, 3, M], NaN where a person is missing -> [C, frames, V, M].
 
-    Origin: the root joint of the first person where it is first seen. Unit: its mean bone.
+    Origin: the root joint of the first person where it is first seen, or, centred, in each frame
+    (in one without it, where it was seen before). Unit: its mean bone.
     span: what to use of the clip, resampled linearly to ``config.frames``.
     """
     skeleton = skeleton_by_name(config.skeleton)
@@ -113,7 +117,7 @@ def skeleton_input(
         )
     points = _persons(points, config.persons)
     seen = np.isfinite(points).all(axis=(1, 2))  # [T, M]
-    placed = _placed(points, seen[:, 0], skeleton, config.face_forward)
+    placed = _placed(points, seen[:, 0], skeleton, config)
     if config.flat:
         placed[:, :, 2] = points[:, :, 2]
     placed = np.where(seen[:, None, None], placed, np.float32(0))
@@ -225,15 +229,21 @@ def _mean_bone(points: FloatArray, skeleton: Skeleton) -> float:
 
 
 def _placed(
-    points: FloatArray, seen: npt.NDArray[np.bool_], skeleton: Skeleton, face_forward: bool
+    points: FloatArray,
+    seen: npt.NDArray[np.bool_],
+    skeleton: Skeleton,
+    config: SkeletonFeatureConfig,
 ) -> FloatArray:
     """Points [T, V, 3, M] -> the first person's root as origin, its mean bone as unit."""
     if not seen.any():
         return points
     first = int(np.flatnonzero(seen)[0])
     root = next(joint for joint, parent in enumerate(skeleton.parents) if joint == parent)
-    placed = (points - points[first, root, :, 0][:, None]) / _mean_bone(points, skeleton)
-    if face_forward:
+    at = np.full(len(points), first)
+    if config.centred:
+        at = np.maximum.accumulate(np.where(seen, np.arange(len(points)), first))
+    placed = (points - points[at, root, None, :, :1]) / _mean_bone(points, skeleton)
+    if config.face_forward:
         sides = [skeleton.joints.index(f"{side}_shoulder") for side in ("left", "right")]
         person = placed[seen][..., 0]
         across = np.median(person[:, sides[0]] - person[:, sides[1]], axis=0)

@@ -141,14 +141,16 @@ def test_a_skeleton_data_set_trains_by_its_protocol(
 def test_people_of_a_skeleton_data_set_may_stay_as_the_camera_saw_them(
     views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The checkpoint keeps it for eval; landmarks, which are never turned, refuse it."""
-    command = ["fit", "--model", "body-expert", "--as-seen", "--out", str(tmp_path / "run")]
-    assert main([*command, "--data", WORDS]) == 2
-    assert "--as-seen: got it for landmarks, expected a --protocol" in capsys.readouterr().err
+    """And in one place; the checkpoint keeps it for eval; landmarks, never turned, refuse it."""
+    command = ["fit", "--model", "body-expert", "--out", str(tmp_path / "run")]
+    for option in ("--as-seen", "--centred"):
+        assert main([*command, option, "--data", WORDS]) == 2
+        assert f"{option}: got it for landmarks, expected a --protocol" in capsys.readouterr().err
     data = ["--data", str(views), "--protocol", "nw-ucla-v3", "--epochs", "1", "--draws", "0"]
-    assert main([*command, *data]) == 0
+    assert main([*command, "--as-seen", "--centred", *data]) == 0
     meta = json.loads((tmp_path / "run" / "checkpoint" / "model.json").read_text())
     assert meta["features"]["face_forward"] is False
+    assert meta["features"]["centred"] is True
 
 
 def test_a_model_of_hands_needs_hands(

@@ -59,6 +59,24 @@ def test_the_first_person_faces_the_camera() -> None:
     assert abs(across[2]) < 0.2 * across[0] + 0.05
 
 
+def test_centred_people_may_walk_anywhere() -> None:
+    """In one place or across the room: the same input, also where the first is not seen at times.
+
+    How far the second is from the first stays.
+    """
+    points = _clip(frames=16)
+    points[[0, 5, 6], ..., 0] = np.nan
+    path = RNG.normal(0, 1, (16, 1, 3, 1)).astype(np.float32)
+    path[[5, 6]] = path[4]
+    path[0] = path[1]
+    config = replace(CONFIG, centred=True, modalities=tuple(Modality))
+    found = skeleton_input(points, config)
+    np.testing.assert_allclose(skeleton_input(points + path, config), found, atol=2e-4)
+    assert np.abs(found[:3, 1:, ..., 1]).max() > 0.1
+    walked = skeleton_input(points + path, replace(config, centred=False))
+    assert np.abs(walked - found).max() > 1
+
+
 def test_another_rate_gives_the_same_input() -> None:
     """Even movement, recorded at twice the rate; the unit is a mean over frames, so nearly."""
     points = _clip(frames=41)
