@@ -264,7 +264,7 @@ def _train_epoch(
     if not math.isfinite(losses):
         raise InputError(
             f"training: the loss of epoch {epoch + 1} is {losses / seen:g}, expected a finite one:"
-            f" train again with a smaller --lr than {config.lr:g}"
+            f" train again with a smaller --lr than {config.lr:g}, in another --out"
         )
     return losses / seen, hits / seen
 
