@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 
 from bharsdk.engines import Backend
 
-__all__ = ["DEFAULT_MODEL", "DEVICES", "AddCommand", "add_model_arguments", "positive", "seconds"]
+__all__ = ["DEFAULT_MODEL", "DEVICES", "AddCommand", "add_model_arguments"]
 
 DEFAULT_MODEL = "asl-coffee-prgcn"
 """The smallest, the fastest, and the one that is right most often."""
@@ -38,19 +37,3 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="end with exit code 7 or 8 where a back end computes something else than the exporter"
         " did, or cannot run; without it, a warning says what runs in its place",
     )
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a whole number of at least 1")
-    return number
-
-
-def seconds(text: str) -> float:
-    """Seconds, 0 or more; ``inf`` for ever."""
-    number = float(text)
-    if math.isnan(number) or number < 0:
-        raise argparse.ArgumentTypeError("expected seconds, 0 or more")
-    return number

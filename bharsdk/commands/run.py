@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bharsdk.codec import from_json_dict
 from bharsdk.command import INTERRUPTED
-from bharsdk.commands.arguments import AddCommand, add_model_arguments, positive, seconds
+from bharsdk.commands.arguments import AddCommand, add_model_arguments
+from bharsdk.commands.numbers import positive, seconds
 from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import InputError, ParityError
 from bharsdk.events import Event

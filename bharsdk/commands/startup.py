@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from bharsdk.commands.arguments import DEFAULT_MODEL, DEVICES, AddCommand, positive
+from bharsdk.commands.arguments import DEFAULT_MODEL, DEVICES, AddCommand
+from bharsdk.commands.numbers import positive
 from bharsdk.engines import Backend
 from bharsdk.errors import BharError
 from bharsdk.recognizer import bundle_path

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, positive
+from bhar_training.commands.options import EXIT_CODES
+from bharsdk.commands.numbers import positive
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands

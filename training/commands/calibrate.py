@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, part
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
 from bharsdk.calibration import KEEP
+from bharsdk.commands.numbers import part
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:

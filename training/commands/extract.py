@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, positive
+from bhar_training.commands.options import EXIT_CODES
+from bharsdk.commands.numbers import positive
 from bharsdk.errors import InputError
 
 if TYPE_CHECKING:

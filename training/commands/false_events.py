@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data, natural
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bharsdk.commands.numbers import natural
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:

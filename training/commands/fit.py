@@ -9,13 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bhar_training.commands.options import (
-    EXIT_CODES,
-    add_data_options,
-    load_data,
-    natural,
-    positive,
-)
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bharsdk.commands.numbers import natural, positive
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:

@@ -19,9 +19,6 @@ __all__ = [
     "add_data_options",
     "load_all",
     "load_data",
-    "natural",
-    "part",
-    "positive",
 ]
 
 EXIT_CODES = (
@@ -65,28 +62,3 @@ def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
     from bhar_training.data.clips import load_clips
 
     return load_clips(path, fps=arguments.fps)
-
-
-def natural(text: str) -> int:
-    """An argument type: a whole number from 0 up."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 0 up")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """An argument type: a whole number from 1 up."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 1 up")
-    return int(text)
-
-
-def part(text: str) -> float:
-    """An argument type: a part above 0, up to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a part above 0, up to 1")
-    return value

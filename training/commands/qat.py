@@ -8,13 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import (
-    EXIT_CODES,
-    add_data_options,
-    load_data,
-    natural,
-    positive,
-)
+from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
+from bharsdk.commands.numbers import natural, positive
 
 if TYPE_CHECKING:
     from bhar_training.checkpoint import CheckpointMeta

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bhar_training.commands.options import EXIT_CODES, natural, positive
+from bhar_training.commands.options import EXIT_CODES
+from bharsdk.commands.numbers import natural, positive
 from bharsdk.errors import AccuracyGateError, InputError, UsageError
 
 if TYPE_CHECKING:

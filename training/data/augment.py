@@ -61,7 +61,7 @@ class AugmentConfig:
     negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
 
     def __post_init__(self) -> None:
-        check_strengths(self, dict.fromkeys(PARTS, 1.0))
+        check_strengths(self, PARTS)
         if 0 < self.time_warp < 1:
             raise UsageError(
                 f"augmentation: got time_warp {self.time_warp:g}, expected 0 for none, or the"

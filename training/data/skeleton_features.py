@@ -97,7 +97,7 @@ class SkeletonAugmentConfig:
     mirror: float = 0.0
 
     def __post_init__(self) -> None:
-        check_strengths(self, dict.fromkeys(PARTS, 1.0))
+        check_strengths(self, PARTS)
 
 
 def skeleton_input(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import fields
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["check_strengths"]
 
 
-def check_strengths(config: DataclassInstance, most: Mapping[str, float]) -> None:
-    """Raise UsageError unless every number of ``config`` is finite, 0 or more, up to ``most``."""
+def check_strengths(config: DataclassInstance, parts: Collection[str]) -> None:
+    """Raise UsageError unless every number of ``config`` is finite and 0 or more.
+
+    parts: names of those that are shares or probabilities, up to 1.
+    """
     for field in fields(config):
         value = getattr(config, field.name)
         if not isinstance(value, int | float):
             continue
-        high = most.get(field.name)
-        if not isfinite(value) or value < 0 or (high is not None and value > high):
-            expected = "a number, 0 or more" if high is None else f"0 to {high:g}"
+        part = field.name in parts
+        if not isfinite(value) or value < 0 or (part and value > 1):
+            expected = "0 to 1" if part else "a number, 0 or more"
             raise UsageError(f"augmentation: got {field.name} {value:g}, expected {expected}")

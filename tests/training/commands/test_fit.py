@@ -84,7 +84,7 @@ def test_a_number_below_zero_is_a_usage_error(
     with pytest.raises(SystemExit) as ended:
         main([*command, f"{option}=-1"])
     assert ended.value.code == 2
-    assert f"{option}: got '-1', expected a number from" in capsys.readouterr().err
+    assert f"{option}: got '-1', expected a whole number from" in capsys.readouterr().err
 
 
 def test_a_window_is_given_in_seconds(
