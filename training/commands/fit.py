@@ -139,6 +139,9 @@ def run(arguments: argparse.Namespace) -> None:
     from bhar_training.processes import Devices
     from bhar_training.trainer import fit
 
+    for option, given in (("--as-seen", arguments.as_seen), ("--centred", arguments.centred)):
+        if given and not arguments.protocol:
+            raise UsageError(f"{option}: got it without --protocol, which names skeleton data")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of processes that start from here
@@ -197,10 +200,6 @@ def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
             features = replace(features, face_forward=False)
         features = replace(features, centred=arguments.centred)
     else:
-        for name in ("as_seen", "centred"):
-            if getattr(arguments, name):
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option}: got it for landmarks, expected a --protocol")
         features = _landmark_features(arguments.window)
     if arguments.modalities is None:
         return features

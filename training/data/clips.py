@@ -102,7 +102,10 @@ def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPE
     arrays = _arrays(path)
     missing = {"landmarks", "label"} - set(arrays)
     if missing:
-        raise InputError(f"{path}: array {sorted(missing)[0]!r} is missing, got {sorted(arrays)}")
+        raise InputError(
+            f"{path}: array {sorted(missing)[0]!r} is missing, got {sorted(arrays)}; for a public"
+            " skeleton data set, name its --protocol"
+        )
     landmarks, labels = arrays["landmarks"], arrays["label"]
     count = labels.size
     if landmarks.ndim != 3 or labels.shape != landmarks.shape[:1] or not 0 < count <= MAX_CLIPS:

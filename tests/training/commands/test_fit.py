@@ -145,7 +145,9 @@ def test_people_of_a_skeleton_data_set_may_stay_as_the_camera_saw_them(
     command = ["fit", "--model", "body-expert", "--out", str(tmp_path / "run")]
     for option in ("--as-seen", "--centred"):
         assert main([*command, option, "--data", WORDS]) == 2
-        assert f"{option}: got it for landmarks, expected a --protocol" in capsys.readouterr().err
+        assert f"{option}: got it without --protocol" in capsys.readouterr().err
+    assert main([*command, "--data", str(views)]) == 3
+    assert "for a public skeleton data set, name its --protocol" in capsys.readouterr().err
     data = ["--data", str(views), "--protocol", "nw-ucla-v3", "--epochs", "1", "--draws", "0"]
     assert main([*command, "--as-seen", "--centred", *data]) == 0
     meta = json.loads((tmp_path / "run" / "checkpoint" / "model.json").read_text())
