@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,16 @@ from bharsdk.landmarks import LandmarkSequence
 
 WORDS = Path(__file__).parent / "data" / "words.npz"
 CLIP_FPS = 15.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_interrupts() -> None:
+    """Programs that tests start hear Ctrl-C, also where the tests run in a script's background.
+
+    What a shell starts there ignores it, and so does all that is started from there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

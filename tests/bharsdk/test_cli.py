@@ -203,13 +203,6 @@ def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]):
     assert "9  camera cannot be opened" in capsys.readouterr().out
 
 
-HEARING_CTRL_C = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    " from bharsdk.cli import main; sys.exit(main())"
-)
-"""The command, also where the tests run in the background: there, children ignore Ctrl-C."""
-
-
 def test_ctrl_c_ends_a_run_cleanly_with_its_video_closed(presence_bundle: Path, tmp_path: Path):
     """As a process, in the middle of a real video."""
     cv2 = pytest.importorskip("cv2", reason="needs the extra 'camera'")
@@ -217,7 +210,7 @@ def test_ctrl_c_ends_a_run_cleanly_with_its_video_closed(presence_bundle: Path, 
     target = tmp_path / "a.mp4"
     process = subprocess.Popen(
         [
-            *(sys.executable, "-c", HEARING_CTRL_C, "run", str(VIDEO)),
+            *(sys.executable, "-m", "bharsdk.cli", "run", str(VIDEO)),
             *("--save", str(target), "--model", str(presence_bundle)),
         ],
         stdout=subprocess.PIPE,
