@@ -104,7 +104,8 @@ def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> N
 class AnnotatedVideo:
     """An mp4 of annotated pictures, under a temporary name until the ``with`` block ends.
 
-    Kept when the block ends by itself or by Ctrl-C; on any other error nothing is left behind.
+    Kept when the block ends by itself or by Ctrl-C; without a picture, or on any other error,
+    nothing is left behind.
     path: ends in ``.mp4``. fps: of the written file. Raises UsageError on another suffix,
     InputError when the file cannot be written, BackendMissingError without OpenCV.
     """
@@ -115,6 +116,7 @@ class AnnotatedVideo:
             raise UsageError(f"video: got {self._path.name!r}, expected a name that ends in .mp4")
         self._cv2: Any = import_cv2()
         self._writer: Any = None
+        self._written = False
         self._size = (0, 0)
         self._recent: tuple[Event, ...] = ()
         try:
@@ -154,6 +156,7 @@ class AnnotatedVideo:
         if (picture.shape[1], picture.shape[0]) != self._size:
             picture = self._cv2.resize(picture, self._size)
         self._writer.write(picture)
+        self._written = True
 
     def __enter__(self) -> AnnotatedVideo:
         return self
@@ -164,10 +167,9 @@ class AnnotatedVideo:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        written = self._writer is not None
-        if written:
+        if self._writer is not None:
             self._writer.release()
-        if written and (kind is None or issubclass(kind, KeyboardInterrupt)):
+        if self._written and (kind is None or issubclass(kind, KeyboardInterrupt)):
             self._temporary.chmod(0o644)
             self._temporary.replace(self._path)
         else:

@@ -104,6 +104,30 @@ def test_ctrl_c_keeps_a_readable_video(frame: Landmarks, tmp_path: Path):
     assert _frames_in(tmp_path / "a.mp4") == 2
 
 
+def test_ctrl_c_before_the_first_picture_keeps_the_video_of_before(
+    frame: Landmarks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A header alone is no video: no player opens it."""
+    writer = cv2.VideoWriter
+
+    class Interrupted:
+        """Not derived from OpenCV's own, which crashes when a subclass of it is collected."""
+
+        def __init__(self, *arguments: object) -> None:
+            self._writer = writer(*arguments)
+            self.isOpened, self.release = self._writer.isOpened, self._writer.release
+
+        def write(self, _image: np.ndarray) -> None:
+            raise KeyboardInterrupt
+
+    (tmp_path / "a.mp4").write_bytes(b"before")
+    monkeypatch.setattr(cv2, "VideoWriter", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _write_and_raise(tmp_path / "a.mp4", frame, AssertionError("not interrupted"))
+    assert _names(tmp_path) == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"before"
+
+
 def test_a_source_without_frames_leaves_no_video(tmp_path: Path):
     with AnnotatedVideo(tmp_path / "a.mp4", 25.0):
         pass
