@@ -12,9 +12,7 @@ The names below are loaded when they are first used, so ``import bharsdk`` costs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as of typing, which would have to be imported for it
 if TYPE_CHECKING:
     from bharsdk.bundle import Bundle, load_bundle
     from bharsdk.errors import BharError
@@ -51,9 +49,21 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "_ops":  # asked for by  from bharsdk import _ops
+        from bharsdk.compiled import load_compiled
+
+        return load_compiled()
     if name not in _HOME:
         raise AttributeError(f"module 'bharsdk' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"bharsdk.{_HOME[name]}"), name)
+    import importlib
+
+    try:
+        value: object = getattr(importlib.import_module(f"bharsdk.{_HOME[name]}"), name)
+    except ModuleNotFoundError as error:
+        from bharsdk.compiled import explain_missing
+
+        explain_missing(error)
+        raise
     globals()[name] = value
     return value
 

@@ -15,11 +15,9 @@ import zlib
 from collections.abc import Mapping
 
 from bharsdk.errors import BundleError
+from bharsdk.limits import MAX_BUNDLE_FILES
 
-__all__ = ["MAX_FILES", "check_name", "pack", "unpack"]
-
-MAX_FILES = 64
-"""A bundle has about ten; the bound keeps the work on a hostile file small."""
+__all__ = ["check_name", "pack", "unpack"]
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _ENTRY = struct.Struct("<4s6H3I5H2I")
@@ -76,8 +74,10 @@ def unpack(data: bytes, where: str) -> dict[str, bytes]:
         name, start, size = _local_header(data, at, where)
         if name in files:
             raise BundleError(f"{where}: got {name!r} twice, expected every file once")
-        if len(files) == MAX_FILES:
-            raise BundleError(f"{where}: got more than {MAX_FILES} files, the bundle is corrupt")
+        if len(files) == MAX_BUNDLE_FILES:
+            raise BundleError(
+                f"{where}: got more than {MAX_BUNDLE_FILES} files, the bundle is corrupt"
+            )
         at = start + size
         if at > len(data):
             raise BundleError(f"{where}: {name} is cut off; fetch or export the bundle again")

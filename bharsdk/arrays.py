@@ -1,4 +1,4 @@
-"""Arrays as a bundle holds them: .npy format 1.0 (numpy.lib.format), little-endian floats."""
+"""Arrays as our files hold them: .npy format 1.0 (numpy.lib.format), little-endian floats."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from bharsdk.errors import BundleError
 
-__all__ = ["decode_array", "encode_array"]
+__all__ = ["array_header", "decode_array", "encode_array"]
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '<(f[24])', 'fortran_order': False,"
+    rb"\{'descr': '(<f[248])', 'fortran_order': False,"
     rb" 'shape': \(((?:\d{1,9}, ?){0,5}\d{0,9})\), \} *\n"
 )
-"""What ``np.save`` writes for an array of float16 or float32."""
+"""What ``np.save`` writes for an array of floats."""
 
 
 def encode_array(array: npt.NDArray[np.floating[Any]]) -> bytes:
@@ -37,16 +37,26 @@ def decode_array(
     Raises BundleError, its message starting with ``where``, when it is none of that.
     """
     stored = np.dtype(dtype).newbyteorder("<")
-    # Read by hand: numpy allocates whatever a header claims before it looks at the data.
-    header_size = int.from_bytes(data[8:10], "little")
-    header, values = data[10 : 10 + header_size], data[10 + header_size :]
-    found = _HEADER.fullmatch(header)
-    shape = tuple(int(n) for n in found[2].split(b",") if n.strip()) if found else ()
-    is_dtype = found is not None and found[1].decode() == stored.str[1:]
+    shape, found, begin = array_header(data) or ((), None, 0)
     size = math.prod(shape) * stored.itemsize
-    if not data.startswith(_MAGIC) or not shape or not is_dtype or size != len(values):
+    if not shape or found != stored or size != len(data) - begin:
         name = np.dtype(dtype).name
         raise BundleError(f"{where} is no {name} .npy file, the bundle is damaged")
     if shape[1:] != row:
         raise BundleError(f"{where}: got shape {list(shape)}, expected [N, {str([*row])[1:]}")
-    return np.frombuffer(values, stored).reshape(shape).astype(np.float32, copy=False)
+    values = np.frombuffer(data[begin:], stored)  # a copy is aligned, wherever the header ends
+    return values.reshape(shape).astype(np.float32, copy=False)
+
+
+def array_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int] | None:
+    """Shape and type of the .npy file that begins with ``data``, and where its values begin.
+
+    None where it is no array of float16, float32 or float64 as :func:`encode_array` writes them.
+    Read by hand: numpy parses a header as Python, and allocates whatever it claims.
+    """
+    begin = 10 + int.from_bytes(data[8:10], "little")
+    found = _HEADER.fullmatch(data[10:begin])
+    if found is None or len(data) < begin or not data.startswith(_MAGIC):
+        return None
+    shape = tuple(int(n) for n in found[2].split(b",") if n.strip())
+    return shape, np.dtype(found[1].decode()), begin

@@ -18,8 +18,9 @@
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 
-Loading trusts nothing: names, sizes and hashes are checked before any parser but JSON sees a byte.
-Hashes show damage, not authorship: use bundles from people you trust.
+Loading trusts nothing: names, sizes and hashes are checked before any parser but JSON sees a byte,
+and what a bundle may cost is bounded by :mod:`bharsdk.limits`. Hashes show damage, not authorship:
+use bundles from people you trust.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bharsdk.archive import MAX_FILES, check_name, pack, unpack
+from bharsdk.archive import check_name, pack, unpack
+from bharsdk.brief import brief
+from bharsdk.checks import as_path
 from bharsdk.errors import BundleError, InputError
 from bharsdk.files import write_atomically
+from bharsdk.limits import MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES, MAX_REPORT_BYTES
 from bharsdk.manifest import (
     FORMAT_VERSION,
     FileRecord,
@@ -44,6 +48,8 @@ from bharsdk.manifest import (
     parse_manifest,
     parse_object,
 )
+from bharsdk.shipped import bundle_path
+from bharsdk.untrusted import reading
 
 __all__ = [
     "ENROLMENT_GESTURES",
@@ -91,9 +97,6 @@ STEP_TFLITE = "model.step.tflite"
 ENROLMENT_KNOWN, ENROLMENT_GESTURES = "enrolment/known.npy", "enrolment/gestures.npy"
 """See :mod:`bharsdk.enrolment_files`."""
 
-MAX_BUNDLE_BYTES = 64 << 20
-
-
 ALLOWED_FILES = frozenset(
     {
         *(p.model_file for p in Precision),
@@ -114,6 +117,16 @@ class Bundle:
     source: str
     manifest: Manifest
     files: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            source=self.source,
+            model=self.manifest.name,
+            precision=self.manifest.precision.value,
+            labels=len(self.manifest.all_labels),
+            bytes=sum(map(len, self.files.values())),
+        )
 
     @property
     def model(self) -> bytes:
@@ -136,7 +149,8 @@ class Bundle:
         """What the exporter measured; empty when the bundle has no report."""
         if REPORT not in self.files:
             return {}
-        return parse_object(self.files[REPORT], f"{self.source}: {REPORT}")
+        where = f"{self.source}: {REPORT}"
+        return parse_object(self.files[REPORT], where, MAX_REPORT_BYTES)
 
     @property
     def model_card(self) -> str:
@@ -147,11 +161,12 @@ class Bundle:
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read and check the bundle at ``path``, a ``.bhar`` file or a folder with the same files.
 
-    Raises InputError when nothing is there or it cannot be read, IncompatibleError when it has
-    another format version, BundleError when it is damaged or is no bundle. Needs at most about
-    three times ``MAX_BUNDLE_BYTES`` of memory, whatever the file claims.
+    path: or the name of a shipped model, ``asl-coffee``. Raises InputError when nothing is there,
+    it cannot be read or it is a folder without a manifest, IncompatibleError when it has another
+    format version, BundleError when it is damaged or is no bundle. Needs at most about three times
+    ``MAX_BUNDLE_BYTES`` of memory, whatever the file claims.
     """
-    source = Path(path)
+    source = bundle_path(path)
     try:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -163,7 +178,8 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{source}: cannot read the bundle: {reason}; check the path") from error
-    return _checked(files, str(source))
+    with reading(source, BundleError, expected="a bundle: fetch or export it again"):
+        return _checked(files, str(source))
 
 
 def make_bundle(source: str, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
@@ -184,15 +200,12 @@ def save_bundle(
     Sizes and hashes are filled in. Same input, same bytes. The file appears whole or not at all.
     Raises BundleError when the result would not load, InputError when it cannot be written.
     """
-    target = Path(path)
+    target = as_path(path, "bundle: got the path")
     bundle = make_bundle(str(target), manifest, files)
     data = pack({MANIFEST: encode_manifest(bundle.manifest), **bundle.files})
     if len(data) > MAX_BUNDLE_BYTES:
         raise BundleError(f"{target}: got {len(data)} bytes, expected at most {MAX_BUNDLE_BYTES}")
-    try:
-        write_atomically(target, data)
-    except OSError as error:
-        raise InputError(f"{target}: cannot write the bundle: {error.strerror}") from error
+    write_atomically(target, data)
     return bundle
 
 
@@ -220,6 +233,11 @@ def _checked(files: dict[str, bytes], where: str) -> Bundle:
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder``, links and other oddities refused, by name as in the archive."""
+    if not (folder / MANIFEST).exists():
+        raise InputError(
+            f"{folder}: got a folder without {MANIFEST}, expected a bundle: a NAME.bhar, or the"
+            " folder of its files"
+        )
     files: dict[str, bytes] = {}
     pending, seen, budget = [folder], 0, MAX_BUNDLE_BYTES
     while pending:
@@ -227,8 +245,10 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
             for entry in entries:
                 seen += 1
                 name = check_name(Path(entry.path).relative_to(folder).as_posix(), str(folder))
-                if seen > MAX_FILES:
-                    raise BundleError(f"{folder}: got more than {MAX_FILES} files, no bundle has")
+                if seen > MAX_BUNDLE_FILES:
+                    raise BundleError(
+                        f"{folder}: got more than {MAX_BUNDLE_FILES} files, no bundle has"
+                    )
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False):

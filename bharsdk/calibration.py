@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from bharsdk.errors import InputError
 
-__all__ = ["KEEP", "Calibration", "probabilities"]
+__all__ = ["KEEP", "TEMPERATURES", "Calibration", "probabilities"]
 
 KEEP = 0.995
 """Part of the recognised signs that stay accepted, unless told otherwise.
@@ -20,6 +19,10 @@ Of whole clips: windows that slide over a sign are less sure than one that is cu
 strangers less than of the people held out. What keeps 95 % of clips keeps three quarters of the
 same signs in a stream (``training/README.md``).
 """
+
+TEMPERATURES = (0.01, 100.0)
+"""That a calibration may have. Outside, every answer is certain or every answer is a guess, and far
+outside, logits divided by one are not finite."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,12 @@ class Calibration:
     keep: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise InputError(f"calibration: got temperature {self.temperature}, expected above 0")
+        least, most = TEMPERATURES
+        # The fit ends within a rounding of its limits.
+        if not least * (1 - 1e-6) <= self.temperature <= most * (1 + 1e-6):
+            raise InputError(
+                f"calibration: got temperature {self.temperature}, expected {least} to {most}"
+            )
         if not 0 <= self.reject_below <= 1 or not 0 < self.keep <= 1:
             raise InputError(
                 f"calibration: got reject_below {self.reject_below} and keep {self.keep}, expected"

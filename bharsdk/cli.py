@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
 
-from bharsdk import __version__
-from bharsdk.command import exit_code_of
-from bharsdk.commands import bundles, enroll, run, startup
+from bharsdk.entry import enter, preload
+
+TYPE_CHECKING = False  # as of typing, which would have to be imported for it
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
 
 __all__ = ["main"]
 
@@ -19,22 +20,36 @@ exit codes:
   2  usage                                 7  parity failed
   3  bad input data                        8  back end missing
   4  corrupt or untrusted model            9  camera cannot be opened, or source lost
-  130  Ctrl-C before the end of a file; what was written stays readable
+  130  Ctrl-C or SIGTERM before the end of a file; what was written stays readable
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: the process's). Returns the exit code."""
+    return enter("bhar", lambda: _begin(argv))
+
+
+def _begin(argv: Sequence[str] | None) -> Callable[[], int]:
+    from bharsdk.command import exit_code_of
+
     arguments = _parser().parse_args(argv)
-    return exit_code_of(lambda: arguments.command(arguments), "bhar")
+    preload("bharsdk.recognizer")
+    return lambda: exit_code_of(lambda: arguments.command(arguments), "bhar", arguments=arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    """The parser; it imports nothing that only running a command needs."""
+    from argparse import RawDescriptionHelpFormatter
+
+    from bharsdk import __version__
+    from bharsdk.commands import bundles, enroll, run, startup
+    from bharsdk.commands.parser import Parser
+
+    parser = Parser(
         prog="bhar",
         description="Recognise body-and-hand actions from a camera, a video or a session.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"bhar {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -46,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=does,
             epilog=EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=RawDescriptionHelpFormatter,
         )
         found.set_defaults(command=work)
         return found

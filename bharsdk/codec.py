@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from typing import Any, TypeVar
 
 from bharsdk.errors import IncompatibleError, InputError
+from bharsdk.untrusted import reading
 
 __all__ = ["check_version", "from_json_dict", "to_json_dict"]
 
 T = TypeVar("T")
+
+MAX_INTEGER = 2**63 - 1
+"""Larger ones overflow in numpy and in C++, wherever they end up."""
+MAX_SHOWN = 60
+"""Signs of a value or key from the file in a message."""
 
 
 def check_version(data: object, expected: int, where: str, remedy: str) -> None:
@@ -26,9 +33,9 @@ def check_version(data: object, expected: int, where: str, remedy: str) -> None:
     and the ``remedy`` when it is not ``expected``, or when there is none.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version != expected:
+    if isinstance(version, bool) or version != expected:
         raise IncompatibleError(
-            f"{where}: got format version {version!r}, expected {expected}: {remedy}"
+            f"{where}: got format version {_shown(version)}, expected {expected}: {remedy}"
         )
 
 
@@ -51,23 +58,57 @@ def from_json_dict(cls: type[T], data: object, where: str) -> T:
     """Build dataclass ``cls`` from ``data``, a decoded JSON object.
 
     ``where`` names the place in error messages, for example ``"manifest.json: features"``.
-    Raises InputError on unknown or missing keys and on values of the wrong type; whatever
-    ``cls.__post_init__`` raises passes through.
+    Whatever ``data`` is: raises InputError on unknown or missing keys, on values of the wrong type
+    and on those that ``cls.__post_init__`` refuses or cannot work with. Its own errors of the tree
+    pass through.
     """
     if not isinstance(data, dict):
         raise InputError(f"{where}: got {type(data).__name__}, expected an object")
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    fields = _fields_of(cls)  # type: ignore[arg-type]
     unknown = sorted(set(data) - set(fields))
     if unknown:
-        raise InputError(f"{where}: unknown key {unknown[0]!r}, expected {sorted(fields)}")
-    hints = typing.get_type_hints(cls)
+        raise InputError(f"{where}: unknown key {_shown(unknown[0])}, expected {sorted(fields)}")
     values: dict[str, Any] = {}
-    for name, field in fields.items():
+    for name, (hint, is_required) in fields.items():
         if name in data:
-            values[name] = _decode(hints[name], data[name], f"{where}.{name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            values[name] = _decode(hint, data[name], f"{where}.{name}")
+        elif is_required:
             raise InputError(f"{where}: key {name!r} is missing")
-    return cls(**values)
+    with reading(where, expected="values that fit together"):
+        return cls(**values)
+
+
+@functools.cache
+def _fields_of(cls: type[Any]) -> dict[str, tuple[Any, bool]]:
+    """Name -> type and whether a key is required. Kept: a session may hold 50,000 events."""
+    hints = typing.get_type_hints(cls)
+    return {
+        field.name: (
+            hints[field.name],
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+        )
+        for field in dataclasses.fields(cls)
+        if field.init
+    }
+
+
+@functools.cache
+def _parts_of(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
+
+
+def _shown(value: object) -> str:
+    """``value`` in a message: one line, not all of what may be megabytes."""
+    if isinstance(value, str):
+        return repr(value[:MAX_SHOWN])
+    if isinstance(value, int | float | None):
+        # Python refuses to print integers of thousands of digits.
+        return str(value) if not _is_huge(value) else "a huge number"
+    return f"a value of type {type(value).__name__}"
+
+
+def _is_huge(value: object) -> bool:
+    return isinstance(value, int) and abs(value) > MAX_INTEGER
 
 
 def _encode(value: Any, *, defaults: bool) -> Any:
@@ -83,7 +124,7 @@ def _encode(value: Any, *, defaults: bool) -> Any:
 
 
 def _decode(hint: Any, value: object, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    origin, args = _parts_of(hint)
     if hint is Any:
         return value
     if origin in (types.UnionType, typing.Union):
@@ -93,8 +134,10 @@ def _decode(hint: Any, value: object, where: str) -> Any:
         return _decode(_member(inner, value), value, where)
     if origin is tuple:
         return _decode_tuple(args, value, where)
-    if origin is dict and isinstance(value, dict):
-        return {key: _decode(args[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: got {type(value).__name__}, expected an object")
+        return {k: _decode(args[1], v, f"{where}.{_shown(k)[1:-1]}") for k, v in value.items()}
     if isinstance(hint, type):
         return _decode_scalar(hint, value, where)
     raise InputError(f"{where}: got {type(value).__name__}, expected {hint}")
@@ -126,9 +169,12 @@ def _decode_scalar(hint: type, value: object, where: str) -> Any:
         return from_json_dict(hint, value, where)
     if issubclass(hint, enum.Enum):
         allowed = [member.value for member in hint]
-        if value not in allowed:
-            raise InputError(f"{where}: got {value!r}, expected one of {allowed}")
+        # By its type too: 1.0 and True are equal to 1.
+        if not any(type(value) is type(item) and value == item for item in allowed):
+            raise InputError(f"{where}: got {_shown(value)}, expected one of {allowed}")
         return hint(value)
+    if isinstance(value, int) and hint in (int, float) and _is_huge(value):
+        raise InputError(f"{where}: got a huge number, expected at most {MAX_INTEGER}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     # bool is an int in Python; a true where a count belongs is a mistake, not a 1.

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.brief import brief_config
+from bharsdk.checks import check_fields
 from bharsdk.errors import InputError
 from bharsdk.events import Event, EventPhase, Rejection
 
@@ -70,6 +72,7 @@ class DecoderConfig:
     min_movement: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self, "decoder")
         if not 0 < self.exit_threshold <= self.enter_threshold <= 1:
             raise InputError(
                 f"decoder: got exit_threshold {self.exit_threshold} and enter_threshold"
@@ -88,6 +91,9 @@ class DecoderConfig:
             )
         if self.restart_gap_s == 0:
             raise InputError("decoder: got restart_gap_s 0, expected more than one frame's time")
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event
+from bharsdk.files import Replacement
 from bharsdk.landmarks import Landmarks
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.results import Result
@@ -29,6 +30,11 @@ TEXT_COLOUR, SHADOW_COLOUR = (255, 255, 255), (0, 0, 0)
 MIN_VISIBILITY = 0.5
 FAR_OUTSIDE = 4.0
 """Image sizes. Guesses further out than this are not drawn: OpenCV's coordinates are 16 bit."""
+
+CHECK_ROOM_EVERY = 30
+"""Frames; those between two checks take far less than what is kept free."""
+MIN_FREE_BYTES = 16 << 20
+"""For the index at the end of a video, and what other programs take meanwhile."""
 
 
 def draw_result(result: Result, image: Image | None, recent: tuple[Event, ...] = ()) -> Image:
@@ -104,49 +110,44 @@ def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> N
 class AnnotatedVideo:
     """An mp4 of annotated pictures, under a temporary name until the ``with`` block ends.
 
-    Kept when the block ends by itself or by Ctrl-C; without a picture, or on any other error,
-    nothing is left behind.
-    path: ends in ``.mp4``. fps: of the written file. Raises UsageError on another suffix,
-    InputError when the file cannot be written, BackendMissingError without OpenCV.
+    Kept when the block ends by itself or by Ctrl-C, and when the disk is nearly full: what was
+    drawn until then goes to ``NAME.part.mp4``. It is opened and read first, since OpenCV does not
+    say that a disk was full. Without a picture, or on any other error, nothing is left behind.
+    path: ends in ``.mp4``. fps: of the written file; a function is asked at the first picture, when
+    the source has been opened. Raises UsageError on another suffix, and when
+    ``path`` is a video that is being read; InputError when the file cannot be written, or could not
+    be read again: the file of before then stays. Raises BackendMissingError without OpenCV.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float | Callable[[], float]) -> None:
         self._path, self._fps = Path(path), fps
         if self._path.suffix.lower() != ".mp4":
             raise UsageError(f"video: got {self._path.name!r}, expected a name that ends in .mp4")
         self._cv2: Any = import_cv2()
         self._writer: Any = None
-        self._written = False
+        self._written = 0
+        self._is_out_of_room = False
         self._size = (0, 0)
         self._recent: tuple[Event, ...] = ()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # OpenCV chooses the container by the suffix, so the temporary name keeps it.
-            handle, name = tempfile.mkstemp(
-                prefix=f".{self._path.stem}.", suffix=".mp4", dir=self._path.parent
-            )
-        except OSError as error:
-            raise InputError(
-                f"{self._path}: cannot be written ({error.strerror}), expected a folder with write"
-                " permission"
-            ) from error
-        os.close(handle)
-        self._temporary = Path(name)
+        # OpenCV chooses the container by the suffix, which the temporary name keeps.
+        self._replacement = Replacement(self._path, parents=True)
 
     def write(self, result: Result) -> None:
         """Append one frame, annotated. Raises InputError when the file cannot be written."""
         self._recent = (*self._recent, *result.events)[-4:]
         if result.is_final:
             return
+        if self._written % CHECK_ROOM_EVERY == 0:
+            self._check_room()
         earlier = tuple(event for event in self._recent if event not in result.events)
         picture = draw_result(result, result.image, earlier)
         if self._writer is None:
             self._size = (picture.shape[1], picture.shape[0])
             with quiet_outputs(STDERR):
                 self._writer = self._cv2.VideoWriter(
-                    str(self._temporary),
+                    str(self._replacement.temporary),
                     self._cv2.VideoWriter_fourcc(*"mp4v"),
-                    self._fps,
+                    self._fps() if callable(self._fps) else self._fps,
                     self._size,
                 )
             if not self._writer.isOpened():
@@ -156,7 +157,21 @@ class AnnotatedVideo:
         if (picture.shape[1], picture.shape[0]) != self._size:
             picture = self._cv2.resize(picture, self._size)
         self._writer.write(picture)
-        self._written = True
+        self._written += 1
+
+    def _check_room(self) -> None:
+        """Stop while there is still room for the index, without which no player opens the file."""
+        free = shutil.disk_usage(self._replacement.temporary.parent).free
+        if free >= MIN_FREE_BYTES:
+            return
+        self._is_out_of_room = True
+        kept = "nothing was drawn yet"
+        if self._written:
+            kept = f"{self._replacement.part_path} holds the first {self._written} frames"
+        raise InputError(
+            f"{self._path}: cannot be written on: got {free >> 20} MB of free disk space, expected"
+            f" {MIN_FREE_BYTES >> 20} MB or more; {kept}"
+        )
 
     def __enter__(self) -> AnnotatedVideo:
         return self
@@ -169,8 +184,28 @@ class AnnotatedVideo:
     ) -> None:
         if self._writer is not None:
             self._writer.release()
-        if self._written and (kind is None or issubclass(kind, KeyboardInterrupt)):
-            self._temporary.chmod(0o644)
-            self._temporary.replace(self._path)
+        is_whole = kind is None or issubclass(kind, KeyboardInterrupt)
+        if not self._written or not (is_whole or self._is_out_of_room):
+            self._replacement.discard()
+        elif self._is_out_of_room:
+            self._replacement.keep(self._check, as_part=True)
         else:
-            self._temporary.unlink(missing_ok=True)
+            self._replacement.keep(self._check)
+
+    def _check(self, path: Path) -> None:
+        """Raise InputError unless the video at ``path`` holds every picture, the last one too."""
+        with quiet_outputs(STDERR):
+            capture = self._cv2.VideoCapture(str(path))
+            announced = int(capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
+            is_read = capture.isOpened() and capture.read()[0]
+            # Not every build of OpenCV can count or seek.
+            is_counted = announced <= 0 or announced >= self._written
+            last = self._cv2.CAP_PROP_POS_FRAMES, self._written - 1
+            if is_read and is_counted and capture.set(*last):
+                is_read = capture.read()[0]
+            capture.release()
+        if not (is_read and is_counted):
+            raise InputError(
+                f"{self._path}: what was drawn cannot be read again, expected room on the disk for"
+                f" {self._written} frames; the video was not kept, and a file of before stays"
+            )

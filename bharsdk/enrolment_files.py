@@ -29,7 +29,7 @@ from bharsdk.enrolment import Enrolment, Gesture, Samples
 from bharsdk.errors import BundleError, InputError
 from bharsdk.manifest import EnrolmentRecord, GestureRecord, Manifest
 
-__all__ = ["encode_known", "gestures_of", "read_enrolment", "with_gestures"]
+__all__ = ["encode_known", "gestures_of", "known_samples", "read_enrolment", "with_gestures"]
 
 SECTION = "\n## Enrolled gestures\n"
 """Of the model card, at its end."""
@@ -53,15 +53,20 @@ def read_enrolment(bundle: Bundle) -> Enrolment | None:
     new = tuple(gesture for gesture in gestures if gesture.label not in labels)
     if not new:
         return None
-    record = _record(bundle)
     calibration = bundle.manifest.calibration
     return Enrolment(
-        _read(bundle, ENROLMENT_KNOWN, sum(record.known)),
-        np.repeat(np.arange(len(labels)), record.known),
+        *known_samples(bundle),
         new,
         1.0 if calibration is None else calibration.temperature,
         {labels.index(g.label): g.samples for g in gestures if g.label in labels},
     )
+
+
+def known_samples(bundle: Bundle) -> tuple[Samples, npt.NDArray[np.int64]]:
+    """(samples of the model's classes, the class of each); raises as :func:`read_enrolment`."""
+    record = _record(bundle)
+    samples = _read(bundle, ENROLMENT_KNOWN, sum(record.known))
+    return samples, np.repeat(np.arange(len(bundle.manifest.labels)), record.known)
 
 
 def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from bharsdk.brief import brief
+from bharsdk.errors import InputError
+from bharsdk.labels import MAX_LABEL_LENGTH
+from bharsdk.limits import MAX_TIMESTAMP_MS, MAX_TRACK_ID
+
 __all__ = ["Event", "EventPhase", "Rejection"]
 
 
@@ -34,9 +39,10 @@ class Rejection(enum.Enum):
 class Event:
     """One recognised sign, reported when it starts and again when it ends.
 
-    start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None while the sign goes on.
+    start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None until the phase is END.
     score: the highest smoothed probability so far, 0 to 1. track_id: who made it, where several
-    people are followed.
+    people are followed. Raises InputError on times out of order, on values that are not finite or
+    out of range, and on a label that is empty, longer than 100 signs or not printable.
     """
 
     label: str
@@ -45,6 +51,40 @@ class Event:
     end_ms: float | None
     score: float
     track_id: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.label) <= MAX_LABEL_LENGTH and self.label.isprintable()):
+            raise InputError(
+                f"event: got the label {self.label[:MAX_LABEL_LENGTH]!r}, expected 1 to"
+                f" {MAX_LABEL_LENGTH} printable characters"
+            )
+        if (self.end_ms is not None) != (self.phase is EventPhase.END):
+            raise InputError(
+                f"event: got the end {self.end_ms} in phase {self.phase.value!r}, expected an end"
+                " in phase 'end' alone"
+            )
+        end_ms = self.start_ms if self.end_ms is None else self.end_ms
+        # Written so that NaN fails it too.
+        if not 0 <= self.start_ms <= end_ms <= MAX_TIMESTAMP_MS:
+            raise InputError(
+                f"event: got {self.start_ms} to {self.end_ms} ms, expected"
+                f" 0 <= start <= end <= {MAX_TIMESTAMP_MS:g}"
+            )
+        if not 0 <= self.score <= 1:
+            raise InputError(f"event: got score {self.score}, expected 0 to 1")
+        if not 0 <= self.track_id <= MAX_TRACK_ID:
+            raise InputError(f"event: got track_id {self.track_id}, expected 0 to {MAX_TRACK_ID}")
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            label=self.label,
+            phase=self.phase.value,
+            start_ms=self.start_ms,
+            end_ms=self.end_ms,
+            score=self.score,
+            track_id=self.track_id or None,
+        )
 
     @property
     def duration_ms(self) -> float | None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.brief import brief, brief_config
+from bharsdk.checks import check_fields
 from bharsdk.errors import InputError, assert_never
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.ops import graph_aggregate
@@ -70,6 +72,7 @@ class FeatureConfig:
     presence: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self, "features")
         if not 1 <= self.fps <= 240 or not 2 <= self.frames <= 4096:
             raise InputError(
                 f"features: got {self.fps} fps and {self.frames} frames, expected 1 to 240 fps and"
@@ -77,6 +80,9 @@ class FeatureConfig:
             )
         if not 0 <= self.max_gap_s <= 10 or not self.modalities:
             raise InputError("features: expected 0 <= max_gap_s <= 10 and at least one modality")
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
     @property
     def channels(self) -> int:
@@ -95,6 +101,9 @@ class Features:
 
     body: FloatArray
     hands: FloatArray
+
+    def __repr__(self) -> str:
+        return brief(self, body=self.body, hands=self.hands)
 
     def batch(self) -> dict[str, FloatArray]:
         """A batch of this one window, by name of the graph's input."""

@@ -5,15 +5,26 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from bharsdk.brief import brief
 from bharsdk.calibration import Calibration
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.decode import DecoderConfig
+from bharsdk.enrolment_cost import check_fitting_cost
 from bharsdk.errors import BundleError, IncompatibleError, InputError
 from bharsdk.features import FeatureConfig, ModelInput
+from bharsdk.limits import (
+    MAX_GESTURES,
+    MAX_INPUT_VALUES,
+    MAX_JSON_BYTES,
+    MAX_LABELS,
+    MAX_MANIFEST_BYTES,
+)
 from bharsdk.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton, skeleton_by_name
+from bharsdk.untrusted import parse_json
 
 __all__ = [
     "FORMAT_VERSION",
@@ -28,7 +39,6 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-MAX_MANIFEST_BYTES = 256 << 10
 LATER_KEYS, LATER_DECODER_KEYS = ("inputs",), ("debounce_s", "min_movement")
 """Optional keys that an older bharsdk refuses: written only where they say something."""
 
@@ -96,6 +106,11 @@ class EnrolmentRecord:
         if self.embedding < 1 or min(self.known, default=0) < 0 or min(counts, default=1) < 1:
             raise InputError(f"got enrolment {self}, expected counts of at least 1, of known of 0")
 
+    def __repr__(self) -> str:
+        return brief(
+            self, embedding=self.embedding, known=sum(self.known), gestures=len(self.gestures)
+        )
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -131,6 +146,8 @@ class Manifest:
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise InputError(f"got {len(self.labels)} labels, expected at least two, all different")
+        if len(self.labels) > MAX_LABELS:
+            raise InputError(f"got {len(self.labels)} labels, expected at most {MAX_LABELS}")
         self._check_enrolment()
         for text in (*self.all_labels, self.name, self.model):
             # One printable line: labels and names end up in terminals and file names.
@@ -144,6 +161,23 @@ class Manifest:
             skeleton_by_name(skeleton)
         if not self.inputs or len(set(self.inputs)) != len(self.inputs):
             raise InputError(f"got inputs {[i.value for i in self.inputs]}, expected body or hands")
+        values = sum(map(math.prod, self.input_shapes.values()))
+        if values > MAX_INPUT_VALUES:
+            raise InputError(
+                f"got windows of {values} numbers, expected at most {MAX_INPUT_VALUES}: fewer"
+                " frames or modalities"
+            )
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            name=self.name,
+            model=self.model,
+            precision=self.precision.value,
+            labels=len(self.labels),
+            gestures=len(self.gestures) or None,
+            files=len(self.files),
+        )
 
     def _check_enrolment(self) -> None:
         if self.enrolment is not None and len(self.enrolment.known) != len(self.labels):
@@ -152,7 +186,13 @@ class Manifest:
             )
         taught = [gesture.label for gesture in self.gestures]
         if len(set(taught)) != len(taught):
-            raise InputError(f"got gestures {taught}, expected all different")
+            raise InputError(f"got gestures {taught[:5]}, expected all different")
+        if len(taught) > MAX_GESTURES:
+            raise InputError(f"got {len(taught)} gestures, expected at most {MAX_GESTURES}")
+        new = [gesture for gesture in self.gestures if gesture.label not in self.labels]
+        if self.enrolment is not None and new:
+            samples = sum(self.enrolment.known) + sum(g.samples for g in self.gestures)
+            check_fitting_cost(samples, len(self.labels), len(new), self.enrolment.embedding)
 
     @property
     def gestures(self) -> tuple[GestureRecord, ...]:
@@ -198,9 +238,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
     Raises IncompatibleError on another format version, BundleError on anything else wrong.
     """
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{where}: got {len(data)} bytes, expected at most {MAX_MANIFEST_BYTES}")
-    fields = parse_object(data, where)
+    fields = parse_object(data, where, MAX_MANIFEST_BYTES)
     # Before anything else is interpreted: another version may mean anything by the other keys.
     version = fields.get("format_version")
     if isinstance(version, bool) or not isinstance(version, int):
@@ -218,25 +256,9 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise BundleError(prefix + message) from error
 
 
-def parse_object(data: bytes, where: str) -> dict[str, Any]:
-    """Strict JSON: UTF-8, one object, no key twice, no NaN. BundleError otherwise."""
-
-    def no_constant(text: str) -> None:
-        raise ValueError(f"{text} is not JSON")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("a key appears twice")
-        return dict(pairs)
-
-    try:
-        value = json.loads(
-            data.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=unique
-        )
-        json.dumps(value, ensure_ascii=False).encode()  # refuses lone surrogates
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BundleError(f"{where}: got invalid JSON ({reason}), the file is damaged") from error
+def parse_object(data: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Return the JSON object in ``data``; BundleError if there is none, or more than that."""
+    value = parse_json(data, where, error=BundleError, max_bytes=max_bytes)
     if not isinstance(value, dict):
         raise BundleError(f"{where}: got a JSON {type(value).__name__}, expected an object")
     return value

@@ -17,15 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk import _ops
 from bharsdk.errors import BackendMissingError, IncompatibleError, InputError, UsageError
-
-try:
-    from bharsdk import _ops
-except ImportError as error:
-    raise BackendMissingError(
-        f"the compiled extension bharsdk._ops cannot be loaded ({error}), expected it beside "
-        "bharsdk: run  pip install .  with a C++ compiler"
-    ) from error
 
 __all__ = [
     "active_isa",

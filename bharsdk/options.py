@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 
+from bharsdk.brief import brief_config
+from bharsdk.checks import check_fields
 from bharsdk.decode import DecoderConfig
 from bharsdk.errors import InputError, UsageError
+from bharsdk.limits import MAX_PERSONS
 from bharsdk.manifest import Manifest
-from bharsdk.people import MAX_PERSONS
 
 __all__ = ["NamedOptions", "RecognizerOptions", "options_of"]
 
@@ -35,6 +37,7 @@ class RecognizerOptions:
     decoder: DecoderConfig | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self, "options")
         for name in ("score_threshold", "min_keypoint_score"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -43,18 +46,15 @@ class RecognizerOptions:
             raise InputError(
                 "options: got label_allowlist and label_denylist, expected one of the two"
             )
-        for name in ("label_allowlist", "label_denylist"):
-            labels: object = getattr(self, name)
-            if isinstance(labels, list | set | frozenset):  # as users write them
-                object.__setattr__(self, name, tuple(labels))
-            elif labels is not None and not isinstance(labels, tuple):
-                raise InputError(f"options: got {name} {labels!r}, expected a list of labels")
         if self.max_results < 1:
             raise InputError(f"options: got max_results {self.max_results}, expected at least 1")
         if not 1 <= self.max_persons <= MAX_PERSONS:
             raise InputError(
                 f"options: got max_persons {self.max_persons}, expected 1 to {MAX_PERSONS}"
             )
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
     def decoder_config(self, manifest: Manifest) -> DecoderConfig:
         """The rules over time that hold for a bundle."""

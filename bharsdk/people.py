@@ -13,15 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.brief import brief_config
+from bharsdk.checks import check_fields
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks
+from bharsdk.limits import MAX_PERSONS
 from bharsdk.skeleton import BodyJoint, HandJoint
 
 __all__ = ["PeopleConfig", "PeopleTracker", "Place", "own_hands", "place_of"]
 
 Points = npt.NDArray[np.float64]
 
-MAX_PERSONS = 8
 SAME_HAND = 0.5
 """Two hands are one when their joints lie nearer than this share of a palm's length, on average.
 MediaPipe finds a hand again to a tenth of a palm; clasped hands are half a palm apart or more."""
@@ -104,9 +106,13 @@ class PeopleConfig:
     coast_s: float = 0.5
 
     def __post_init__(self) -> None:
+        check_fields(self, "people")
         for name in ("max_lost_s", "max_step", "max_speed", "velocity_time_s", "coast_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"people: got {name} {getattr(self, name)}, expected more than 0")
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
 
 @dataclass(frozen=True)

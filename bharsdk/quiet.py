@@ -1,4 +1,8 @@
-"""C++ libraries write to the process's outputs past Python: sent to nowhere for a moment."""
+"""C++ libraries write to the process's outputs past Python: sent to nowhere for a moment.
+
+What Python itself says to stderr meanwhile, in any thread, still arrives: a warning about one
+camera is not lost because another one is being opened.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import TextIO
 
 __all__ = ["STDERR", "STDOUT", "quiet_outputs"]
 
@@ -17,6 +22,8 @@ _USERS: dict[int, int] = {}
 """Blocks that keep a descriptor quiet now: those of several threads overlap in any order."""
 _SAVED: dict[int, int] = {}
 """Where a quiet descriptor leads otherwise. The first block keeps it, and the last restores it."""
+_STDERR: list[tuple[TextIO, TextIO]] = []
+"""``sys.stderr`` as it was, and what stands in for it while its descriptor is quiet."""
 
 
 @contextlib.contextmanager
@@ -46,6 +53,8 @@ def _silence(descriptor: int) -> None:
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
             _SAVED[descriptor] = saved
+            if descriptor == STDERR:
+                _lead_stderr_past(saved)
         _USERS[descriptor] = _USERS.get(descriptor, 0) + 1
 
 
@@ -54,5 +63,36 @@ def _restore(descriptor: int) -> None:
         _USERS[descriptor] -= 1
         if not _USERS[descriptor]:
             saved = _SAVED.pop(descriptor)
+            if descriptor == STDERR:
+                _lead_stderr_back()
             os.dup2(saved, descriptor)
             os.close(saved)
+
+
+def _lead_stderr_past(saved: int) -> None:
+    """Have ``sys.stderr`` write to ``saved``, if it writes to the descriptor that is quiet now."""
+    usual = sys.stderr
+    try:
+        if usual is None or usual.fileno() != STDERR:
+            return
+    except (OSError, ValueError, AttributeError):  # no file: nothing is lost
+        return
+    stand_in = open(  # noqa: SIM115 - flushed and forgotten; the descriptor is the caller's
+        saved,
+        "w",
+        encoding=usual.encoding,
+        errors=usual.errors,
+        buffering=1,
+        closefd=False,
+    )
+    _STDERR.append((usual, stand_in))
+    sys.stderr = stand_in
+
+
+def _lead_stderr_back() -> None:
+    while _STDERR:
+        usual, stand_in = _STDERR.pop()
+        with contextlib.suppress(OSError, ValueError):
+            stand_in.flush()
+        if sys.stderr is stand_in:  # else somebody else has set it meanwhile
+            sys.stderr = usual

@@ -9,26 +9,40 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bharsdk.board import StatusBoard, check_callback
+from bharsdk.brief import brief
 from bharsdk.bundle import Bundle, load_bundle, save_bundle
+from bharsdk.checks import as_path, typed
 from bharsdk.classifier import Classifier
 from bharsdk.codec import to_json_dict
-from bharsdk.engines import backend_by_name
+from bharsdk.engines import Backend, backend_by_name
 from bharsdk.engines.choice import choose_engine
-from bharsdk.errors import InputError, UsageError
+from bharsdk.errors import UsageError
 from bharsdk.events import Event, EventPhase
 from bharsdk.options import NamedOptions, RecognizerOptions, options_of
+from bharsdk.outputs import paths_in, refuse_overwriting
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result, StageTimes
-from bharsdk.run import Callbacks, Run, StatusBoard
+from bharsdk.run import Callbacks, Run
 from bharsdk.serial_run import SerialRun
+from bharsdk.shipped import bundle_path, shipped_bundles
 from bharsdk.sources.config import SourceConfig
+from bharsdk.sources.failures import check_landmarker
 from bharsdk.sources.frame import Landmarker, Pictures, Source
 from bharsdk.sources.opening import SourceLike, default_landmarker, open_pictures_or_frames
 from bharsdk.sources.pipeline import Pipeline
 from bharsdk.sources.recorder import SessionRecorder
 from bharsdk.status import OnStatus, RunState
 from bharsdk.stream import Stream
-from bharsdk.teaching import Clip, Enrolled, enrolled, gestures_in, read_clips, without
+from bharsdk.teaching import (
+    Clip,
+    Enrolled,
+    check_new_label,
+    enrolled,
+    gestures_in,
+    read_clips,
+    without,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # what type checkers bring along
@@ -36,32 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["Recognizer", "Result", "StageTimes", "Stream", "bundle_path", "shipped_bundles"]
 
 LOGGER = logging.getLogger("bharsdk")
-
-SHIPPED = Path(__file__).parent / "models"
-SUFFIX = ".bhar"
-
-
-def shipped_bundles() -> dict[str, Path]:
-    """Name -> path of the bundles that come with bharsdk."""
-    return {path.stem: path for path in sorted(SHIPPED.glob(f"*{SUFFIX}"))}
-
-
-def bundle_path(name: str | PathLike[str]) -> Path:
-    """The path of a bundle given as a path or as the name of a shipped one.
-
-    Raises InputError on a bare name that is neither a file nor shipped.
-    """
-    path = Path(name)
-    if path.exists() or path.suffix == SUFFIX or len(path.parts) != 1:
-        return path
-    shipped = shipped_bundles()
-    if str(name) not in shipped:
-        known = ", ".join(shipped) or "none in this installation"
-        raise InputError(
-            f"model {str(name)!r}: got no file and no shipped model of this name, expected"
-            f" PATH{SUFFIX} or one of: {known}"
-        )
-    return shipped[str(name)]
 
 
 class Recognizer:
@@ -93,17 +81,29 @@ class Recognizer:
         options: RecognizerOptions | None = None,
         **named: Unpack[NamedOptions],
     ) -> None:
+        typed(RecognizerOptions | None, options, "recognizer: got options")
+        typed(str | Backend, device, "recognizer: got device")
+        require = typed(bool, require, "recognizer: got require")
         if named and options is not None:
             raise UsageError(
                 f"recognizer: got options and {', '.join(named)}, expected one of them"
             )
         self._options = options_of(named) if options is None else options
-        bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle_path(bundle))
+        bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._options.allowed_labels(bundle.manifest)  # refuses unknown ones now
         self._choice = choose_engine(bundle, backend_by_name(device), require=require)
         # Replaced as a whole by one assignment, so that who reads it once sees one state.
         self._classifier = Classifier(bundle, self._choice.engine)
         self._teaching = threading.Lock()
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            model=self.bundle.manifest.name,
+            backend=self.backend,
+            labels=len(self.labels),
+            gestures=len(self.bundle.manifest.gestures) or None,
+        )
 
     @property
     def bundle(self) -> Bundle:
@@ -149,16 +149,26 @@ class Recognizer:
         (image, timestamp_ms) in time order (:mod:`bharsdk.sources.opening`). landmarker: finds the
         joints in pictures, and stays open; default MediaPipe's, made and closed by the run. config:
         back-pressure, staleness and reconnecting. on_status: told of every change of state. record:
-        a ``NAME.bhar-session`` to keep landmarks and events in.
+        a ``NAME.bhar-session`` to keep landmarks and events in; UsageError when it is ``source``.
 
         Pictures are read, searched and recognised by threads of the run's own. A frame whose time
-        does not increase is dropped and counted. Raises what :func:`bharsdk.sources.open_source`
-        does: at once what can be told at once, else while iterating.
+        does not increase is dropped and counted. With ``config.wait_for_source_s`` a camera or file
+        that is not there yet is waited for, in the state STARTING; closing the run, and Ctrl-C, end
+        the wait. Raises what :func:`bharsdk.sources.open_source` does: at once what can be told at
+        once, else while iterating.
         """
+        typed(SourceConfig | None, config, "run: got config")
+        if record is not None:
+            record = as_path(record, "run: got record")
+        if record is not None and isinstance(source, str | Path):
+            named = [("source", path) for path in paths_in(source)]
+            refuse_overwriting([("record", Path(record))], named)
         config, board = config or SourceConfig(), StatusBoard(on_status)
         try:
+            if landmarker is not None:
+                check_landmarker(landmarker)
             opened = open_pictures_or_frames(
-                source, config, on_lost=board.lose, on_back=board.regain
+                source, config, on_lost=board.lose, on_back=board.regain, on_wait=board.wait
             )
             return self._start(opened, landmarker, config, board, record)
         except BaseException as error:
@@ -173,8 +183,11 @@ class Recognizer:
     ) -> Callbacks:
         """As :meth:`run`, but a thread of its own calls ``on_result`` for every result.
 
-        settings: those of :meth:`run`. A slow callback loses results, never events.
+        settings: those of :meth:`run`. A slow callback loses results, never events. An exception of
+        it ends the run: ``join()`` raises it, and where nobody joins it is logged as an error.
+        Raises InputError when ``on_result`` cannot be called.
         """
+        check_callback("on_result", on_result)  # before anything is opened
         return Callbacks(self.run(source, **settings), on_result)
 
     def _start(
@@ -193,8 +206,8 @@ class Recognizer:
                 )
             recognition = Recognition(classifier, self.backend, self._options, recorder)
             if isinstance(opened, Source):
-                serial = SerialRun(iter(opened), recognition, opened.close)
-                return Run(serial, recognition, board, opened.fps, opened.frame_count)
+                serial = SerialRun(iter(opened), recognition, opened.close, opened.interrupt)
+                return Run(serial, recognition, board, opened)
             owns = landmarker is None
             landmarker = landmarker or default_landmarker(self._options.max_persons)
         except BaseException:
@@ -208,9 +221,12 @@ class Recognizer:
             recognition,
             config,
             owns_landmarker=owns,
-            on_trouble=lambda error: board.show(RunState.DEGRADED, f"landmarker: {error!r}"),
+            # The pipeline has logged it, as far as a log stays readable.
+            on_trouble=lambda error: board.show(
+                RunState.DEGRADED, f"landmarker: {error!r}", is_logged=True
+            ),
         )
-        return Run(pipeline, recognition, board, opened.fps, opened.frame_count)
+        return Run(pipeline, recognition, board, opened)
 
     def recognize_clip(
         self, source: SourceLike, *, landmarker: Landmarker | None = None
@@ -234,17 +250,23 @@ class Recognizer:
     ) -> Enrolled:
         """Teach it the gesture ``label`` from 3 to 5 clips, of one person, each the gesture once.
 
-        clips: paths of videos or recorded sessions, LandmarkSequences or Sessions. landmarker: as
-        of :meth:`run`. The model itself stays as it is. Runs and streams that are there already do
-        not know the gesture. A warning names labels of the model that are much like it; so does
-        what is returned. Of what the model takes for one of them, the gesture gets only what is far
+        clips: paths of videos or recorded sessions, LandmarkSequences or Sessions, of at most 10 s.
+        ``"w.mp4@1.5-3.0"`` is the part of ``w.mp4`` from 1.5 to 3 s. landmarker: as of :meth:`run`.
+        The model itself stays as it is. Runs and streams that are there already do not know the
+        gesture. A warning names labels of the model that are much like it; so does what is
+        returned. Of what the model takes for one of them, the gesture gets only what is far
         nearer to it, until that label was shown too, by the same person: enrol clips of it under
-        its own name, with ``known``. :meth:`save` keeps it all.
+        its own name, with ``known``. Another warning names clips that are unlike the others.
+        :meth:`save` keeps it all.
 
-        Raises InputError on fewer clips, on a label that is known already, and on a clip that shows
-        nobody; BundleError when the bundle was exported without what enrolment needs,
-        BackendMissingError when what runs it gives no features (``device="native"`` does).
+        Raises InputError on fewer clips, on a label that is known already, on a clip that was given
+        twice, is too long, or shows nobody, nothing or several movements; BundleError when the
+        bundle was exported without what enrolment needs, BackendMissingError when what runs it
+        gives no features (``device="native"`` does).
         """
+        typed(str, label, "enroll: got the label")
+        known = typed(bool, known, "enroll: got known")
+        check_new_label(self._classifier, label, known=known)  # before videos are watched
         sequences = read_clips(clips, landmarker)
         with self._teaching:
             self._classifier, found = enrolled(self._classifier, label, sequences, known=known)
@@ -255,6 +277,13 @@ class Recognizer:
                 label,
                 alike,
             )
+        for name in found.unlike:
+            LOGGER.warning(
+                "%s: unlike the other clips of %s; look at it, and enroll again without it if it"
+                " shows something else",
+                name,
+                label,
+            )
         return found
 
     @property
@@ -264,13 +293,15 @@ class Recognizer:
 
     def remove(self, label: str) -> None:
         """Forget the enrolled gesture ``label``; InputError when there is none such."""
+        typed(str, label, "remove: got the label")
         with self._teaching:
             self._classifier = without(self._classifier, label)
 
     def save(self, path: str | PathLike[str]) -> Bundle:
         """Write the bundle with its gestures to ``path``, whole or not at all, and return it.
 
-        Raises InputError when it cannot be written.
+        ``path`` may be the bundle that was loaded: it is replaced in one step. Raises InputError
+        when it cannot be written; the file of before then stays.
         """
-        bundle = self.bundle
+        path, bundle = as_path(path, "save: got the path"), self.bundle
         return save_bundle(path, bundle.manifest, bundle.files)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bharsdk.box import Box
+from bharsdk.brief import brief, brief_config
 from bharsdk.events import Event, Rejection
 from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks
 from bharsdk.sources.backpressure import DropCause
@@ -32,6 +33,9 @@ class StageTimes:
     features_ms: float = 0.0
     action_ms: float = 0.0
     decode_ms: float = 0.0
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
     def plus(self, other: StageTimes) -> StageTimes:
         """Stage by stage."""
@@ -65,6 +69,9 @@ class Score:
     label: str
     score: float
 
+    def __repr__(self) -> str:
+        return brief(self, label=self.label, score=self.score)
+
 
 @dataclass(frozen=True, eq=False)
 class Person:
@@ -86,6 +93,17 @@ class Person:
     events: tuple[Event, ...]
     top: tuple[Score, ...]
     rejected: Rejection | None
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            track_id=self.track_id,
+            label=self.label,
+            score=self.score,
+            events=len(self.events),
+            top=self.top[0] if self.top else None,
+            rejected=self.rejected,
+        )
 
     @property
     def box(self) -> Box | None:
@@ -128,6 +146,19 @@ class Result:
     dropped: Mapping[DropCause, int] = field(default_factory=dict)
     image: Image | None = field(default=None, repr=False)
     is_final: bool = False
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            frame=self.frame,
+            timestamp_ms=self.timestamp_ms,
+            people=len(self.people),
+            label=self.label,
+            score=self.score,
+            events=len(self.events),
+            dropped=sum(self.dropped.values()),
+            is_final=self.is_final or None,
+        )
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -202,6 +233,16 @@ class StageSummary:
     own_mean_ms: float
     own_p95_ms: float
     own_run_median_ms: float
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            frames=self.frames,
+            model_runs=self.model_runs,
+            landmarks_ms=self.landmarks_ms,
+            own_median_ms=self.own_median_ms,
+            own_mean_ms=self.own_mean_ms,
+        )
 
     @classmethod
     def of(cls, stages: Sequence[StageTimes]) -> StageSummary:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+from bharsdk.closing import CLOSE_S
 from bharsdk.recognition import Recognition
 from bharsdk.results import Result
 from bharsdk.sources.backpressure import DropCause, FrameCounts, FrameLedger
@@ -19,7 +20,7 @@ class SerialRun:
     """Recorded landmarks through a recognition, one after another, in the consumer's thread.
 
     Frames whose time does not increase are dropped and counted. Iterates as a pipeline does; any
-    thread may close it.
+    thread may close it. interrupt: ends a wait for the next frame, if that can be.
     """
 
     is_live = False
@@ -29,8 +30,10 @@ class SerialRun:
         frames: Iterator[Frame],
         recognition: Recognition,
         close: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        self._frames, self._recognition, self._close = frames, recognition, close
+        self._frames, self._recognition = frames, recognition
+        self._close, self._interrupt = close, interrupt
         self._ledger, self._guard = FrameLedger(), TimeGuard()
         self._lock = threading.RLock()  # held while a frame is handled, never while one is awaited
         self._is_finished = self._is_reading = False
@@ -65,15 +68,28 @@ class SerialRun:
             raise StopIteration
         return Delivery(last, 0.0, {})
 
-    def close(self) -> None:
-        """Finish the recording and close the source. A second call does nothing."""
-        with self._lock:
-            if not self._is_finished:
-                self._is_finished = True
-                self._recognition.finish()
-            self._recognition.close()
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Finish the recording and close the source. A second call does nothing.
+
+        A thread that waits for a frame is left to it: it closes the source when it returns.
+        """
+        try:
+            with self._lock:
+                self._finish()
+        finally:
+            self._interrupt()
             if not self._is_reading:  # else whoever reads closes the source when it returns
                 self._release()
+
+    def _finish(self) -> None:
+        if self._is_finished:
+            self._recognition.close()
+            return
+        self._is_finished = True
+        try:
+            self._recognition.finish()
+        finally:
+            self._recognition.close()
 
     def _read(self) -> Frame | None:
         """The next frame; None: there is none, or it was closed."""
@@ -89,9 +105,14 @@ class SerialRun:
     def _end_reading(self) -> None:
         with self._lock:
             self._is_reading = False
-            if self._is_finished:  # by another thread, meanwhile
-                self._release()
+            is_finished = self._is_finished
+        if is_finished:  # by another thread, meanwhile
+            self._release()
 
     def _release(self) -> None:
-        close, self._close = self._close, lambda: None
+        with self._lock:
+            close, self._close = self._close, _nothing
         close()
+
+
+def _nothing() -> None: ...

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bharsdk.brief import brief
+
 __all__ = ["OnStatus", "RunState", "Status"]
 
 
@@ -13,7 +15,8 @@ class RunState(enum.Enum):
     """Where a run is between its start and its end."""
 
     STARTING = "starting"
-    """Source and landmarker are being opened; no frame yet."""
+    """Source and landmarker are being opened; no frame yet. With a message: the source is not there
+    yet and is waited for."""
     WARMING = "warming"
     """Frames come; the receptive field is not filled, so nothing can be recognised yet."""
     RUNNING = "running"
@@ -34,9 +37,13 @@ class Status:
     state: RunState
     message: str = ""
 
+    def __repr__(self) -> str:
+        return brief(self, state=self.state.value, message=self.message or None)
+
     def __str__(self) -> str:
         return f"{self.state.value}: {self.message}" if self.message else self.state.value
 
 
 OnStatus = Callable[[Status], None]
-"""Called when the state changes, by whichever thread changes it, one call at a time: be quick."""
+"""Called when the state changes, by one thread at a time, in order: be quick. What it raises is
+logged, and the run goes on; if it hangs as the run is closed, it is not called any more."""

@@ -15,6 +15,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.brief import brief
+from bharsdk.checks import typed
 from bharsdk.classifier import Classifier
 from bharsdk.decode import Decoder
 from bharsdk.events import Event, Rejection
@@ -67,6 +69,9 @@ class Stream:
         self._nobody = np.array([float(x == manifest.background) for x in manifest.all_labels])
         self._forget()
 
+    def __repr__(self) -> str:
+        return brief(self, track_id=self._track_id, is_warm=self.is_warm, current=self.current)
+
     @property
     def receptive_field_ms(self) -> float:
         """Milliseconds of landmarks that one decision looks at; no event before they are there."""
@@ -104,6 +109,7 @@ class Stream:
 
     def top(self, count: int) -> tuple[Score, ...]:
         """The likeliest labels with their smoothed probabilities; empty before the model ran."""
+        count = typed(int, count, "stream: got the count")
         if self._probabilities is None:
             return ()
         smoothed = self._decoder.probabilities
@@ -121,6 +127,7 @@ class Stream:
         Raises InputError, with the state unchanged, when its time is not later than the last.
         """
         begin_s = time.perf_counter()
+        typed(Landmarks, landmarks, "stream: got")
         self._window.check(landmarks)
         landmarks = self._as_seen(landmarks)
         events: list[Event] = []

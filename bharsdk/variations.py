@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bharsdk.action import find_action
 from bharsdk.errors import InputError, assert_never
 from bharsdk.features import FeatureConfig, Features, ModelInput, extract
 from bharsdk.landmarks import LandmarkSequence
@@ -62,14 +63,16 @@ def features_of_variations(
 ) -> list[Features]:
     """Features of one window for each of :data:`VARIATIONS`, around the middle of the gesture.
 
-    That is the middle of the frames that show a hand, or where none does, a body. subject: what
-    must be seen for anybody to be there. Raises InputError, naming ``where``, when nobody is.
+    Where that is says :func:`~bharsdk.action.find_action`, as in training. subject: what must be
+    seen for anybody to be there. Raises InputError, naming ``where``, when nobody is.
     """
-    middle_ms = _middle_ms(clip, subject, where)
+    check_seen(clip, subject, where)
+    middle_ms = find_action(clip, config.window_ms).middle_ms
     return [_window(clip, config, middle_ms, variation) for variation in VARIATIONS]
 
 
-def _middle_ms(clip: LandmarkSequence, subject: ModelInput, where: str) -> float:
+def check_seen(clip: LandmarkSequence, subject: ModelInput, where: str) -> None:
+    """Raise InputError, naming ``where``, when ``clip`` does not show the ``subject``."""
     hand = ~np.isnan(clip.hands[:, :, 0, 0]).all(axis=1)
     match subject:
         case ModelInput.BODY:
@@ -83,8 +86,6 @@ def _middle_ms(clip: LandmarkSequence, subject: ModelInput, where: str) -> float
             f"{where}: got a {what} in {int(somebody.sum())} of {len(clip)} frames, expected a clip"
             " that shows the gesture; record it again with the whole gesture in view"
         )
-    times = clip.timestamps_ms[hand if hand.sum() >= MIN_SEEN_FRAMES else somebody]
-    return float(times[0] + times[-1]) / 2
 
 
 def _window(

@@ -779,6 +779,7 @@ void register_network(py::module_& m) {
                              [](const BoundNetwork& self) { return self.network.integers(); })
       .def_property_readonly("multiply_adds",
                              [](const BoundNetwork& self) { return self.network.multiply_adds(); })
+      .def_property_readonly("work", [](const BoundNetwork& self) { return self.network.work(); })
       .def_property_readonly("workspace_bytes", [](const BoundNetwork& self) {
         return self.network.workspace_size() * static_cast<std::int64_t>(sizeof(float));
       });

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from bharsdk.bundle import load_bundle
-from bharsdk.codec import to_json_dict
 from bharsdk.commands.arguments import DEVICES, AddCommand
-from bharsdk.engines import Backend, backends_of
-from bharsdk.engines.golden import check_engine, verify_bundle
+from bharsdk.commands.names import some_text
+from bharsdk.commands.progress import ProgressLine
 from bharsdk.errors import BackendMissingError
-from bharsdk.recognizer import bundle_path, shipped_bundles
 
 __all__ = ["add_parsers"]
 
@@ -20,7 +16,9 @@ __all__ = ["add_parsers"]
 def add_parsers(command: AddCommand) -> None:
     """Add the commands."""
     inspect = command("inspect", "print the manifest of a bundle", _inspect)
-    inspect.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    inspect.add_argument(
+        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
+    )
     inspect.add_argument(
         "--card", action="store_true", help="print the model card: data, accuracy, size, limits"
     )
@@ -30,7 +28,9 @@ def add_parsers(command: AddCommand) -> None:
 
     does = "replay a bundle's golden inputs on this machine, on every back end"
     verify = command("verify", does, _verify)
-    verify.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    verify.add_argument(
+        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
+    )
     verify.add_argument(
         "--device",
         choices=DEVICES,
@@ -39,13 +39,18 @@ def add_parsers(command: AddCommand) -> None:
 
     does = "build the TensorRT engine of a bundle on this device, and keep it beside the bundle"
     build = command("build", does, _build)
-    build.add_argument("bundle", help="path of a bundle that was exported with --target jetson")
+    build.add_argument(
+        "bundle", type=some_text, help="path of a bundle that was exported with --target jetson"
+    )
 
     command("models", "list the shipped models", _models)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    bundle = load_bundle(bundle_path(arguments.bundle))
+    from bharsdk.bundle import load_bundle
+    from bharsdk.codec import to_json_dict
+
+    bundle = load_bundle(arguments.bundle)
     if arguments.card:
         print(bundle.model_card)
         return 0
@@ -59,10 +64,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     """One line for each back end; the first that computes something else ends the command."""
-    bundle = load_bundle(bundle_path(arguments.bundle))
+    from bharsdk.bundle import load_bundle
+    from bharsdk.engines import Backend, backends_of
+    from bharsdk.engines.golden import verify_bundle
+    from bharsdk.engines.trial import try_model
+
+    bundle = load_bundle(arguments.bundle)
     wanted = [Backend(arguments.device)] if arguments.device else backends_of(bundle)
     for backend in wanted:
         try:
+            try_model(bundle, backend)
             found = verify_bundle(bundle, backend)
         except BackendMissingError as error:
             if arguments.device:
@@ -77,22 +88,29 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _build(arguments: argparse.Namespace) -> int:
+    from bharsdk.bundle import load_bundle
+    from bharsdk.engines.golden import check_engine
     from bharsdk.engines.tensorrt import TensorrtEngine
 
-    def say(line: str) -> None:
-        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
-
-    bundle = load_bundle(bundle_path(arguments.bundle))
-    engine = TensorrtEngine(bundle, say)
+    bundle, progress = load_bundle(arguments.bundle), ProgressLine()
+    try:
+        engine = TensorrtEngine(bundle, progress.show)
+    finally:
+        progress.clear()
+    if engine.not_kept is not None:
+        raise engine.not_kept
     found = check_engine(bundle, engine)
     print(
-        f"\n{found.engine}: {found.clips} golden clips, largest difference of a logit"
+        f"{found.engine}: {found.clips} golden clips, largest difference of a logit"
         f" {found.max_abs_difference:.3g} (at most {found.tolerance:.3g})"
     )
     return 0
 
 
 def _models(arguments: argparse.Namespace) -> int:
+    from bharsdk.bundle import load_bundle
+    from bharsdk.shipped import shipped_bundles
+
     for name, path in shipped_bundles().items():
         manifest = load_bundle(path).manifest
         kibibytes = path.stat().st_size / 1024

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bharsdk.commands.arguments import DEVICES, AddCommand
-from bharsdk.engines import Backend
+from bharsdk.commands.arguments import AUTO, DEVICES, AddCommand
+from bharsdk.commands.names import some_text
 from bharsdk.errors import UsageError
-from bharsdk.recognizer import Recognizer, bundle_path
-from bharsdk.teaching import Enrolled
+from bharsdk.outputs import declare_files, is_same_file
+
+if TYPE_CHECKING:
+    from bharsdk.teaching import Enrolled
 
 __all__ = ["add_parser"]
 
@@ -18,13 +21,16 @@ def add_parser(command: AddCommand) -> None:
     """Add the command."""
     does = "teach a bundle a gesture from 3 to 5 clips, on the device; list and remove gestures"
     parser = command("enroll", does, _enroll)
-    parser.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
+    parser.add_argument(
+        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
+    )
     parser.add_argument("label", nargs="?", metavar="LABEL", help="what to call the gesture")
     parser.add_argument(
         "clips",
         nargs="*",
         metavar="CLIP",
-        help="videos or sessions (bhar record), each showing it once, by one person",
+        help="videos or sessions (bhar record), each showing it once, by one person, in at"
+        " most 10 s; w.mp4@1.5-3.0 is the part of w.mp4 from 1.5 to 3 s",
     )
     parser.add_argument(
         "--output",
@@ -43,12 +49,16 @@ def add_parser(command: AddCommand) -> None:
     parser.add_argument(
         "--device",
         choices=DEVICES,
-        default=Backend.AUTO.value,
+        default=AUTO,
         help="what looks at the clips, native or onnx; default: the fastest",
     )
+    # The bundle may be written over: it is read whole, and replaced in one step.
+    declare_files(parser, reads=("clips",), writes=("output",), updates=("bundle",))
 
 
 def _enroll(arguments: argparse.Namespace) -> int:
+    from bharsdk.recognizer import Recognizer
+
     asked = [arguments.label is not None, arguments.remove is not None, arguments.list]
     if sum(asked) != 1:
         raise UsageError("enroll: expected LABEL CLIP CLIP CLIP, or one of --remove and --list")
@@ -64,6 +74,8 @@ def _enroll(arguments: argparse.Namespace) -> int:
     else:
         found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
         said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
+        if found.unlike:
+            said += f"; unlike the others, look at it: {', '.join(found.unlike)}"
     recognizer.save(output)
     print(f"{output}: {said}")
     return 0
@@ -78,12 +90,12 @@ def _much_like(gesture: Enrolled) -> str:
 
 def _output(arguments: argparse.Namespace) -> Path:
     """Where the bundle goes. What ships is never written over."""
-    if arguments.output is not None:
-        return Path(arguments.output)
-    path = bundle_path(arguments.bundle)
-    if path != Path(arguments.bundle):
+    from bharsdk.recognizer import bundle_path, shipped_bundles
+
+    path = bundle_path(arguments.bundle) if arguments.output is None else Path(arguments.output)
+    if any(is_same_file(path, shipped) for shipped in shipped_bundles().values()):
         raise UsageError(
-            f"enroll: got the shipped model {arguments.bundle}, which stays as it is;"
+            f"enroll: got the shipped model {path.stem} to write over, which stays as it is;"
             " expected where to write the one with the gesture: --output NEW.bhar"
         )
     if path.is_dir():

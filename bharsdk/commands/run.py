@@ -11,28 +11,39 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bharsdk.codec import from_json_dict
 from bharsdk.command import INTERRUPTED
-from bharsdk.commands.arguments import AddCommand, add_model_arguments
-from bharsdk.commands.numbers import positive, seconds
-from bharsdk.draw import AnnotatedVideo
-from bharsdk.errors import InputError, ParityError
-from bharsdk.events import Event
-from bharsdk.options import RecognizerOptions
-from bharsdk.recognizer import Recognizer
-from bharsdk.results import Result, StageSummary, StageTimes
-from bharsdk.run import Run
-from bharsdk.sources import Backpressure, SourceConfig, load_session
-from bharsdk.sources.session_file import SUFFIX
-from bharsdk.status import RunState, Status
+from bharsdk.commands.arguments import (
+    FOLDER_FPS,
+    MAX_PERSONS,
+    POLICIES,
+    RECONNECT_FOR_S,
+    SESSION_SUFFIX,
+    AddCommand,
+    add_model_arguments,
+)
+from bharsdk.commands.names import chosen, some_text
+from bharsdk.commands.numbers import fps, positive, seconds, share, whole
+from bharsdk.commands.progress import ProgressLine
+from bharsdk.errors import InputError, ParityError, UsageError
+from bharsdk.outputs import declare_files
+
+if TYPE_CHECKING:
+    from bharsdk.events import Event
+    from bharsdk.results import Result, StageTimes
+    from bharsdk.run import Run
+    from bharsdk.status import Status
 
 __all__ = ["add_parsers"]
 
 CAMERA_VIDEO_FPS = 15.0
 """What a camera with MediaPipe delivers on a small machine; cameras do not say it beforehand."""
 PROGRESS_AFTER_S = 2.0
-SOURCES = "camera number, v4l2:///dev/video0, csi://0, rtsp://..., video file, or NAME.bhar-session"
+SOURCES = (
+    "camera number, v4l2:///dev/video0, csi://0, rtsp://..., video file, folder of pictures, or"
+    " NAME.bhar-session"
+)
 
 
 def add_parsers(command: AddCommand) -> None:
@@ -43,21 +54,25 @@ def add_parsers(command: AddCommand) -> None:
     run.add_argument("--save", metavar="OUT.mp4", type=Path, help="write an annotated video")
     run.add_argument(
         "--record",
-        metavar=f"OUT{SUFFIX}",
+        metavar=f"OUT{SESSION_SUFFIX}",
         type=Path,
         help="keep landmarks and events: what  bhar replay  reads, and what a bug report needs",
     )
+    declare_files(run, reads=("source", "model"), writes=("save", "record"))
 
     does = "record the landmarks and events of a source: bhar run with a file"
     record = command("record", does, _run)
     record.add_argument("source", help=SOURCES)
-    record.add_argument("record", metavar=f"OUT{SUFFIX}", type=Path, help="the recording")
+    record.add_argument("record", metavar=f"OUT{SESSION_SUFFIX}", type=Path, help="the recording")
     _add_run_arguments(record)
     record.set_defaults(save=None)
+    declare_files(record, reads=("source", "model"), writes=("record",))
 
     does = "run a recorded session again, and compare its events with those of the recording"
     replay = command("replay", does, _replay)
-    replay.add_argument("session", help=f"NAME{SUFFIX} that  bhar run --record  wrote", type=Path)
+    replay.add_argument(
+        "session", help=f"NAME{SESSION_SUFFIX} that  bhar run --record  wrote", type=Path
+    )
     add_model_arguments(replay)
     replay.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -67,44 +82,76 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--max-frames", metavar="N", type=positive, help="stop after N frames")
     parser.add_argument(
-        "--score-threshold", metavar="P", type=float, help="no event starts below, 0 to 1"
+        "--score-threshold", metavar="P", type=share, help="no event starts below, 0 to 1"
     )
-    parser.add_argument("--labels", metavar="A,B", help="the only labels that may make events")
     parser.add_argument(
-        "--max-persons", metavar="N", type=positive, default=1, help="people to follow; default 1"
+        "--fps",
+        type=fps,
+        help=f"pictures a second of a folder of pictures, default {FOLDER_FPS:g}",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="A,B",
+        type=some_text,
+        action="append",
+        help="the only labels that may make events; again for more",
+    )
+    parser.add_argument(
+        "--max-persons",
+        metavar="N",
+        type=whole(1, MAX_PERSONS),
+        default=1,
+        help=f"people to follow, up to {MAX_PERSONS}; default 1",
     )
     parser.add_argument(
         "--backpressure",
-        choices=[policy.value for policy in Backpressure],
+        choices=POLICIES,
         help="what gives way when frames come too fast; default: older frames of a camera, nothing"
         " of a file",
+    )
+    parser.add_argument(
+        "--wait",
+        metavar="S",
+        type=seconds,
+        default=0.0,
+        help="seconds to wait for a camera or file that is not there yet, inf for ever; default"
+        " %(default)g",
     )
     parser.add_argument(
         "--reconnect-for",
         metavar="S",
         type=seconds,
-        default=SourceConfig.reconnect_for_s,
+        default=RECONNECT_FOR_S,
         help="seconds to try to get a lost camera back, inf for ever; default %(default)g",
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from bharsdk.bundle import load_bundle
+    from bharsdk.recognizer import Recognizer, bundle_path
+    from bharsdk.sources import Backpressure, SourceConfig
+
+    bundle, labels = load_bundle(bundle_path(arguments.model)), None
+    if arguments.labels is not None:
+        labels = chosen("--labels", arguments.labels, bundle.manifest.all_labels)
     recognizer = Recognizer(
-        arguments.model,
+        bundle,
         device=arguments.device,
         require=arguments.require,
         score_threshold=arguments.score_threshold,
-        label_allowlist=arguments.labels.split(",") if arguments.labels else None,
+        label_allowlist=labels,
         max_persons=arguments.max_persons,
     )
     policy = arguments.backpressure
     config = SourceConfig(
         backpressure=None if policy is None else Backpressure(policy),
         reconnect_for_s=arguments.reconnect_for,
+        wait_for_source_s=arguments.wait,
         max_frames=arguments.max_frames,
+        folder_fps=_folder_fps(arguments),
     )
     run = recognizer.run(
-        arguments.source, config=config, on_status=_say_trouble, record=arguments.record
+        arguments.source, config=config, on_status=_say_waiting, record=arguments.record
     )
     with run:
         printer = _Printer(run.frame_count, as_json=arguments.json)
@@ -118,9 +165,22 @@ def _run(arguments: argparse.Namespace) -> int:
     return INTERRUPTED
 
 
+def _folder_fps(arguments: argparse.Namespace) -> float:
+    from bharsdk.sources import SourceConfig
+    from bharsdk.sources.picture_folder import is_folder
+
+    if arguments.fps is None:
+        return SourceConfig.folder_fps
+    if not is_folder(arguments.source):
+        raise UsageError("--fps: got it without a folder of pictures; other sources have times")
+    return float(arguments.fps)
+
+
 def _show(run: Run, printer: _Printer, save: Path | None) -> bool:
     """Print every result, and draw it into a video if asked. Returns whether Ctrl-C ended it."""
-    video = None if save is None else AnnotatedVideo(save, run.fps or CAMERA_VIDEO_FPS)
+    from bharsdk.draw import AnnotatedVideo
+
+    video = None if save is None else AnnotatedVideo(save, lambda: run.fps or CAMERA_VIDEO_FPS)
     try:
         # Entered inside the try, so that Ctrl-C passes through it and it keeps its file.
         with video or contextlib.nullcontext():
@@ -135,12 +195,20 @@ def _show(run: Run, printer: _Printer, save: Path | None) -> bool:
     return False
 
 
-def _say_trouble(status: Status) -> None:
-    if status.state in (RunState.RECONNECTING, RunState.DEGRADED):
+def _say_waiting(status: Status) -> None:
+    """Why nothing comes yet. What goes wrong later is logged as a warning."""
+    from bharsdk.status import RunState
+
+    if status.state is RunState.STARTING and status.message:
         print(f"bhar: {status}", file=sys.stderr, flush=True)
 
 
 def _replay(arguments: argparse.Namespace) -> int:
+    from bharsdk.codec import from_json_dict
+    from bharsdk.options import RecognizerOptions
+    from bharsdk.recognizer import Recognizer
+    from bharsdk.sources import load_session
+
     session = load_session(arguments.session)
     options = from_json_dict(
         RecognizerOptions, session.options or {}, f"{arguments.session}: options"
@@ -197,8 +265,7 @@ class _Printer:
         self._stages: list[StageTimes] = []
         self.events: list[Event] = []
         self._begin_s = time.monotonic()
-        self._wants_progress = self._total is not None and sys.stderr.isatty()
-        self._width = 0
+        self._progress = ProgressLine()
 
     def show(self, result: Result) -> None:
         """The events of one frame."""
@@ -210,19 +277,17 @@ class _Printer:
         for event in result.events:
             line = json.dumps(event.to_dict()) if self._as_json else str(event)
             print(line, flush=True)
-        if self._wants_progress and time.monotonic() - self._begin_s > PROGRESS_AFTER_S:
-            text = f"frame {result.frame + 1} of {self._total}"
-            self._width = len(text)
-            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+        if self._total is not None and time.monotonic() - self._begin_s > PROGRESS_AFTER_S:
+            self._progress.show(f"frame {result.frame + 1} of {self._total}")
 
     def clear(self) -> None:
         """Take the progress line away."""
-        if self._width:
-            print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
-        self._width = 0
+        self._progress.clear()
 
     def summarise(self, backend: str, run: Run) -> None:
         """What the stages took, and what became of the frames."""
+        from bharsdk.results import StageSummary
+
         summary, counts = StageSummary.of(self._stages), run.counts
         if self._as_json:
             values = {

@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-from bharsdk.commands.arguments import DEFAULT_MODEL, DEVICES, AddCommand
-from bharsdk.commands.numbers import positive
-from bharsdk.engines import Backend
+import bharsdk
+from bharsdk.commands.arguments import AUTO, DEFAULT_MODEL, DEVICES, AddCommand
+from bharsdk.commands.names import some_text
+from bharsdk.commands.numbers import whole
 from bharsdk.errors import BharError
-from bharsdk.recognizer import bundle_path
 
 __all__ = ["add_parser"]
 
@@ -23,9 +23,14 @@ PROGRAM = """
 import json, sys, time
 begun = float(sys.argv[1])
 started = time.time()
+sys.path.insert(0, sys.argv[4])  # the package that the command itself runs, in whatever folder
 import bharsdk
 imported = time.time()
-recognizer = bharsdk.Recognizer(sys.argv[2], device=sys.argv[3])
+try:
+    recognizer = bharsdk.Recognizer(sys.argv[2], device=sys.argv[3])
+except bharsdk.BharError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
 loaded = time.time()
 import numpy as np
 from bharsdk.landmarks import Landmarks
@@ -40,6 +45,7 @@ print(json.dumps({"process": started - begun, "import": imported - started,
                   "load": loaded - imported, "first_decision": done - loaded,
                   "total": done - begun, "backend": recognizer.backend}))
 """
+KINDS = {kind.exit_code: kind for kind in BharError.__subclasses__()}
 
 
 def add_parser(command: AddCommand) -> None:
@@ -49,14 +55,17 @@ def add_parser(command: AddCommand) -> None:
     parser.add_argument(
         "bundle",
         nargs="?",
+        type=some_text,
         default=DEFAULT_MODEL,
         help="path of a bundle, or the name of a shipped one; default %(default)s",
     )
-    parser.add_argument("--device", choices=DEVICES, default=Backend.AUTO.value)
-    parser.add_argument("--runs", metavar="N", type=positive, default=5, help="default 5")
+    parser.add_argument("--device", choices=DEVICES, default=AUTO)
+    parser.add_argument("--runs", metavar="N", type=whole(1, 1000), default=5, help="default 5")
 
 
 def _startup(arguments: argparse.Namespace) -> int:
+    from bharsdk.recognizer import bundle_path
+
     path = bundle_path(arguments.bundle)
     runs = [_once(path, arguments.device) for _ in range(arguments.runs)]
     print(f"{path.name}, {arguments.runs} fresh processes: median, slowest")
@@ -70,10 +79,12 @@ def _startup(arguments: argparse.Namespace) -> int:
 
 def _once(path: Path, device: str) -> dict[str, float | str]:
     """One process; seconds by stage."""
-    command = [sys.executable, "-c", PROGRAM, repr(time.time()), str(path), device]
+    package = str(Path(bharsdk.__file__).absolute().parents[1])
+    command = [sys.executable, "-c", PROGRAM, repr(time.time()), str(path), device, package]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BharError(f"startup: a fresh process ended with {result.returncode}: {last}")
+        kind = KINDS.get(result.returncode, BharError)
+        raise kind(f"startup: a fresh process ended with {result.returncode}: {last}")
     found: dict[str, float | str] = json.loads(result.stdout.splitlines()[-1])
     return found

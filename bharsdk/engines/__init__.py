@@ -48,12 +48,18 @@ class Engine(Protocol):
         """Who it is that computes wrongly if the golden logits are missed; any way out."""
         ...
 
+    @property
+    def work(self) -> float:
+        """Multiply-adds that one clip takes, roughly; 0 where that is not known."""
+        ...
+
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes].
 
         inputs: body float32 [N, C, T, 25, 1], hands float32 [N, C, T, 21, 2], by name. N is free,
         the rest is the manifest's; what its graph does not read is passed over. Raises InputError
-        when one that it reads is missing or of another shape or dtype.
+        when one that it reads is missing or of another shape or dtype, BundleError when the model
+        cannot be run or makes something else.
         """
         ...
 
@@ -121,19 +127,25 @@ def model_files(bundle: Bundle) -> dict[Backend, str]:
 
 
 def open_engine(
-    bundle: Bundle, backend: Backend = Backend.AUTO, *, optimised: bool = True, build: bool = True
+    bundle: Bundle,
+    backend: Backend = Backend.AUTO,
+    *,
+    optimised: bool = True,
+    build: bool = True,
+    vouched: bool = False,
 ) -> Engine:
     """The engine for ``bundle``, unproven: see :func:`bharsdk.engines.choice.choose_engine`.
 
     optimised: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
-    so. AUTO takes the native network if the bundle has one, else ONNX Runtime. Raises BundleError
-    when the graph cannot be loaded or does not fit the manifest, and BackendMissingError when the
-    package that runs it is not installed.
+    so. vouched: the structure of its model was looked at before
+    (:func:`bharsdk.engines.trial.try_model`). AUTO takes the native network if the bundle has one,
+    else ONNX Runtime. Raises BundleError when the graph cannot be loaded or does not fit the
+    manifest, and BackendMissingError when the package that runs it is not installed.
     """
     match backend:
         case Backend.AUTO:
             found = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
-            return open_engine(bundle, found, optimised=optimised, build=build)
+            return open_engine(bundle, found, optimised=optimised, build=build, vouched=vouched)
         case Backend.NATIVE:
             from bharsdk.engines.native import NativeEngine
 
@@ -141,7 +153,7 @@ def open_engine(
         case Backend.ONNX:
             from bharsdk.engines.onnx import OnnxEngine
 
-            return OnnxEngine(bundle, optimised=optimised)
+            return OnnxEngine(bundle, optimised=optimised, vouched=vouched)
         case Backend.ONNX_STEP:
             from bharsdk.engines.onnx_step import OnnxStepEngine
 

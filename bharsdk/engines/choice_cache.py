@@ -1,41 +1,29 @@
-"""What the back ends took on this machine, kept for the next start.
+"""What the back ends took here, kept for the next start (:mod:`bharsdk.engines.machine`).
 
-One small JSON file for each bundle and machine, ``back-ends-*.json`` in ``$XDG_CACHE_HOME/bharsdk``
-(default ``~/.cache``), which anybody may delete; ``BHAR_CACHE=0`` leaves the folder alone. A file
-that cannot be read, or speaks of something else, is as good as none, and one that cannot be written
-is done without.
+One measurement may meet a moment in which the machine is busy. So there are up to three, at starts
+at least a minute apart, and their medians decide: from the third on, nothing is measured any more.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import importlib.metadata
-import json
 import math
-import os
-import platform
+import statistics
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from bharsdk import __version__
 from bharsdk.bundle import NATIVE_INTEGERS, NATIVE_WEIGHTS, Bundle
-from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.engines import Backend, model_files
-from bharsdk.errors import BundleError, InputError
-from bharsdk.files import write_atomically
-from bharsdk.manifest import parse_object
+from bharsdk.engines.machine import load_kept, processor, store_kept, versions
+from bharsdk.errors import InputError
 from bharsdk.ops import active_isa
 
-__all__ = ["ChoiceKey", "load_latencies", "store_latencies"]
+__all__ = ["ChoiceKey", "Latencies", "load_latencies", "store_latencies"]
 
-SWITCH = "BHAR_CACHE"
-MAX_BYTES = 64 << 10
-RUNTIMES = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "tensorrt")
-CPUINFO = Path("/proc/cpuinfo")
-NAMES_A_CPU = ("model name", "CPU implementer", "CPU part", "Model")
-"""On x86 and on Arm, where Linux states no name."""
+KIND = "back-ends"
+MEASUREMENTS = 3
+APART_S = 60.0
+"""Of two measurements: what disturbs one disturbs another one that follows at once."""
 
 
 @dataclass(frozen=True)
@@ -60,69 +48,68 @@ class ChoiceKey:
         return cls(
             models={name: files[name].sha256 for name in sorted(runs & set(files))},
             backends=tuple(backend.value for backend in backends),
-            processor=_processor(),
+            processor=processor(),
             isa=active_isa(),
-            versions={"bharsdk": __version__, **{name: _version(name) for name in RUNTIMES}},
+            versions=versions(),
         )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Milliseconds of one clip by back end. at_s: when, in seconds since 1970."""
+
+    latency_ms: dict[str, float]
+    at_s: float
 
 
 @dataclass(frozen=True)
 class _Kept:
     key: ChoiceKey
-    latency_ms: dict[str, float]
+    measured: tuple[_Measured, ...]
+
+    def __post_init__(self) -> None:
+        for one in self.measured:
+            times = [*one.latency_ms.values(), one.at_s]
+            known = bool(one.latency_ms) and set(one.latency_ms) <= set(self.key.backends)
+            if not known or not all(0 <= ms < math.inf for ms in times):
+                raise InputError(f"got latencies {one.latency_ms}, expected milliseconds")
+        if not 0 < len(self.measured) <= MEASUREMENTS:
+            raise InputError(f"got {len(self.measured)} measurements")
 
 
-def load_latencies(key: ChoiceKey) -> dict[Backend, float] | None:
-    """Milliseconds of one clip by back end, as stored for ``key``; None if that is not known."""
-    path = _path(key)
-    try:
-        # Asked first: to open a pipe would wait for a writer.
-        if path is None or not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return None
-        kept = from_json_dict(_Kept, parse_object(path.read_bytes(), path.name), path.name)
-    except (OSError, BundleError, InputError):
-        return None
-    known = bool(kept.latency_ms) and set(kept.latency_ms) <= set(key.backends)
-    if kept.key != key or not known or not all(map(math.isfinite, kept.latency_ms.values())):
-        return None
-    return {Backend(name): ms for name, ms in kept.latency_ms.items()}
+@dataclass(frozen=True)
+class Latencies:
+    """What is known of the back ends. ms: of one clip, medians of ``starts`` measurements.
+
+    due: whether another start should measure again.
+    """
+
+    ms: dict[Backend, float]
+    starts: int
+    due: bool
 
 
-def store_latencies(key: ChoiceKey, latency_ms: Mapping[Backend, float]) -> None:
-    """Keep ``latency_ms`` for ``key``, if the machine lets us."""
-    path = _path(key)
-    if path is None:
-        return
-    kept = _Kept(key, {backend.value: ms for backend, ms in latency_ms.items()})
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps(to_json_dict(kept), indent=1) + "\n").encode())
+def load_latencies(key: ChoiceKey) -> Latencies | None:
+    """Return what is stored for ``key``; None if nothing is."""
+    kept = load_kept(KIND, key, _Kept)
+    return None if kept is None else _latencies(kept.measured)
 
 
-def _path(key: ChoiceKey) -> Path | None:
-    """None where nothing is to be kept."""
-    if os.environ.get(SWITCH) == "0":
-        return None
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        # A relative one is to be ignored. (XDG Base Directory Specification)
-        folder = given if given.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:  # nobody is at home
-        return None
-    text = json.dumps(to_json_dict(key), sort_keys=True)
-    return folder / "bharsdk" / f"back-ends-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+def store_latencies(key: ChoiceKey, latency_ms: Mapping[Backend, float]) -> Latencies:
+    """Add a measurement for ``key``, keep it if that can be, and return what is known now."""
+    kept = load_kept(KIND, key, _Kept)
+    earlier = () if kept is None else kept.measured[: MEASUREMENTS - 1]
+    new = _Measured({b.value: ms for b, ms in latency_ms.items()}, time.time())
+    store_kept(KIND, _Kept(key, (*earlier, new)))
+    return _latencies((*earlier, new))
 
 
-def _processor() -> str:
-    with contextlib.suppress(OSError), CPUINFO.open(encoding="utf-8", errors="replace") as file:
-        # The first pages name the first core, and hundreds of others would take their time.
-        lines = file.read(MAX_BYTES).splitlines()
-        named = {" ".join(line.split()) for line in lines if line.startswith(NAMES_A_CPU)}
-        return "; ".join([platform.machine(), *sorted(named)])
-    return platform.machine()
-
-
-def _version(package: str) -> str:
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version(package)
-    return ""
+def _latencies(measured: tuple[_Measured, ...]) -> Latencies:
+    taken: dict[Backend, list[float]] = {}
+    for one in measured:
+        for name, ms in one.latency_ms.items():
+            taken.setdefault(Backend(name), []).append(ms)
+    # A clock that was set back says nothing.
+    passed = abs(time.time() - measured[-1].at_s) >= APART_S
+    medians = {backend: statistics.median(times) for backend, times in taken.items()}
+    return Latencies(medians, len(measured), passed and len(measured) < MEASUREMENTS)

@@ -22,7 +22,9 @@ from bharsdk.bundle import (
 )
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
+from bharsdk.engines.running import running
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
+from bharsdk.limits import MAX_RUN_WORK
 
 __all__ = ["NativeEngine", "NativeStream", "network_of"]
 
@@ -63,6 +65,24 @@ class NativeEngine:
         got = [tuple(shape) for shape in self._network.sources], self._network.classes
         if got != expected:
             raise BundleError(f"{where}: got inputs and classes {got}, expected {expected}")
+        self._where, self._embedded = where, self._network.embedding_size
+        record = bundle.manifest.enrolment
+        if record is not None and self._embedded not in (0, record.embedding):
+            raise BundleError(
+                f"{where}: got an embedding of {self._embedded} numbers, expected"
+                f" {record.embedding} by the manifest"
+            )
+        self._work = self._network.work * (self._window if self._network.causal else 1)
+        if self._work > MAX_RUN_WORK:
+            raise BundleError(
+                f"{where}: got {self._work:.3g} operations for one clip, expected at most"
+                f" {MAX_RUN_WORK:.3g}"
+            )
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds of one clip, and eight for each value that is read or written."""
+        return self._work
 
     @property
     def name(self) -> str:
@@ -108,20 +128,22 @@ class NativeEngine:
         A causal network takes each clip as a stream, from a reset on, and gives its last logits.
         """
         fed = checked_inputs(inputs, self._shapes)
-        return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
+        with running(self._where, "bharsdk"):
+            return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
 
         Raises BackendMissingError for a BHaRNet-P, whose heads classify what they never pool.
         """
-        if self._network.embedding_size == 0:
+        if self._embedded == 0:
             raise BackendMissingError(
                 "this model classifies features that it never pools, so it has no embedding: use a"
                 " bharnet-e, a single expert or a pr-gcn"
             )
         fed = checked_inputs(inputs, self._shapes)
-        return self._network.embed([np.ascontiguousarray(array) for array in fed.values()])
+        with running(self._where, "bharsdk"):
+            return self._network.embed([np.ascontiguousarray(array) for array in fed.values()])
 
     def stream(self) -> NativeStream:
         """A new stream. Raises UsageError if the model is not causal."""

@@ -31,9 +31,12 @@ import numpy.typing as npt
 
 from bharsdk import _ops
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.engines.network_cost import check_network_cost
 from bharsdk.engines.sampled import folded_taps
-from bharsdk.errors import BundleError, InputError
+from bharsdk.errors import BharError, BundleError, InputError
+from bharsdk.limits import MAX_NETWORK_JSON_BYTES
 from bharsdk.manifest import parse_object
+from bharsdk.untrusted import reason_of
 
 __all__ = [
     "NETWORK_FORMAT_VERSION",
@@ -345,16 +348,18 @@ def build_network(
     another format version, BundleError when anything in them contradicts, UsageError and
     IncompatibleError as :func:`bharsdk.ops.active_isa` does.
     """
-    fields = parse_object(spec, where)
+    fields = parse_object(spec, where, MAX_NETWORK_JSON_BYTES)
     check_version(fields, NETWORK_FORMAT_VERSION, where, "export the model again, or upgrade")
     try:
-        constants = _Constants(weights, integers)
-        return _build(from_json_dict(NetworkSpec, fields, where), constants, isa)
-    except (InputError, ValueError, TypeError) as error:
-        if isinstance(error, _ops.UnknownIsaError):
+        read = from_json_dict(NetworkSpec, fields, where)
+        check_network_cost(read.layers)
+        return _build(read, _Constants(weights, integers), isa)
+    # Whatever else a network that lies leads to, MemoryError too.
+    except Exception as error:
+        ours = isinstance(error, BharError) and not isinstance(error, InputError)
+        if ours or isinstance(error, _ops.UnknownIsaError):
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise BundleError(f"{where}: {reason}; the bundle is damaged") from error
+        raise BundleError(f"{where}: {reason_of(error)}; the bundle is damaged") from error
 
 
 class _Constants:
@@ -410,9 +415,12 @@ def _build(spec: NetworkSpec, constants: _Constants, isa: str | None) -> _ops.Ne
     )
     for features in spec.features:
         network.add_features(*dataclasses.astuple(features))
-    for layer in spec.layers:
+    for number, layer in enumerate(spec.layers):
         (name, value), *_ = ((n, v) for n, v in vars(layer).items() if v is not None)
-        getattr(network, f"add_{name}")(**_arguments(value, constants))
+        try:
+            getattr(network, f"add_{name}")(**_arguments(value, constants))
+        except (InputError, ValueError) as error:
+            raise InputError(f"layer {number}, {name}: {error}") from error
     network.finish()
     return network
 

@@ -11,20 +11,19 @@ import numpy.typing as npt
 
 from bharsdk.bundle import GOLDEN, STEP_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
+from bharsdk.engines.onnx_sizes import GraphCost, check_graph_cost
+from bharsdk.engines.running import checked_rows, running
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
+from bharsdk.untrusted import reading, reason_of
 
 if TYPE_CHECKING:
     import onnxruntime
 
     from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 
-__all__ = ["EMBEDDING", "OnnxEngine", "checked_session", "single_thread_session"]
+__all__ = ["EMBEDDING", "OnnxEngine", "check_onnx", "checked_session", "single_thread_session"]
 
 FloatArray = npt.NDArray[np.float32]
-
-_EXTERNAL_LOCATION = b"\x0a\x08location\x12"
-"""How a tensor kept in another file names it: field 1 of StringStringEntryProto. A graph
-in a bundle is whole; one that points elsewhere would make the runtime read that path."""
 
 EMBEDDING = "embedding"
 """The second output of a graph, which older ones lack: what its heads classify."""
@@ -57,41 +56,58 @@ def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntim
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def check_onnx(model: bytes, where: str) -> GraphCost:
+    """Return what a graph that is not trusted takes; BundleError if it is none that we would run.
+
+    No library but Python sees it: see :mod:`bharsdk.engines.onnx_graph`.
+    """
+    with reading(f"{where} does not load", BundleError, expected="an ONNX graph"):
+        return check_graph_cost(model)
+
+
 def checked_session(
     model: bytes, where: str, *, optimised: bool = True
 ) -> onnxruntime.InferenceSession:
-    """:func:`single_thread_session` of a graph that is not trusted; ``where`` names it.
+    """:func:`single_thread_session` of a graph that :func:`check_onnx` accepted.
 
     Raises BackendMissingError without onnxruntime, BundleError when the graph does not load.
     """
-    if _EXTERNAL_LOCATION in model:
-        raise BundleError(f"{where} keeps weights in another file, expected one whole")
     try:
         return single_thread_session(model, optimised=optimised)
     except BackendMissingError:
         raise
     # onnxruntime's exceptions have no common base class of their own.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BundleError(f"{where} does not load: {reason}") from error
+        raise BundleError(f"{where} does not load: {reason_of(error)}") from error
 
 
 class OnnxEngine:
-    """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says."""
+    """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says.
 
-    def __init__(self, bundle: Bundle, *, optimised: bool = True) -> None:
+    vouched: see :func:`bharsdk.engines.open_engine`.
+    """
+
+    def __init__(self, bundle: Bundle, *, optimised: bool = True, vouched: bool = False) -> None:
         self._precision = bundle.manifest.precision
         self._optimised = optimised
         self._shapes = bundle.manifest.input_shapes
         self._where = f"{bundle.source}: {self._precision.model_file}"
         self._bundle = bundle
+        self._work = 0.0 if vouched else check_onnx(bundle.model, self._where).work
         self._session = checked_session(bundle.model, self._where, optimised=optimised)
-        self._check_graph(len(bundle.manifest.labels))
+        self._classes = len(bundle.manifest.labels)
+        self._embedding = 0
+        self._check_graph()
 
     @property
     def name(self) -> str:
         """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
         return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds of one clip, and eight for each value that is made; 0 where vouched for."""
+        return self._work
 
     @property
     def golden_logits(self) -> str:
@@ -106,22 +122,29 @@ class OnnxEngine:
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
         fed = checked_inputs(inputs, self._shapes)
-        logits: FloatArray = self._session.run(["logits"], fed)[0]
-        return logits
+        rows = len(next(iter(fed.values())))
+        with running(self._where, "onnxruntime"):
+            (logits,) = self._session.run(["logits"], fed)
+        return checked_rows(logits, rows, self._classes, self._where, "logits")
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
 
         Raises BackendMissingError when the graph has no such output.
         """
-        if EMBEDDING not in self._outputs:
+        if not self._embedding:
             raise BackendMissingError(
                 f"{self._where} has no output {EMBEDDING!r}: export the model again, or run its"
                 " native network with  --device native"
             )
         fed = checked_inputs(inputs, self._shapes)
-        logits, embedding = self._session.run(["logits", EMBEDDING], fed)
-        return logits, embedding
+        rows = len(next(iter(fed.values())))
+        with running(self._where, "onnxruntime"):
+            logits, embedding = self._session.run(["logits", EMBEDDING], fed)
+        return (
+            checked_rows(logits, rows, self._classes, self._where, "logits"),
+            checked_rows(embedding, rows, self._embedding, self._where, EMBEDDING),
+        )
 
     def stream(self) -> OnnxStream:
         """A new stream, frame by frame. Raises UsageError if the bundle has no step form."""
@@ -138,14 +161,18 @@ class OnnxEngine:
 
         return OnnxStepEngine(self._bundle)
 
-    def _check_graph(self, classes: int) -> None:
+    def _check_graph(self) -> None:
         """Raise BundleError unless names, types and shapes are those the manifest implies."""
         got = {i.name: (i.type, i.shape) for i in self._session.get_inputs()}
         outputs = {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
-        self._outputs, got = frozenset(outputs), got | outputs
-        expected = {**self._shapes, "logits": (classes,)}
+        got |= outputs
+        expected = {**self._shapes, "logits": (self._classes,)}
         if EMBEDDING in outputs:
-            expected[EMBEDDING] = tuple(outputs[EMBEDDING][1][1:])
+            record, shape = self._bundle.manifest.enrolment, outputs[EMBEDDING][1]
+            self._embedding = shape[-1] if record is None else record.embedding
+            if len(shape) != 2 or not isinstance(self._embedding, int):
+                raise BundleError(f"{self._where}: got {EMBEDDING} {shape}, expected ['N', D]")
+            expected[EMBEDDING] = (self._embedding,)
         if set(got) != set(expected):
             raise BundleError(
                 f"{self._where}: got inputs and outputs {sorted(got)}, expected {sorted(expected)}"

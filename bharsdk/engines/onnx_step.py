@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from bharsdk.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
-from bharsdk.engines.onnx import checked_session
+from bharsdk.engines.onnx import check_onnx, checked_session
+from bharsdk.engines.running import checked_rows, running
 from bharsdk.errors import BackendMissingError, BundleError, InputError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class OnnxStep:
     """
 
     def __init__(self, model: bytes, where: str = STEP_MODEL) -> None:
+        self.work = check_onnx(model, where).work
+        """Of one step, as an engine's of one clip."""
         self._where, self._session = where, checked_session(model, where)
         inputs = _shapes(self._session.get_inputs(), where)
         outputs = _shapes(self._session.get_outputs(), where)
@@ -74,9 +77,12 @@ class OnnxStep:
         fed = {name: _value(np.ascontiguousarray(frame[name])) for name in self.frame}
         fed |= {STATE + name: value for name, value in state.items()}
         # As they are: what is not read here is not copied.
-        results = self._session.run_with_ort_values(self._outputs, fed)
-        found = dict(zip(self._outputs, results, strict=True))
-        logits: FloatArray = found.pop(LOGITS).numpy()
+        with running(self._where, "onnxruntime"):
+            results = self._session.run_with_ort_values(self._outputs, fed)
+            found = dict(zip(self._outputs, results, strict=True))
+            logits = found.pop(LOGITS).numpy()
+        rows = len(frame[next(iter(self.frame))])
+        logits = checked_rows(logits, rows, self.classes, self._where, LOGITS)
         return logits, {name.removeprefix(NEXT): value for name, value in found.items()}
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
@@ -116,6 +122,12 @@ class OnnxStepEngine:
     def name(self) -> str:
         """``onnxruntime, frame by frame``."""
         return "onnxruntime, frame by frame"
+
+    @property
+    def work(self) -> float:
+        """Of all frames of a clip."""
+        frames: int = next(iter(self._shapes.values()))[1]
+        return frames * self._step.work
 
     @property
     def golden_logits(self) -> str:

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from bharsdk.bundle import GOLDEN, QDQ_LOGITS, Bundle
 from bharsdk.engines.inputs import checked_inputs
+from bharsdk.engines.onnx import check_onnx
+from bharsdk.engines.running import running
 from bharsdk.engines.tensorrt_build import BATCH, build_engine
 from bharsdk.engines.tensorrt_cache import (
     EngineKey,
@@ -26,7 +28,7 @@ from bharsdk.engines.tensorrt_cache import (
     machine_id,
     store_engine,
 )
-from bharsdk.errors import BackendMissingError, BundleError, IncompatibleError
+from bharsdk.errors import BackendMissingError, BundleError, IncompatibleError, InputError
 
 __all__ = ["TensorrtEngine"]
 
@@ -43,7 +45,7 @@ class TensorrtEngine:
     say: told in a line why an engine is built and how far it is. build: whether it may be. Raises
     BackendMissingError if the bundle has no graph for TensorRT, TensorRT is not installed, or no
     engine holds and none may be built, IncompatibleError without a GPU, BundleError when TensorRT
-    refuses the graph.
+    refuses the graph. not_kept: why a new engine could not be written; it is built again then.
     """
 
     def __init__(self, bundle: Bundle, say: Say = lambda line: None, *, build: bool = True) -> None:
@@ -53,9 +55,12 @@ class TensorrtEngine:
                 f"{bundle.source} has no graph for TensorRT: export it with  --target jetson --int8"
             )
         where, self._precision = f"{bundle.source}: {file}", bundle.manifest.precision.value
+        self._where = where
         self._shapes, self._classes = bundle.manifest.input_shapes, len(bundle.manifest.labels)
         self._golden = QDQ_LOGITS if QDQ_LOGITS in bundle.files else GOLDEN["logits"]
         self._trt, self._cuda = _libraries()
+        self.not_kept: InputError | None = None
+        check_onnx(bundle.files[file], where)
         self._lock = threading.Lock()
         serialized = self._kept_or_built(bundle.source, bundle.files[file], where, say, build=build)
         logger = self._trt.Logger(self._trt.Logger.ERROR)
@@ -81,6 +86,11 @@ class TensorrtEngine:
         return f"tensorrt {self._trt.__version__} {self._precision}"
 
     @property
+    def work(self) -> float:
+        """Not known: TensorRT does not say."""
+        return 0.0
+
+    @property
     def golden_logits(self) -> str:
         """Those of the graph with TensorRT's Q/DQ."""
         return self._golden
@@ -94,7 +104,7 @@ class TensorrtEngine:
         """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
         fed = checked_inputs(inputs, self._shapes)
         count = len(next(iter(fed.values())))
-        with self._lock:
+        with self._lock, running(self._where, "TensorRT"):
             return np.stack([self._one({n: x[i] for n, x in fed.items()}) for i in range(count)])
 
     def _one(self, clip: Mapping[str, FloatArray]) -> FloatArray:
@@ -132,7 +142,11 @@ class TensorrtEngine:
             progress=lambda phase, part: say(f"{phase}: {100 * part:.0f} %"),
         )
         if path.parent.is_dir():
-            store_engine(path, key, built)
+            try:
+                store_engine(path, key, built)
+            except InputError as error:  # it runs all the same, until the process ends
+                self.not_kept = error
+                say(str(error))
         return built
 
     def _key(self, model: bytes) -> EngineKey:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, InputError
-from bharsdk.files import write_atomically
+from bharsdk.files import write_together
 from bharsdk.manifest import parse_object
 
 __all__ = ["EngineKey", "engine_path", "load_engine", "machine_id", "store_engine"]
@@ -85,17 +85,15 @@ def load_engine(path: Path, key: EngineKey) -> tuple[bytes | None, str]:
 def store_engine(path: Path, key: EngineKey, engine: bytes) -> None:
     """Write ``engine`` and what it holds for; neither is ever seen half-written.
 
-    Raises InputError when the folder cannot be written.
+    Raises InputError when the folder cannot be written; what was kept there stays.
     """
     sidecar = _Sidecar(key, hashlib.sha256(engine).hexdigest())
     text = json.dumps(to_json_dict(sidecar), indent=1) + "\n"
     try:
-        # The old description goes first: an engine without one is built anew.
-        _sidecar_path(path).unlink(missing_ok=True)
-        write_atomically(path, engine)
-        write_atomically(_sidecar_path(path), text.encode())
-    except OSError as error:
-        raise InputError(f"{path}: cannot keep the engine: {error.strerror}") from error
+        # Between the two, an engine has the hash of another one, and is built anew.
+        write_together({path: engine, _sidecar_path(path): text.encode()})
+    except InputError as error:
+        raise InputError(f"cannot keep the engine: {error}") from error
 
 
 def machine_id() -> str:

@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
+from bharsdk.engines.running import checked_rows, running
+from bharsdk.engines.tflite_graph import check_tflite
 from bharsdk.errors import BackendMissingError, BundleError
 from bharsdk.quiet import STDERR, quiet_outputs
+from bharsdk.untrusted import reading, reason_of
 
 __all__ = ["TfliteEngine", "TfliteModel"]
 
@@ -39,6 +42,8 @@ class TfliteModel:
 
     def __init__(self, model: bytes, where: str) -> None:
         self._where = where
+        with reading(f"{where} does not load", BundleError, expected="a LiteRT model"):
+            check_tflite(model)
         self.runtime, interpreter = _interpreter_class()
         try:
             with quiet_outputs(STDERR):  # it announces itself
@@ -46,8 +51,7 @@ class TfliteModel:
                 self._runner = self._interpreter.get_signature_runner()
         # LiteRT's exceptions are plain ValueErrors and RuntimeErrors.
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise BundleError(f"{where} does not load: {reason}") from error
+            raise BundleError(f"{where} does not load: {reason_of(error)}") from error
         self._inputs = self._runner.get_input_details()
         self._outputs = self._runner.get_output_details()
         self._lock = threading.Lock()
@@ -75,22 +79,19 @@ class TfliteModel:
 
     def call(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """All that it gives for inputs [1, ...], by name: of a model with several outputs."""
-        with self._lock:
+        with self._lock, running(self._where, "LiteRT"):
             results = self._runner(**{name: inputs[name] for name in self._inputs})
         return {name: np.asarray(result, np.float32) for name, result in results.items()}
 
     def _one(self, inputs: Mapping[str, FloatArray], i: int) -> FloatArray:
-        # A row that is not contiguous would be read as if it were.
-        fed = {
-            name: _quantised(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
-            for name, of in self._inputs.items()
-        }
-        try:
+        with running(self._where, "LiteRT"):
+            # A row that is not contiguous would be read as if it were.
+            fed = {
+                name: _quantised(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
+                for name, of in self._inputs.items()
+            }
             ((name, result),) = self._runner(**fed).items()
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise BundleError(f"{self._where}: LiteRT cannot run it: {reason}") from error
-        return _real(result, self._outputs[name])
+            return _real(result, self._outputs[name])
 
 
 class TfliteEngine:
@@ -109,8 +110,9 @@ class TfliteEngine:
         self._model = TfliteModel(bundle.files[TFLITE_MODEL], where)
         self._shapes = bundle.manifest.input_shapes
         self._golden = TFLITE_LOGITS if TFLITE_LOGITS in bundle.files else GOLDEN["logits"]
+        self._where, self._classes = where, len(bundle.manifest.labels)
         got = self._model.inputs, list(self._model.outputs.values())
-        expected = self._shapes, [(len(bundle.manifest.labels),)]
+        expected = self._shapes, [(self._classes,)]
         if got != expected:
             raise BundleError(f"{where}: got inputs and outputs {got}, expected {expected}")
 
@@ -118,6 +120,11 @@ class TfliteEngine:
     def name(self) -> str:
         """``litert`` or ``tflite-runtime``, and what it takes."""
         return f"{self._model.runtime} {'int8' if self._model.integer else 'fp32'}"
+
+    @property
+    def work(self) -> float:
+        """Not known: LiteRT does not say."""
+        return 0.0
 
     @property
     def golden_logits(self) -> str:
@@ -133,7 +140,11 @@ class TfliteEngine:
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Logits float32 [N, classes] of ``inputs``, those of the model by name."""
-        return self._model.run(checked_inputs(inputs, self._shapes))
+        fed = checked_inputs(inputs, self._shapes)
+        logits = self._model.run(fed)
+        return checked_rows(
+            logits, len(next(iter(fed.values()))), self._classes, self._where, "logits"
+        )
 
 
 def _shape(of: Mapping[str, Any]) -> tuple[int, ...]:

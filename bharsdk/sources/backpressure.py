@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from bharsdk.brief import brief
 from bharsdk.errors import InputError
 
 __all__ = ["Backpressure", "DropCause", "FrameCounts", "FrameLedger", "FrameQueue"]
@@ -51,6 +52,15 @@ class FrameCounts:
     delivered: int = 0
     dropped: Mapping[DropCause, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            captured=self.captured,
+            delivered=self.delivered,
+            dropped=self.total_dropped,
+            pending=self.pending,
+        )
+
     @property
     def total_dropped(self) -> int:
         """Of all causes."""
@@ -70,22 +80,27 @@ class FrameLedger:
         self._captured = self._delivered = 0
         self._dropped: dict[DropCause, int] = {}
         self._reported: dict[DropCause, int] = {}
+        self._is_settled = False
 
     def capture(self) -> int:
         """Count one more frame of the source. Returns its number, from 0."""
         with self._lock:
-            self._captured += 1
-            return self._captured - 1
+            number = self._captured
+            if not self._is_settled:
+                self._captured += 1
+            return number
 
     def drop(self, cause: DropCause) -> None:
         """Count a frame as dropped."""
         with self._lock:
-            self._dropped[cause] = self._dropped.get(cause, 0) + 1
+            if not self._is_settled:
+                self._add(cause, 1)
 
     def deliver(self) -> dict[DropCause, int]:
         """Count a frame as delivered. Returns what was dropped since the last delivered one."""
         with self._lock:
-            self._delivered += 1
+            if not self._is_settled:
+                self._delivered += 1
             since = {
                 cause: count - self._reported.get(cause, 0)
                 for cause, count in self._dropped.items()
@@ -93,6 +108,20 @@ class FrameLedger:
             }
             self._reported = dict(self._dropped)
             return since
+
+    def settle(self) -> None:
+        """Count what is under way as dropped by closing, and nothing any more.
+
+        For frames that a thread holds which may never return.
+        """
+        with self._lock:
+            pending = FrameCounts(self._captured, self._delivered, self._dropped).pending
+            if pending and not self._is_settled:
+                self._add(DropCause.CLOSED, pending)
+            self._is_settled = True
+
+    def _add(self, cause: DropCause, count: int) -> None:
+        self._dropped[cause] = self._dropped.get(cause, 0) + count
 
     @property
     def counts(self) -> FrameCounts:

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 
 from bharsdk.box import Box
+from bharsdk.brief import brief_config
+from bharsdk.checks import check_fields
 from bharsdk.closing import Closing
 from bharsdk.errors import UsageError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
-from bharsdk.people import MAX_PERSONS, own_hands
+from bharsdk.limits import MAX_PERSONS
+from bharsdk.people import own_hands
 from bharsdk.sources.body_hands_graph import (
     DETECTIONS,
     IS_DETECTING,
@@ -61,6 +64,7 @@ class BodyHandsConfig:
     detection_interval_ms: float = 500.0
 
     def __post_init__(self) -> None:
+        check_fields(self, "landmarks")
         for name, low, high in (
             ("max_persons", 1, MAX_PERSONS),
             ("depth", 1, MAX_DEPTH),
@@ -71,6 +75,9 @@ class BodyHandsConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise UsageError(f"landmarks: got {name} {value}, expected {low} to {high}")
+
+    def __repr__(self) -> str:
+        return brief_config(self)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from bharsdk.errors import SourceError, assert_never
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.address import CameraAddress, CameraKind
 from bharsdk.sources.frame import CapturedImage
-from bharsdk.sources.opencv import import_cv2
+from bharsdk.sources.opencv import import_cv2, silent_log
 
 __all__ = ["Camera"]
 
@@ -33,7 +34,7 @@ class Camera(Closing):
     def __init__(self, address: CameraAddress, origin_s: float | None = None) -> None:
         self._cv2 = import_cv2()
         self._address, self.name = address, address.name
-        with quiet_outputs(STDERR):
+        with _quiet(self._cv2, address):
             self._capture = _open(self._cv2, address)
         if not self._capture.isOpened():
             self._capture.release()
@@ -63,6 +64,19 @@ class Camera(Closing):
     def close(self) -> None:
         """Release the camera. A second call does nothing."""
         self._capture.release()
+
+
+@contextlib.contextmanager
+def _quiet(cv2: Any, address: CameraAddress) -> Iterator[None]:
+    """Without what OpenCV and its back ends say, which the error says better.
+
+    A network camera may take seconds to answer, for which stderr is not taken from the process.
+    """
+    with contextlib.ExitStack() as silence:
+        silence.enter_context(silent_log(cv2))
+        if address.kind is not CameraKind.NETWORK:
+            silence.enter_context(quiet_outputs(STDERR))
+        yield
 
 
 def _open(cv2: Any, address: CameraAddress) -> Any:

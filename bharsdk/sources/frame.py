@@ -9,8 +9,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.closing import Closing
-from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks
+from bharsdk.brief import brief
+from bharsdk.closing import Closing, close_aside
+from bharsdk.errors import InputError
+from bharsdk.landmarks import DEFAULT_ASPECT, Landmarks, check_aspect, check_time
+from bharsdk.limits import MAX_PEOPLE
 
 __all__ = [
     "CapturedImage",
@@ -34,14 +37,22 @@ class CapturedImage:
     timestamp_ms: float
     capture_ms: float = 0.0
 
+    def __repr__(self) -> str:
+        return brief(self, image=self.image, timestamp_ms=self.timestamp_ms)
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of a source.
 
-    timestamp_ms: capture time, milliseconds. people: everyone found, empty where nobody was.
-    aspect: image width / height. number: how many frames the source gave before it, dropped ones
-    too. capture_ms, landmarks_ms: what reading and the landmarker took.
+    timestamp_ms: capture time, milliseconds, 0 to 1e15. people: everyone found, at most 64, empty
+    where nobody was; who shows neither body nor hand was not found, and is left out. aspect: width
+    / height of what the landmarks are fractions of: that of the people where there are any, else of
+    the image. number: how many frames the source gave before it, dropped ones too. capture_ms,
+    landmarks_ms: what reading and the landmarker took.
+
+    Raises InputError on more people, and on people of another time or of different aspects: what
+    passes can be recorded, and a recording holds all that the recognizer saw.
     """
 
     timestamp_ms: float
@@ -51,6 +62,39 @@ class Frame:
     number: int = 0
     capture_ms: float = 0.0
     landmarks_ms: float = 0.0
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            number=self.number,
+            timestamp_ms=self.timestamp_ms,
+            people=len(self.people),
+            image=self.image,
+        )
+
+    def __post_init__(self) -> None:
+        if len(self.people) > MAX_PEOPLE:
+            raise InputError(
+                f"frame: got {len(self.people)} people, expected at most {MAX_PEOPLE}: let the"
+                " landmarker keep the largest"
+            )
+        check_time(self.timestamp_ms)
+        people = tuple(one for one in self.people if one.is_seen)
+        object.__setattr__(self, "people", people)
+        for one in people:
+            if one.timestamp_ms != self.timestamp_ms:
+                raise InputError(
+                    f"frame: got somebody at {one.timestamp_ms} ms in the frame of"
+                    f" {self.timestamp_ms} ms, expected landmarks stamped as their picture"
+                )
+            if one.aspect != people[0].aspect:
+                raise InputError(
+                    f"frame: got people of image aspects {people[0].aspect} and {one.aspect},"
+                    " expected one for all of a frame"
+                )
+        if people:
+            object.__setattr__(self, "aspect", people[0].aspect)
+        check_aspect(self.aspect)
 
     @classmethod
     def of(cls, landmarks: Landmarks, number: int = 0) -> Frame:
@@ -147,7 +191,8 @@ class Source(Closing):
     """Frames in time order, closed at the end of a ``with`` block.
 
     fps: nominal frames a second, None where unknown. frame_count: how many frames the container
-    announces, None where it has no end or does not say.
+    announces, None where it has no end or does not say. interrupt: ends a wait for the next frame,
+    if it can be ended, from any thread.
     """
 
     def __init__(
@@ -157,17 +202,31 @@ class Source(Closing):
         *,
         fps: float | None = None,
         frame_count: int | None = None,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
         self._frames = frames
         self._close = close
+        self._interrupt = interrupt
         self.fps = fps
         self.frame_count = frame_count
+
+    def __repr__(self) -> str:
+        return brief(self, fps=self.fps, frame_count=self.frame_count)
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
 
+    def interrupt(self) -> None:
+        """End a wait for the next frame soon, if that can be; from any thread."""
+        if self._interrupt is not None:
+            self._interrupt()
+
     def close(self) -> None:
-        """Release the camera or file. A second call does nothing."""
+        """Release the camera or file. A second call does nothing.
+
+        Ends within a second: ``close`` is left behind, with a warning, if it takes longer.
+        """
+        self.interrupt()
         close, self._close = self._close, None
         if close is not None:
-            close()
+            close_aside(close, "the source")

@@ -6,18 +6,22 @@ Uses the solutions API of MediaPipe 0.10.14 to 0.10.21, whose wheels carry the m
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.closing import Closing
-from bharsdk.errors import InputError
+from bharsdk.checks import typed
+from bharsdk.closing import Closing, close_aside
+from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources.frame import Image
-from bharsdk.sources.mediapipe_graph import import_solutions
+from bharsdk.sources.mediapipe_graph import import_solutions, quiet_projection
+from bharsdk.sources.memory import memory_returned
 from bharsdk.sources.opencv import import_cv2
 
 __all__ = ["HolisticLandmarker"]
@@ -38,8 +42,15 @@ class HolisticLandmarker(Closing):
     def __init__(
         self, *, min_detection_confidence: float = 0.5, min_tracking_confidence: float = 0.5
     ) -> None:
+        for name, value in (
+            ("min_detection_confidence", min_detection_confidence),
+            ("min_tracking_confidence", min_tracking_confidence),
+        ):
+            if not 0 <= typed(float, value, f"landmarks: got {name}") <= 1:
+                raise InputError(f"landmarks: got {name} {value}, expected 0 to 1")
         self._cv2 = import_cv2()
         solutions: Any = import_solutions()
+        quiet_projection()
         # The first picture starts the interpreters, which talk to stderr whatever they are told.
         with quiet_outputs(STDERR):
             self._holistic: Any = solutions.holistic.Holistic(
@@ -48,15 +59,17 @@ class HolisticLandmarker(Closing):
                 min_tracking_confidence=min_tracking_confidence,
             )
             self._holistic.process(np.zeros(WARM_UP_SHAPE, np.uint8))
-        self._talkative = True
 
     def detect(self, image: Image, timestamp_ms: float) -> tuple[Landmarks, ...]:
         """The person in ``image``, if any: uint8 [height, width, 3], BGR.
 
-        Left and right are the person's own. Raises InputError on another kind of array.
+        Left and right are the person's own. Raises InputError on another kind of array, UsageError
+        after close().
         """
         check_image(image)
-        found = self._process(self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB))
+        if self._holistic is None:
+            raise UsageError("landmarks: got a picture after close(): open a new landmarker")
+        found = self._holistic.process(self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB))
         hands = np.stack(
             [
                 points_of(found.left_hand_landmarks, HANDS_SHAPE[1:]),
@@ -67,24 +80,24 @@ class HolisticLandmarker(Closing):
         person = Landmarks(timestamp_ms, body, hands, image.shape[1] / image.shape[0])
         return (person,) if person.is_seen else ()
 
-    def _process(self, image: Image) -> Any:
-        """Run the graph; in silence until the first hand, after which all has been said once."""
-        if not self._talkative:
-            return self._holistic.process(image)
-        with quiet_outputs(STDERR):
-            found = self._holistic.process(image)
-        self._talkative = not (found.left_hand_landmarks or found.right_hand_landmarks)
-        return found
-
     def close(self) -> None:
-        """Stop the graph. A second call does nothing."""
+        """Stop the graph and free its memory. A second call does nothing."""
         holistic, self._holistic = self._holistic, None
         if holistic is not None:
-            holistic.close()
+            # Alone with its last reference in that thread, so that it is freed there.
+            close_aside(functools.partial(_stop, [holistic]), "MediaPipe Holistic")
+
+
+def _stop(last: list[Any]) -> None:
+    # What failed inside was raised by detect(), or nobody asked for it.
+    with memory_returned(), contextlib.suppress(RuntimeError, ValueError):
+        last.pop().close()
 
 
 def check_image(image: Image) -> None:
     """Raise InputError unless ``image`` is uint8 [height, width, 3]."""
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"image: got {type(image).__name__}, expected uint8 [height, width, 3]")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise InputError(
             f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]"

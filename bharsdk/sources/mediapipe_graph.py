@@ -8,6 +8,7 @@ what they give out comes back in the order sent.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bharsdk.closing import close_aside
 from bharsdk.errors import BackendMissingError, SourceError, UsageError
 from bharsdk.quiet import STDERR, quiet_outputs
+from bharsdk.sources.memory import memory_returned
 from bharsdk.sources.opencv import import_camera_module
 
 __all__ = ["MediaPipeGraph", "NodeOption", "framework", "import_solutions", "quiet_projection"]
@@ -83,19 +86,20 @@ class MediaPipeGraph:
         options: Sequence[NodeOption] = (),
     ) -> None:
         mediapipe = framework()
-        self._arrivals = _Arrivals(outputs)
         self._sent = 0
         self._received = 0
         with quiet_outputs(STDERR), _as_source_error():
-            self._graph: Any = mediapipe.calculator_graph.CalculatorGraph(
+            graph: Any = mediapipe.calculator_graph.CalculatorGraph(
                 graph_config=_expanded(mediapipe, config, options)
             )
+            self._running = _Running(graph, outputs)
+            # Also when the graph is forgotten, or fails to start.
+            self._finalize = weakref.finalize(self, self._running.stop)
             for stream in outputs:
-                self._graph.observe_output_stream(stream, self._arrivals.put, True)
-            self._finalize = weakref.finalize(self, _stop, self._graph, self._arrivals)
-            self._graph.start_run(dict(side_packets or {}))
+                graph.observe_output_stream(stream, self._running.arrivals.put, True)
+            graph.start_run(dict(side_packets or {}))
             # Interpreters talk to stderr as they open, whatever they are told.
-            self._graph.wait_until_idle()
+            graph.wait_until_idle()
 
     @property
     def in_flight(self) -> int:
@@ -107,11 +111,11 @@ class MediaPipeGraph:
 
         Raises UsageError when closed, SourceError when the graph has failed.
         """
-        self._check_open()
+        graph = self._open_graph()
         at = (self._sent + 1) * FRAME_US
         with _as_source_error():
             for stream, packet in packets.items():
-                self._graph.add_packet_to_input_stream(stream, packet.at(at))
+                graph.add_packet_to_input_stream(stream, packet.at(at))
         self._sent += 1
 
     def receive(self) -> Mapping[str, Any]:
@@ -120,23 +124,52 @@ class MediaPipeGraph:
         Waits for them. Raises UsageError when nothing is under way or the graph is closed, also
         while waiting; SourceError when the graph has failed, which loses this picture.
         """
-        self._check_open()
+        graph = self._open_graph()
         if self.in_flight == 0:
             raise UsageError("landmarks: got receive() with no picture under way: send one first")
-        packets = self._arrivals.take((self._received + 1) * FRAME_US, self._graph.has_error)
+        at = (self._received + 1) * FRAME_US
+        packets = self._running.arrivals.take(at, graph.has_error)
         self._received += 1
         if packets is None:
-            self._check_open()
-            raise _failed(self._graph.get_combined_error_message())
+            raise _failed(self._open_graph().get_combined_error_message())
         return packets
 
     def close(self) -> None:
-        """Stop the graph; pictures under way are lost. A second call does nothing."""
-        self._finalize()
+        """Stop the graph and free its memory; pictures under way are lost.
 
-    def _check_open(self) -> None:
-        if not self._finalize.alive:
+        Ends within a second, also when a calculator hangs. A second call does nothing.
+        """
+        if self._finalize.detach() is not None:
+            close_aside(self._running.stop, "MediaPipe's graph")
+
+    def _open_graph(self) -> Any:
+        graph = self._running.graph
+        if graph is None or not self._finalize.alive:
             raise UsageError("landmarks: got a picture after close(): open a new landmarker")
+        return graph
+
+
+class _Running:
+    """The graph until it is stopped, and what came out of it. Nothing holds the graph afterwards.
+
+    The graph holds ``arrivals`` as the observer of its streams, and never this object: freed by
+    reference counting alone.
+    """
+
+    def __init__(self, graph: Any, outputs: Sequence[str]) -> None:
+        self.graph: Any = graph
+        self.arrivals = _Arrivals(outputs)
+
+    def stop(self) -> None:
+        self.arrivals.close()
+        graph, self.graph = self.graph, None
+        if graph is None:
+            return
+        with memory_returned():
+            # What failed inside was raised by receive(), or nobody asked for it.
+            with contextlib.suppress(RuntimeError, ValueError):
+                graph.close()
+            del graph
 
 
 class _Arrivals:
@@ -172,6 +205,7 @@ class _Arrivals:
             self._changed.notify_all()
 
 
+@functools.cache
 def quiet_projection() -> None:
     """Have MediaPipe warn now, in silence, of the hand graphs' square regions; it does so once."""
     mediapipe = framework()
@@ -206,13 +240,6 @@ def _expanded(mediapipe: Any, config: str, options: Sequence[NodeOption]) -> Any
             kind = mediapipe.CALCULATOR_TO_OPTIONS[node.calculator]
             setattr(node.options.Extensions[kind.ext], field, value)
     return expanded
-
-
-def _stop(graph: Any, arrivals: _Arrivals) -> None:
-    arrivals.close()
-    # What failed inside was raised by receive(), or nobody asked for it.
-    with contextlib.suppress(RuntimeError, ValueError):
-        graph.close()
 
 
 @contextlib.contextmanager

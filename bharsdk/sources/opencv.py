@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from bharsdk.errors import BackendMissingError
 from bharsdk.quiet import STDERR, quiet_outputs
 
-__all__ = ["import_camera_module", "import_cv2"]
+__all__ = ["import_camera_module", "import_cv2", "silent_log"]
 
 DEBIAN_PACKAGES = "libgl1 libglib2.0-0"
 SILENCE = {
@@ -25,6 +28,20 @@ SILENCE = {
 def import_cv2() -> ModuleType:
     """Return the module ``cv2``. Raises BackendMissingError as :func:`import_camera_module`."""
     return import_camera_module("cv2")
+
+
+@contextlib.contextmanager
+def silent_log(cv2: Any) -> Iterator[None]:
+    """Let OpenCV log nothing: asked for much, it prints whole addresses, also to stdout."""
+    if not hasattr(cv2, "setLogLevel"):
+        yield
+        return
+    before = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(before)
 
 
 def import_camera_module(name: str) -> ModuleType:

@@ -8,17 +8,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bharsdk.errors import SourceError, UsageError
+from bharsdk.checks import typed
+from bharsdk.errors import BharError, InputError, SourceError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.sources.address import parse_address
 from bharsdk.sources.camera import Camera
 from bharsdk.sources.config import SourceConfig
+from bharsdk.sources.failures import check_landmarker
 from bharsdk.sources.frame import Frame, Image, Landmarker, Pictures, Source
-from bharsdk.sources.pictures import GivenPictures, LimitedPictures, ReconnectingPictures
+from bharsdk.sources.opencv import import_cv2
+from bharsdk.sources.picture_folder import PictureFolder, is_folder
+from bharsdk.sources.pictures import (
+    GivenPictures,
+    LimitedPictures,
+    ReconnectingPictures,
+    TakenPictures,
+)
 from bharsdk.sources.pipeline import Pipeline
 from bharsdk.sources.session import Session
 from bharsdk.sources.session_file import SUFFIX, load_session
 from bharsdk.sources.video import Video
+from bharsdk.sources.waiting import AwaitedPictures, awaited_session
 
 __all__ = ["SourceLike", "default_landmarker", "open_pictures_or_frames", "open_source"]
 
@@ -34,7 +44,8 @@ SourceLike = (
     | Iterable[tuple[Image, float]]
 )
 """A camera number, an address (:mod:`bharsdk.sources.address`), a path (also as text), a recording
-in memory, or in time order single Landmarks or (image, timestamp_ms)."""
+in memory, or in time order single Landmarks or (image, timestamp_ms). Images are uint8, BGR, BGRA
+or grey; they are copied, so their memory may be used again for the next one."""
 
 
 def open_source(
@@ -44,14 +55,19 @@ def open_source(
 ) -> Source:
     """Open whatever ``source`` names; use it in a ``with`` block.
 
-    A path that ends in ``.bhar-session`` is a recorded session, any other a video. landmarker:
-    finds the joints in pictures; default :func:`default_landmarker`, closed with the source.
+    A path that ends in ``.bhar-session`` is a recorded session, a folder holds pictures, any other
+    file is a video. landmarker: finds the joints in pictures; default :func:`default_landmarker`,
+    closed with the source.
 
-    Raises InputError when a file is missing or unusable (a video without any person: at its end),
-    SourceError when a camera cannot be opened or is lost, BackendMissingError when OpenCV or
-    MediaPipe is missing, UsageError on another type.
+    Raises InputError on another type, and when a file is missing or unusable (a video without any
+    person: at its end), SourceError when a camera cannot be opened or is lost, or the landmarker
+    fails on ten pictures in a row or on all there are (an error of bharsdk that it raises keeps its
+    class), BackendMissingError when OpenCV or MediaPipe is missing. A single picture on which the
+    landmarker fails is a warning, and counted as dropped.
     """
-    config = config or SourceConfig()
+    config = typed(SourceConfig | None, config, "source: got config") or SourceConfig()
+    if landmarker is not None:
+        check_landmarker(landmarker)
     opened = open_pictures_or_frames(source, config)
     if isinstance(opened, Source):
         return opened
@@ -59,8 +75,7 @@ def open_source(
     pipeline = Pipeline(
         opened, landmarker or _landmarker_for(opened), _Frames(), config, owns_landmarker=owns
     )
-    frames = (delivery.result for delivery in pipeline)
-    return Source(frames, pipeline.close, fps=opened.fps, frame_count=opened.frame_count)
+    return _FoundFrames(pipeline, opened)
 
 
 def open_pictures_or_frames(
@@ -69,24 +84,35 @@ def open_pictures_or_frames(
     *,
     on_lost: Callable[[SourceError], None] = lambda error: None,
     on_back: Callable[[], None] = lambda: None,
+    on_wait: Callable[[BharError], None] = lambda error: None,
 ) -> Pictures | Source:
     """Pictures that need a landmarker, or a source of frames that have their landmarks.
 
-    on_lost, on_back: told when a live source is lost, and when it delivers again. Raises what
-    :func:`open_source` does.
+    on_lost, on_back: told when a live source is lost, and when it delivers again. on_wait: told
+    when a source is waited for that is not there yet. Raises what :func:`open_source` does.
     """
     if isinstance(source, Source):
         return _limited_frames(source, config.max_frames)
-    if isinstance(source, int | str | Path):
+    if isinstance(source, int | str | Path) and not isinstance(source, bool):
         address = parse_address(source)
         if not isinstance(address, Path):
-            camera, origin_s = address, time.monotonic()
-            pictures = ReconnectingPictures(
-                lambda: Camera(camera, origin_s), config, on_lost=on_lost, on_back=on_back
-            )
-            return _limited_pictures(pictures, config.max_frames)
+            camera = address
+
+            def open_camera() -> Pictures:
+                origin_s = time.monotonic()
+                return ReconnectingPictures(
+                    lambda: Camera(camera, origin_s), config, on_lost=on_lost, on_back=on_back
+                )
+
+            if config.wait_for_source_s == 0:
+                return _limited_pictures(open_camera(), config.max_frames)
+            import_cv2()  # what is not installed does not come by waiting
+            awaited = AwaitedPictures(open_camera, camera.name, config, on_wait=on_wait)
+            return _limited_pictures(awaited, config.max_frames)
+        if config.wait_for_source_s > 0 and not address.exists():
+            return _awaited_file(address, config, on_wait)
         if address.suffix != SUFFIX:
-            return _limited_pictures(Video(address), config.max_frames)
+            return _limited_pictures(_of_path(address, config), config.max_frames)
         source = load_session(address)
     if isinstance(source, LandmarkSequence):
         source = Session(source)
@@ -95,10 +121,12 @@ def open_pictures_or_frames(
         return _limited_frames(known, config.max_frames)
     if hasattr(source, "is_live"):
         pictures_of_users: Any = source
+        if not isinstance(source, Video | PictureFolder):
+            pictures_of_users = TakenPictures(pictures_of_users)
         return _limited_pictures(pictures_of_users, config.max_frames)
     if isinstance(source, Iterable):
         return _of_iterable(iter(source), config.max_frames)
-    raise UsageError(
+    raise InputError(
         f"source: got {type(source).__name__}, expected a camera number, an address, a path,"
         " landmarks, or (image, timestamp_ms)"
     )
@@ -109,6 +137,10 @@ def default_landmarker(max_persons: int = 1) -> Landmarker:
     from bharsdk.sources.body_hands import BodyHandsConfig, BodyHandsLandmarker
 
     return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
+
+
+def _of_path(path: Path, config: SourceConfig) -> Pictures:
+    return PictureFolder(path, config.folder_fps) if is_folder(path) else Video(path)
 
 
 def _landmarker_for(pictures: Pictures) -> Landmarker:
@@ -131,16 +163,42 @@ def _of_iterable(items: Iterator[Any], max_frames: int | None) -> Pictures | Sou
     return _limited_pictures(GivenPictures(whole, getattr(items, "close", None)), max_frames)
 
 
+def _awaited_file(
+    path: Path, config: SourceConfig, on_wait: Callable[[BharError], None]
+) -> Pictures | Source:
+    if path.suffix == SUFFIX:
+        return _limited_frames(awaited_session(path, config, on_wait), config.max_frames)
+    import_cv2()  # what is not installed does not come by waiting
+    video = AwaitedPictures(
+        lambda: _of_path(path, config), str(path), config, path=path, on_wait=on_wait
+    )
+    return _limited_pictures(video, config.max_frames)
+
+
 def _limited_frames(source: Source, max_frames: int | None) -> Source:
     if max_frames is None:
         return source
     count = max_frames if source.frame_count is None else min(max_frames, source.frame_count)
     frames = itertools.islice(source, max_frames)
-    return Source(frames, source.close, fps=source.fps, frame_count=count)
+    return Source(
+        frames, source.close, fps=source.fps, frame_count=count, interrupt=source.interrupt
+    )
 
 
 def _limited_pictures(pictures: Pictures, max_frames: int | None) -> Pictures:
     return pictures if max_frames is None else LimitedPictures(pictures, max_frames)
+
+
+class _FoundFrames(Source):
+    """The frames of a pipeline, which ends by itself in time."""
+
+    def __init__(self, pipeline: Pipeline[Frame], pictures: Pictures) -> None:
+        frames = (delivery.result for delivery in pipeline)
+        super().__init__(frames, fps=pictures.fps, frame_count=pictures.frame_count)
+        self._pipeline = pipeline
+
+    def close(self) -> None:
+        self._pipeline.close()
 
 
 class _Frames:

@@ -6,25 +6,35 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
 import numpy as np
 
 from bharsdk.errors import InputError, SourceError
+from bharsdk.limits import MAX_TIMESTAMP_MS
 from bharsdk.sources.config import SourceConfig
 from bharsdk.sources.frame import CapturedImage, Image, Pictures
 
-__all__ = ["GivenPictures", "LimitedPictures", "ReconnectingPictures", "TimeGuard"]
+__all__ = [
+    "GivenPictures",
+    "LimitedPictures",
+    "ReconnectingPictures",
+    "TakenPictures",
+    "TimeGuard",
+    "taken_over",
+]
 
 CLOCK_RESET_MS = 1000.0
 """Times that go on for this long behind the latest one are those of a clock that was set back."""
 
 
 class GivenPictures:
-    """Any iterable of (image, timestamp_ms): uint8 [height, width, 3] BGR and milliseconds.
+    """Any iterable of (image, timestamp_ms), in milliseconds; images as :func:`taken_over` has it.
 
-    Raises InputError while iterating when an item is something else.
+    Whoever gives the pictures may use their memory again for the next one. Raises InputError while
+    iterating when an item is something else.
     """
 
     name = "pictures"
@@ -45,13 +55,8 @@ class GivenPictures:
                     f"source: got {type(pair).__name__} as item {number}, expected"
                     " (image, timestamp_ms)"
                 )
-            image = np.asarray(pair[0])
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-                raise InputError(
-                    f"source: got {image.dtype} {list(image.shape)} as picture {number}, expected"
-                    " uint8 [height, width, 3]"
-                )
-            yield CapturedImage(image, float(pair[1]))
+            image = taken_over(pair[0], f"picture {number}")
+            yield CapturedImage(image, _time_of(pair[1], number))
 
     def interrupt(self) -> None:
         """Whoever gives the pictures decides when the next one comes."""
@@ -63,14 +68,96 @@ class GivenPictures:
             close()
 
 
+class TakenPictures:
+    """Pictures of a class that somebody else wrote, which may use its memory again."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self.name, self.is_live = pictures.name, pictures.is_live
+
+    @property
+    def fps(self) -> float | None:
+        """As the pictures' own."""
+        return self._pictures.fps
+
+    @property
+    def frame_count(self) -> int | None:
+        """As the pictures' own."""
+        return self._pictures.frame_count
+
+    def __iter__(self) -> Iterator[CapturedImage]:
+        for number, picture in enumerate(self._pictures):
+            if not isinstance(picture, CapturedImage):
+                raise InputError(
+                    f"source: got {type(picture).__name__} as item {number}, expected a"
+                    " CapturedImage"
+                )
+            yield replace(picture, image=taken_over(picture.image, f"picture {number}"))
+
+    def interrupt(self) -> None:
+        """As the pictures' own."""
+        self._pictures.interrupt()
+
+    def close(self) -> None:
+        """As the pictures' own."""
+        self._pictures.close()
+
+
+def taken_over(image: object, what: str) -> Image:
+    """Return a copy of ``image``, uint8 [height, width, 3] BGR.
+
+    image: uint8 [height, width, 3] BGR, [height, width, 4] BGRA, or grey, [height, width] or
+    [height, width, 1]. Raises InputError naming ``what`` on anything else.
+    """
+    try:
+        array = np.asarray(image)
+    except (TypeError, ValueError):
+        array = np.empty(0, object)  # rows of several lengths
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
+        channels = 0
+    match channels:
+        case 1:
+            grey = array.reshape(*array.shape[:2], 1)
+            taken: Image = np.empty((*array.shape[:2], 3), np.uint8)
+            taken[:] = grey
+        case 3 | 4:
+            taken = np.array(array[:, :, :3], order="C")
+        case _:
+            raise InputError(
+                f"source: got {array.dtype} {list(array.shape)} as {what}, expected uint8"
+                " [height, width, 3] (BGR), [height, width, 4] (BGRA) or [height, width] (grey)"
+            )
+    return taken
+
+
+def _time_of(value: Any, number: int) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"source: got {type(value).__name__} as the time of picture {number}, expected"
+            " milliseconds"
+        ) from None
+
+
 class LimitedPictures:
     """The first ``max_frames`` of ``pictures``; they end there as at their own end."""
 
     def __init__(self, pictures: Pictures, max_frames: int) -> None:
         self._pictures, self._max_frames = pictures, max_frames
-        self.name, self.is_live, self.fps = pictures.name, pictures.is_live, pictures.fps
-        count = pictures.frame_count
-        self.frame_count = max_frames if count is None else min(max_frames, count)
+        self.name, self.is_live = pictures.name, pictures.is_live
+
+    @property
+    def fps(self) -> float | None:
+        """As the pictures' own."""
+        return self._pictures.fps
+
+    @property
+    def frame_count(self) -> int | None:
+        """As the pictures' own, and no more than asked for."""
+        count = self._pictures.frame_count
+        return self._max_frames if count is None else min(self._max_frames, count)
 
     def __iter__(self) -> Iterator[CapturedImage]:
         return itertools.islice(self._pictures, self._max_frames)
@@ -116,6 +203,8 @@ class ReconnectingPictures:
             try:
                 if self._pictures is None:
                     self._pictures = self._open()
+                if self._closed.is_set():  # while it was opened
+                    return
                 for picture in self._pictures:
                     if lost_s is not None:
                         lost_s, pause_s = None, self._config.retry_s
@@ -173,7 +262,7 @@ class TimeGuard:
         if not math.isfinite(timestamp_ms):
             return None
         time_ms = timestamp_ms + self._offset_ms
-        if time_ms < 0:
+        if not 0 <= time_ms <= MAX_TIMESTAMP_MS:
             return None
         if time_ms <= self._last_ms:
             first_ms, newest_ms = self._refused_ms or (timestamp_ms, -math.inf)

@@ -15,41 +15,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import weakref
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from bharsdk.errors import InputError, SourceError
-from bharsdk.landmarks import Landmarks
-from bharsdk.sources.backpressure import (
-    Backpressure,
-    DropCause,
-    FrameCounts,
-    FrameLedger,
-    FrameQueue,
-)
+from bharsdk.closing import CLOSE_S, Countdown, close_aside
+from bharsdk.sources.backpressure import DropCause, FrameCounts
 from bharsdk.sources.config import SourceConfig
-from bharsdk.sources.frame import (
-    CapturedImage,
-    Landmarker,
-    Pictures,
-    PipelinedLandmarker,
-)
-from bharsdk.sources.pictures import TimeGuard
-from bharsdk.sources.stages import Delivery, Found, Handled, Handler, Shot
+from bharsdk.sources.failures import Failures
+from bharsdk.sources.frame import Landmarker, Pictures, PipelinedLandmarker
+from bharsdk.sources.picture_folder import PictureFolder
+from bharsdk.sources.stages import Delivery, Handled, Handler
 from bharsdk.sources.video import Video
+from bharsdk.sources.waiting import AwaitedPictures
+from bharsdk.sources.workers import Capture, Detection, Handling, Shared
 
 __all__ = ["Pipeline"]
 
 LOGGER = logging.getLogger("bharsdk")
 T = TypeVar("T")
 
-MAX_FAILURES = 10
-"""So many pictures in a row on which the landmarker raises an error are one too many."""
-CLOSE_S = 1.0
-"""Closing waits this long for the threads. A camera that does not return from a read keeps its own
-thread; it is released when it does."""
+JOIN_SHARE, RESCUE_SHARE = 0.6, 0.25
+"""Of the time for closing: what the threads get to end by themselves, and then an owned landmarker
+to be closed under a thread that waits for it. The rest is for threads that this has freed."""
 
 
 class Pipeline(Generic[T]):
@@ -57,7 +45,10 @@ class Pipeline(Generic[T]):
 
     landmarker, pictures: closed by the pipeline (the landmarker if ``owns_landmarker``).
     on_trouble: told, by a thread of the pipeline, about a picture on which the landmarker failed.
-    clock: seconds, for tests. What a thread raises, iterating raises, after all that came before.
+    clock: seconds, for tests. What a thread raises, iterating raises, after all that came before:
+    also an error when the landmarker failed on ten pictures in a row, or on all there were
+    (:class:`bharsdk.sources.failures.Failures`), and InputError when it gave something else than
+    Landmarks.
     """
 
     def __init__(
@@ -71,251 +62,152 @@ class Pipeline(Generic[T]):
         on_trouble: Callable[[Exception], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pictures, self._landmarker, self._handler = pictures, landmarker, handler
-        self._owns_landmarker = owns_landmarker
-        self._pipelined = landmarker if isinstance(landmarker, PipelinedLandmarker) else None
-        self._on_trouble, self._clock = on_trouble, clock
-        policy = config.policy(is_live=pictures.is_live)
-        self._max_age_s = None if policy is Backpressure.WAIT else config.max_age_s
-        self._ledger = FrameLedger()
-        self._shots = FrameQueue[Shot](
-            config.slots, policy, self._dropper(DropCause.BUSY_LANDMARKER)
+        self._is_live, self._handler = pictures.is_live, handler
+        depth = landmarker.depth if isinstance(landmarker, PipelinedLandmarker) else 1
+        shared = Shared[T](pictures, depth, config, clock)
+        failures = Failures(pictures.name)
+        capture = Capture(shared, pictures)
+        detection = Detection(shared, landmarker, failures, on_trouble)
+        handling = Handling(
+            *(shared, landmarker, handler, failures, on_trouble),
+            owns_landmarker=owns_landmarker,
+            expects_people=pictures.name if _shows_people(pictures) else None,
         )
-        depth = self._pipelined.depth if self._pipelined is not None else 1
-        self._room = threading.Semaphore(depth)
-        self._found = FrameQueue[Found](depth, Backpressure.WAIT, self._dropper(DropCause.CLOSED))
-        self._handled = FrameQueue[Handled[T]](config.slots, policy, self._lose)
-        self._lost: deque[Handled[T]] = deque()
-        self._stopping, self._halted = threading.Event(), threading.Event()
-        self._people_expected = isinstance(pictures, Video)
-        self._saw_somebody = False
-        self._error: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=work, name=f"bhar-{name}", daemon=True)
-            for name, work in (
-                ("capture", self._run_capture),
-                ("landmarks", self._run_landmarks),
-                ("handle", self._run_handling),
-            )
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._shared = shared
+        self._closing = _Closing(shared, capture, detection, handling)
+        # Threads hold what they work on and never this object, so that forgetting it closes it.
+        self._finalizer = weakref.finalize(self, self._closing.close, CLOSE_S)
+        self._closing.start()
 
     @property
     def is_live(self) -> bool:
         """Whether pictures come whether or not anybody is ready."""
-        return self._pictures.is_live
+        return self._is_live
 
     @property
     def counts(self) -> FrameCounts:
         """What became of the frames so far."""
-        return self._ledger.counts
+        return self._shared.ledger.counts
 
     def __iter__(self) -> Pipeline[T]:
         return self
 
     def __next__(self) -> Delivery[T]:
+        shared = self._shared
         while True:
-            handled = self._handled.get()
+            handled = shared.handled.get()
             if handled is None:
+                error, shared.error = shared.error, None
                 self.close()
-                error, self._error = self._error, None
-                raise error if error is not None else StopIteration
+                try:
+                    raise error if error is not None else StopIteration
+                finally:
+                    del error  # its traceback holds this frame: no cycle
             shot = handled.shot
-            age_s = 0.0 if shot is None else self._clock() - shot.arrived_s
-            if shot is not None and self._is_stale(age_s):
-                self._ledger.drop(DropCause.STALE)
-                self._lost.append(handled)
+            if shot is not None and shared.is_stale(shot):
+                shared.ledger.drop(DropCause.STALE)
+                shared.lost.append(handled)
                 continue
+            age_s = 0.0 if shot is None else shared.age_s(shot)
             result = self._handler.absorb(self._lost_before(handled), handled.result)
-            dropped = {} if shot is None else self._ledger.deliver()
+            dropped = {} if shot is None else shared.ledger.deliver()
             return Delivery(result, age_s * 1000.0, dropped)
 
-    def close(self) -> None:
-        """Stop, drop what is under way, and release everything. A second call does nothing."""
-        self._stopping.set()
-        self._halt()
-        self._handled.abort()
-        until_s = time.monotonic() + CLOSE_S
-        others = [t for t in self._threads if t is not threading.current_thread()]
-        for thread in others:
-            thread.join(max(until_s - time.monotonic(), 0.0))
-        if any(thread.is_alive() for thread in others):
-            LOGGER.warning("a source is busy after %.0f s; it closes when it returns", CLOSE_S)
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """Stop, drop what is under way, and release everything. A second call does nothing.
 
-    # ---- the threads ----------------------------------------------------------------------------
-
-    def _run_capture(self) -> None:
-        try:
-            self._capture()
-        except BaseException as error:
-            self._fail(error)  # what it gave before is used all the same
-        finally:
-            self._shots.end()
-            self._pictures.close()
-
-    def _run_landmarks(self) -> None:
-        try:
-            self._detect()
-        except BaseException as error:
-            self._fail(error)  # what it found before is handled all the same
-            self._end_capture()
-        finally:
-            self._found.end()
-
-    def _run_handling(self) -> None:
-        last: T | None = None
-        try:
-            self._handle()
-            self._check_people()
-            last = self._handler.finish()
-        except BaseException as error:
-            self._fail(error)
-            self._halt()
-        finally:
-            self._handler.close()
-            if self._owns_landmarker:
-                self._landmarker.close()
-            self._handled.end(None if last is None else Handled(None, last))
-
-    def _capture(self) -> None:
-        guard = TimeGuard()
-        for picture in self._pictures:
-            number = self._ledger.capture()
-            time_ms = guard.admit(picture.timestamp_ms)
-            if time_ms is None:
-                self._ledger.drop(DropCause.TIMESTAMP)
-                continue
-            if time_ms != picture.timestamp_ms:
-                picture = replace(picture, timestamp_ms=time_ms)
-            if not self._shots.put(Shot(number, picture, self._clock())):
-                self._ledger.drop(DropCause.CLOSED)
-                return
-
-    def _detect(self) -> None:
-        failures = 0
-        while (shot := self._shots.get()) is not None:
-            if self._is_stale(self._clock() - shot.arrived_s):
-                self._ledger.drop(DropCause.STALE)
-                continue
-            if self._pipelined is not None:
-                self._room.acquire()
-            if self._halted.is_set():
-                self._ledger.drop(DropCause.CLOSED)
-                return
-            begun_s = self._clock()
-            try:
-                people = self._begin(shot.picture)
-            except Exception as error:
-                self._room.release()
-                failures += 1
-                self._failed(error, failures)
-                continue
-            failures = 0
-            if not self._found.put(Found(shot, begun_s, people)):
-                self._ledger.drop(DropCause.CLOSED)
-                return
-
-    def _handle(self) -> None:
-        failures = 0
-        while (found := self._found.get()) is not None:
-            try:
-                people = self._people(found)
-            except Exception as error:
-                failures += 1
-                self._failed(error, failures)
-                continue
-            failures = 0
-            if isinstance(people, Landmarks):
-                raise InputError(
-                    f"landmarker: {type(self._landmarker).__name__} gave Landmarks, expected a"
-                    " sequence of them, one for each person"
-                )
-            self._saw_somebody |= any(person.has_body for person in people)
-            landmarks_ms = (self._clock() - found.begun_s) * 1000.0
-            try:
-                result = self._handler.handle(found.frame(people, landmarks_ms))
-            except BaseException:
-                self._ledger.drop(DropCause.FAILED)
-                raise
-            if not self._handled.put(Handled(found.shot, result)):
-                self._ledger.drop(DropCause.CLOSED)
-
-    def _check_people(self) -> None:
-        """A video that was read to its end and showed nobody is the wrong video."""
-        whole = self._error is None and not self._stopping.is_set()
-        if self._people_expected and whole and not self._saw_somebody:
-            raise InputError(
-                f"{self._pictures.name}: no person found in {self._ledger.counts.captured} frames,"
-                " expected a video that shows one, from the hips up"
-            )
-
-    # ---- the landmarker, which may give its people later -----------------------------------------
-
-    def _begin(self, picture: CapturedImage) -> Sequence[Landmarks] | None:
-        if self._pipelined is None:
-            return self._landmarker.detect(picture.image, picture.timestamp_ms)
-        self._pipelined.send(picture.image, picture.timestamp_ms)
-        return None
-
-    def _people(self, found: Found) -> Sequence[Landmarks]:
-        if found.people is not None:
-            return found.people
-        assert self._pipelined is not None
-        try:
-            return self._pipelined.receive()
-        finally:
-            self._room.release()
-
-    # ---- what they share ------------------------------------------------------------------------
-
-    def _is_stale(self, age_s: float) -> bool:
-        return self._max_age_s is not None and age_s > self._max_age_s
-
-    def _halt(self) -> None:
-        """Let nobody wait before the last queue."""
-        self._halted.set()
-        self._end_capture()
-        self._found.abort()
-        self._room.release()
-
-    def _end_capture(self) -> None:
-        """Nobody looks at pictures any more."""
-        self._pictures.interrupt()
-        self._shots.abort()
-
-    def _fail(self, error: BaseException) -> None:
-        if self._error is None and not self._stopping.is_set():
-            self._error = error
-
-    def _dropper(self, cause: DropCause) -> Callable[[object], None]:
-        def drop(_: object) -> None:
-            self._ledger.drop(DropCause.CLOSED if self._stopping.is_set() else cause)
-
-        return drop
-
-    def _lose(self, handled: Handled[T]) -> None:
-        if handled.shot is not None:
-            self._dropper(DropCause.BUSY_CONSUMER)(handled)
-        self._lost.append(handled)
+        Ends within a second whatever source and landmarker do, but waits for a recording to be
+        written. A thread that hangs in one of them is left behind, with a warning.
+        """
+        self._finalizer.detach()
+        self._closing.close(within_s)
 
     def _lost_before(self, handled: Handled[T]) -> list[T]:
         """Results of earlier frames that nobody took in time."""
-        lost = []
-        while self._lost and (
+        lost, waiting = [], self._shared.lost
+        while waiting and (
             handled.shot is None
-            or (first := self._lost[0].shot) is None
+            or (first := waiting[0].shot) is None
             or first.number < handled.shot.number
         ):
-            lost.append(self._lost.popleft().result)
+            lost.append(waiting.popleft().result)
         return lost
 
-    def _failed(self, error: Exception, failures: int) -> None:
-        """Count a picture on which the landmarker failed; raises when there are too many."""
-        self._ledger.drop(DropCause.FAILED)
-        self._on_trouble(error)
-        if failures >= MAX_FAILURES:
-            raise SourceError(
-                f"landmarker: failed on {failures} pictures in a row, the last time with {error!r},"
-                " expected landmarks: restart it, or run without it"
-            ) from error
+
+class _Closing(Generic[T]):
+    """Starts the threads, and ends them."""
+
+    def __init__(
+        self,
+        shared: Shared[T],
+        capture: Capture[T],
+        detection: Detection[T],
+        handling: Handling[T],
+    ) -> None:
+        self._shared = shared
+        self._handling: Handling[T] | None = handling
+        self._threads = {
+            threading.Thread(target=work.run, name=f"bhar-{name}", daemon=True): work.busy_with
+            for name, work in (
+                ("capture", capture),
+                ("landmarks", detection),
+                ("handle", handling),
+            )
+        }
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, within_s: float) -> None:
+        shared, countdown = self._shared, Countdown(within_s)
+        shared.stopping.set()
+        shared.halt()
+        shared.handled.abort()
+        if any(thread.is_alive() for thread in self._threads):
+            close_aside(shared.interrupt_capture, "interrupt() of the source", within_s / 4)
+        self._join(within_s * JOIN_SHARE - (within_s - countdown.left_s))
+        if self._alive():
+            self._leave(countdown, within_s)
+        shared.error = None  # its traceback holds what failed
+
+    def _leave(self, countdown: Countdown, within_s: float) -> None:
+        """Finish without the threads that hang, and say what they hang in."""
+        handling, self._handling = self._handling, None
+        if handling is None:
+            return
+        try:
+            handling.finish()  # the recording, if the thread has not got that far
+        except Exception as error:
+            LOGGER.error("close: %s", error)
+        self._join(0.0)
+        if self._alive():
+            close_aside(
+                handling.close_landmarker, "closing the landmarker", within_s * RESCUE_SHARE
+            )
+            self._join(max(countdown.left_s, 0.1))
+        hanging = self._alive()
+        if hanging:
+            self._shared.ledger.settle()
+            what = " and ".join(dict.fromkeys(self._threads[thread] for thread in hanging))
+            LOGGER.warning(
+                "close: %s has not returned in time: its thread is left behind, and ends when it"
+                " returns",
+                what,
+            )
+
+    def _join(self, within_s: float) -> None:
+        countdown = Countdown(within_s)
+        for thread in self._alive():
+            thread.join(countdown.left_s)
+
+    def _alive(self) -> list[threading.Thread]:
+        current = threading.current_thread()
+        return [t for t in self._threads if t is not current and t.is_alive()]
+
+
+def _shows_people(pictures: Pictures) -> bool:
+    """Whether pictures without anybody are the wrong ones: a video, or a folder."""
+    return isinstance(pictures, Video | PictureFolder) or (
+        isinstance(pictures, AwaitedPictures) and not pictures.is_live
+    )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bharsdk.errors import InputError, UsageError
+from bharsdk.errors import BharError, InputError, UsageError
 from bharsdk.events import Event
+from bharsdk.files import Replacement, part_path, unwritable
+from bharsdk.sources.extent import RecordingFullError
 from bharsdk.sources.frame import Frame
-from bharsdk.sources.journal import JournalWriter
+from bharsdk.sources.journal import JournalState, JournalWriter, journal_state
 from bharsdk.sources.session_file import SUFFIX, load_session, save_session
+from bharsdk.untrusted import reason_of
 
 __all__ = ["SessionRecorder"]
 
@@ -22,8 +26,9 @@ class SessionRecorder:
     """Records frames and events to ``path``, NAME.bhar-session.
 
     Until :meth:`close` they lie in a journal beside it, ``NAME.part.bhar-session``, which reads as
-    a session too: after a crash, or on a full disk, it holds all frames so far. A disk that fails
-    ends the recording, not what is being recorded: see :attr:`error`. model: sha256 of the bundle.
+    a session too: after a crash, or on a full disk, it holds all frames so far. A disk that fails,
+    or a recording as long as one can be, ends the recording and not what is being recorded: see
+    :attr:`error`. model: sha256 of the bundle.
     options: what was asked of the recogniser, as JSON values.
     Raises UsageError on another suffix, InputError when the file cannot be written.
     """
@@ -34,31 +39,39 @@ class SessionRecorder:
         self.path = Path(path)
         if self.path.suffix != SUFFIX:
             raise UsageError(f"recording: got {self.path.name!r}, expected NAME{SUFFIX}")
-        self.journal_path = self.path.with_suffix(f".part{SUFFIX}")
+        self.journal_path = part_path(self.path)
         self.error: str | None = None
         self.frames = 0
         self._last: Frame | None = None
+        self._is_full = False
         self._writer: JournalWriter | None = None
+        Replacement(self.path, parents=True).discard()  # says now what would be said at the end
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._clear_place()
             self._writer = JournalWriter(self.journal_path, model, options)
         except OSError as error:
-            if self.journal_path.exists():
-                raise InputError(
-                    f"{self.journal_path}: is there already, from a recording that was cut off or"
-                    " is going on; expected none: rename it to keep it, or remove it"
-                ) from None
+            raise unwritable(self.path, error) from error
+        for left in _others_cut_off(self.journal_path):
+            LOGGER.warning("recording: %s was cut off; it reads as a session", left)
+
+    def _clear_place(self) -> None:
+        """Take away a journal without frames. Raises InputError where one holds some."""
+        if not self.journal_path.exists():
+            return
+        found = journal_state(self.journal_path, remove_empty=True)
+        if found is not JournalState.EMPTY:
             raise InputError(
-                f"{self.path}: cannot be written ({error.strerror}), expected a folder with write"
-                " permission and room"
-            ) from error
+                f"{self.journal_path}: is there already, from a recording that {found.value};"
+                " expected none: it reads as a session; rename it to keep it, or remove it"
+            )
 
     def add(self, frame: Frame, events: Sequence[Event]) -> None:
         """One frame and the events that came with it; with the last frame again, those of the end.
 
-        A time that does not increase is refused by the journal's reader, so it is not written.
+        Raises InputError, the recording so far whole, on what could not be read again: a time that
+        does not increase.
         """
-        if self._writer is None:
+        if self._writer is None or self._is_full:
             return
         try:
             if frame is self._last:
@@ -67,6 +80,10 @@ class SessionRecorder:
                 self._writer.add(frame, events)
                 self.frames += 1
                 self._last = frame
+        except RecordingFullError as error:
+            self._is_full = True
+            self.error = f"{self.path}: stopped after {self.frames} frames: got {error}"
+            LOGGER.error("recording: %s", self.error)
         except OSError as error:
             self._fail(f"stopped after {self.frames} frames ({error.strerror})")
 
@@ -81,8 +98,8 @@ class SessionRecorder:
             return
         try:
             save_session(self.path, load_session(self.journal_path))
-        except OSError as error:
-            self._fail(f"{self.frames} frames stay as they were recorded ({error.strerror})")
+        except (BharError, MemoryError, OSError) as error:
+            self._fail(f"{self.frames} frames stay as they were recorded ({reason_of(error)})")
             return
         self.journal_path.unlink(missing_ok=True)
 
@@ -92,3 +109,13 @@ class SessionRecorder:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _others_cut_off(mine: Path) -> list[Path]:
+    """Journals with frames beside ``mine`` that nobody is writing."""
+    left = []
+    for path in sorted(mine.parent.glob(f"*.part{SUFFIX}")):
+        with contextlib.suppress(OSError):
+            if path != mine and journal_state(path) is JournalState.FRAMES:
+                left.append(path)
+    return left

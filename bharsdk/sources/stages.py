@@ -61,14 +61,14 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A picture with its people; None: the landmarker has yet to give them.
+    """A picture with what the landmarker gave for it; None where it has yet to give that.
 
     begun_s: when it was given to the landmarker.
     """
 
     shot: Shot
     begun_s: float
-    people: Sequence[Landmarks] | None
+    people: object
 
     def frame(self, people: Sequence[Landmarks], landmarks_ms: float) -> Frame:
         """The frame that is handled."""

@@ -273,6 +273,8 @@ class Network {
   bool causal() const { return causal_; }
   // Multiply-adds of one run, or in the mean of one frame of a causal network.
   double multiply_adds() const { return multiply_adds_; }
+  // Of one run or step that every layer takes part in, and some for each value that is touched.
+  double work() const { return work_; }
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
   // What computes weights in integers, as people know it; null where none is.
   const char* integers() const;
@@ -315,8 +317,9 @@ class Network {
   const Features& features_of(std::int64_t number) const;
   const Features& reads(const Part& part, std::int64_t channels, const char* name);
   const Features& writes(const Part& part, std::int64_t channels);
+  // rate: of what the part is added to.
   const Features* adds(const std::optional<Part>& part, const Part& to, const Features& out,
-                       std::int64_t channels);
+                       std::int64_t channels, std::int64_t rate);
   // A layer that reads features x and writes `out`, or no features (-1), at every stride-th frame.
   void append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t out, std::int64_t stride);
   void expect_looks_back(std::int64_t first, std::int64_t last) const;
@@ -326,7 +329,8 @@ class Network {
   void step_all(Run run, State& state, Range* ranges) const;
   void step_layer(std::size_t layer, const Run& run, float* state, std::int64_t index) const;
   void plan_states();
-  void expect_same_rate(const Part& x, const Part& other) const;
+  std::int64_t rate_of(const Part& part) const;
+  void expect_rate(const char* name, const Part& part, std::int64_t rate) const;
   Run prepare(const float* const* inputs, std::int64_t of, Workspace& workspace,
               float* embedding = nullptr) const;
   void fuse(const float* heads, float* logits) const;
@@ -347,7 +351,7 @@ class Network {
   std::vector<Kept> states_;
   std::int64_t heads_ = 0, embedding_size_ = 0, scratch_size_ = 0, unpacked_size_ = 0,
                workspace_size_ = 0, state_size_ = 0;
-  double multiply_adds_ = 0;
+  double multiply_adds_ = 0, work_ = 0;
   bool finished_ = false, integer_ = false, unpooled_ = false;
 };
 

@@ -20,7 +20,10 @@ namespace {
 // Far above any model, and small enough that no product of them overflows.
 constexpr std::int64_t kMaxFrames = 1 << 12, kMaxPersons = 1 << 4, kMaxJoints = 1 << 9;
 constexpr std::int64_t kMaxChannels = 1 << 13, kMaxStride = 1 << 12;
-constexpr std::int64_t kMaxFloats = std::int64_t{1} << 26;  // of one run, and of one stream
+constexpr std::int64_t kMaxFloats = std::int64_t{1} << 25;  // of one run, and of one stream
+// Of one run or step: multiply-adds, and kTouch for each value that a layer reads or writes.
+// Seconds on a core of a small board, and several times what the largest model takes.
+constexpr double kMaxWork = 2e10, kTouch = 8;
 constexpr std::size_t kMaxLayers = 1 << 10;
 constexpr std::int64_t kMostState = 2'000'000 / sizeof(float);  // of one stream, if it can be
 
@@ -140,10 +143,11 @@ const Features& Network::writes(const Part& part, std::int64_t channels) {
 }
 
 const Features* Network::adds(const std::optional<Part>& part, const Part& to, const Features& out,
-                              std::int64_t channels) {
+                              std::int64_t channels, std::int64_t rate) {
   if (!part) return nullptr;
   expect_other(*part, to);
   const Features& features = reads(*part, channels, "what is added,");
+  expect_rate("what is added,", *part, rate);
   expect_frames(features, Features{out.frames, out.persons, out.joints, features.channels}, 1);
   return &features;
 }
@@ -171,6 +175,15 @@ void Network::append(std::unique_ptr<Layer> layer, std::int64_t x, std::int64_t 
   }
   multiply_adds_ += static_cast<double>(layer->multiply_adds()) /
                     (causal_ ? static_cast<double>(rate * stride) : 1.0);
+  double touched = static_cast<double>(layer->other_values());
+  for (const std::int64_t features : {x, out}) {
+    if (features >= 0) touched += static_cast<double>(features_of(features).size());
+  }
+  work_ += static_cast<double>(layer->multiply_adds()) + kTouch * touched;
+  if (work_ > kMaxWork) {
+    refuse("a network of " + std::to_string(work_ / 1e9) + "e9 operations",
+           "at most " + std::to_string(kMaxWork / 1e9) + "e9");
+  }
   scratch_size_ = std::max(scratch_size_, layer->scratch_size());
   rates_.push_back(rate);
   layers_.push_back(std::move(layer));
@@ -186,12 +199,16 @@ void Network::expect_window(const char* name, std::int64_t window) const {
   expect_within(name, window, causal_ ? 1 : 0, causal_ ? std::int64_t{1} << 30 : 0);
 }
 
-void Network::expect_same_rate(const Part& x, const Part& other) const {
-  const std::int64_t rate = memories_[static_cast<std::size_t>(x.features)].rate;
-  const std::int64_t of_other = memories_[static_cast<std::size_t>(other.features)].rate;
-  if (causal_ && rate != of_other) {
-    refuse("attention to features at every " + std::to_string(of_other) + ". frame",
-           "at every " + std::to_string(rate) + ". as those that look");
+std::int64_t Network::rate_of(const Part& part) const {
+  return memories_[static_cast<std::size_t>(part.features)].rate;
+}
+
+// Layers run at the rate of their input; anything else that they read must come as often. In a
+// network of clips the numbers of frames say so.
+void Network::expect_rate(const char* name, const Part& part, std::int64_t rate) const {
+  if (causal_ && rate_of(part) != rate) {
+    refuse(std::string(name) + " of features at every " + std::to_string(rate_of(part)) + ". frame",
+           "at every " + std::to_string(rate) + ". as the layer that reads them");
   }
 }
 
@@ -262,7 +279,7 @@ void Network::add(ConvLayer layer) {
   const Features& x = reads(layer.x, inputs, "the input,");
   const Features& out = writes(layer.out, outputs);
   expect_frames(x, out, layer.stride);
-  const Features* add = adds(layer.add, layer.out, out, outputs);
+  const Features* add = adds(layer.add, layer.out, out, outputs, rate_of(layer.x) * layer.stride);
   integer_ |= layer.integers.has_value();
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
   append(make_conv(std::move(layer), x, out, add, isa_), read, written, stride);
@@ -299,7 +316,7 @@ void Network::add(AggregateLayer layer) {
   }
   const Features& out = writes(layer.out, channels);
   expect_frames(x, out, 1);
-  const Features* add = adds(layer.add, layer.out, out, channels);
+  const Features* add = adds(layer.add, layer.out, out, channels, rate_of(layer.x));
   integer_ |= layer.integers.has_value();
   const std::int64_t read = layer.x.features, written = layer.out.features;
   append(make_aggregate(std::move(layer), x, out, add, isa_), read, written, 1);
@@ -317,7 +334,7 @@ void Network::add(PoolLayer layer) {
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& out = writes(layer.out, channels);
   expect_frames(x, out, layer.stride);
-  const Features* add = adds(layer.add, layer.out, out, channels);
+  const Features* add = adds(layer.add, layer.out, out, channels, rate_of(layer.x) * layer.stride);
   const std::int64_t read = layer.x.features, written = layer.out.features, stride = layer.stride;
   append(make_pool(std::move(layer), x, out, add, isa_), read, written, stride);
 }
@@ -389,8 +406,8 @@ void Network::add(AttentionLayer layer) {
   const Features& key = reads(layer.key, channels, "the key,");
   const Features& value = reads(layer.value, channels, "the value,");
   expect_frames(key, Features{value.frames, value.persons, value.joints, key.channels}, 1);
-  expect_same_rate(layer.query, layer.key);
-  expect_same_rate(layer.query, layer.value);
+  expect_rate("the key,", layer.key, rate_of(layer.query));
+  expect_rate("the value,", layer.value, rate_of(layer.query));
   const Features& out = writes(layer.out, channels);
   expect_frames(query, out, 1);
   const std::int64_t read = layer.query.features, written = layer.out.features;
@@ -405,7 +422,7 @@ void Network::add(PooledAttentionLayer layer) {
   expect_shape("bias", layer.bias, {classes_});
   const Features& x = reads(layer.x, channels, "the input,");
   const Features& context = reads(layer.context, channels, "the context,");
-  expect_same_rate(layer.x, layer.context);
+  expect_rate("the context,", layer.context, rate_of(layer.x));
   const std::int64_t read = layer.x.features;
   append(make_pooled_attention(std::move(layer), x, context, heads_, isa_), read, -1, 1);
   unpooled_ = true;

@@ -36,6 +36,9 @@ class Conv : public FloatConv {
     const auto samples = static_cast<std::int64_t>(layer_.fractions.size());
     return edges_size() + samples * history_.frame_size();
   }
+  std::int64_t other_values() const override {
+    return static_cast<std::int64_t>(layer_.fractions.size()) * out_.frames * history_.frame_size();
+  }
 
  protected:
   void compute_newest(const Run& run, const float* state, std::int64_t index) const override {

@@ -39,6 +39,8 @@ class Layer {
   // Earlier frames of what it reads that a step looks at.
   virtual std::int64_t looks_back() const { return 0; }
   virtual std::int64_t multiply_adds() const { return 0; }
+  // Values that a run touches besides those which it reads and writes once.
+  virtual std::int64_t other_values() const { return 0; }
   // Where its weight may be in integers: widens the range of what it meets, and counts that.
   virtual void observe(const Run& /*run*/, Range& /*range*/) const {}
   // Floats of scratch memory that a run takes.

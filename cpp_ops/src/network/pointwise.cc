@@ -79,6 +79,9 @@ class Pool : public Layer {
   std::int64_t state_size() const override { return history_.size(); }
   std::int64_t scratch_size() const override { return history_.frame_size(); }
   std::int64_t looks_back() const override { return -layer_.first; }
+  std::int64_t other_values() const override {
+    return (layer_.last - layer_.first) * out_.frames * out_.rows * channels();
+  }
 
   void run(const Run& run) const override {
     for (std::int64_t t = 0; t < out_.frames; ++t) {

@@ -1,0 +1,39 @@
+"""What every engine makes of the errors and results of a library that is not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import BharError, BundleError
+from bharsdk.untrusted import reason_of
+
+__all__ = ["checked_rows", "running"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@contextmanager
+def running(where: str, runtime: str) -> Iterator[None]:
+    """Let only errors of the tree out of the block: ``runtime`` runs the model ``where``."""
+    try:
+        yield
+    except BharError:
+        raise
+    # The exceptions of ONNX Runtime and LiteRT have no common base class of their own.
+    except Exception as error:
+        raise BundleError(f"{where}: {runtime} cannot run it: {reason_of(error)}") from error
+
+
+def checked_rows(result: object, rows: int, width: int, where: str, what: str) -> FloatArray:
+    """Return ``result`` if it is float32 [rows, width]; BundleError if the model made another."""
+    array = np.asarray(result)
+    if array.dtype != np.float32 or array.shape != (rows, width):
+        raise BundleError(
+            f"{where}: got {what} {array.dtype} {list(array.shape)}, expected float32"
+            f" {[rows, width]}; export the bundle again"
+        )
+    return array

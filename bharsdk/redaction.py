@@ -1,0 +1,60 @@
+"""Addresses as text without what they keep secret: user names, passwords, tokens, paths."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["address_name", "redacted"]
+
+SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+WHOLE = re.compile(rf"\s*({SCHEME})://(.*)", re.DOTALL)
+LOCAL = frozenset({"csi", "file", "v4l2"})
+"""Schemes of this machine, which hold no secret."""
+# Up to the last @ of the text, whatever stands between: a password may hold spaces and quotes.
+REST = r"(?:.*@)?[^\s'\"]*"
+ADDRESS = re.compile(rf"\b{SCHEME}:/{{1,2}}{REST}", re.DOTALL)
+ADDRESS_AS_PATH = re.compile(rf"\b{SCHEME}:/(?!/){REST}", re.DOTALL)
+"""A Path leaves one slash of two."""
+MAY_HIDE = re.compile(r"[@?=]|^(?:rts|rtm|srt)", re.IGNORECASE)
+"""An address in a message is left as it is where nothing says that it holds a secret."""
+HOST_AND_PORT = re.compile(r"(?:[\w.~-]+|\[[0-9A-Fa-f:.]+(?:%[\w.~-]+)?\])(?::[0-9]{1,5})?")
+
+
+def address_name(address: str) -> str:
+    """Return scheme, host and port of ``address``, which is all that may be said of it.
+
+    ``rtsp://me:secret@10.0.0.9:554/live?token=1`` becomes ``rtsp://10.0.0.9:554/...``. Paths go
+    too: some cameras put a password or a token there. Where it is not certain which part is the
+    host, since a password holds ``/`` or ``@``, the scheme alone stays: ``rtsp://...``. What is no
+    address, or one of this machine, stays as it is.
+    """
+    whole = WHOLE.fullmatch(address)
+    if whole is None or whole[1].lower() in LOCAL:
+        return address
+    return _named(whole[1], whole[2])
+
+
+def redacted(text: str, *, is_ours: bool = False) -> str:
+    """Return ``text`` with the name alone of every address in it that may hold a secret.
+
+    is_ours: a message of ours, in which an address stands by its name already, and only a path may
+    be an address that somebody took for a file.
+    """
+    return (ADDRESS_AS_PATH if is_ours else ADDRESS).sub(_found, text)
+
+
+def _found(match: re.Match[str]) -> str:
+    scheme, _, rest = match[0].partition(":")
+    if scheme.lower() in LOCAL or not MAY_HIDE.search(match[0]):
+        return match[0]
+    return _named(scheme, rest.lstrip("/"))
+
+
+def _named(scheme: str, rest: str) -> str:
+    """What may be said of ``scheme://rest``."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    tail = rest[len(authority) :]
+    host = authority.rpartition("@")[2]
+    if "@" in tail or not HOST_AND_PORT.fullmatch(host):
+        return f"{scheme.lower()}://..."
+    return f"{scheme.lower()}://{host}{'/...' if tail.strip('/') else ''}"
