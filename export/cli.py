@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bhar_export.devices import DEVICES, Device
-from bhar_export.spec import DECODERS, GPUS, DataSpec, ExportSpec, Target
-from bharsdk.bundle import Bundle, Precision
-from bharsdk.codec import from_json_dict
-from bharsdk.command import exit_code_of
-from bharsdk.decode import DecoderConfig
-from bharsdk.errors import InputError, UsageError
+from bharsdk.entry import enter, preload
 
+TYPE_CHECKING = False  # as of typing, which would have to be imported for it
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from bhar_export.proof import Form, Proof
+    from bhar_export.spec import ExportSpec, Target
+    from bharsdk.bundle import Bundle
+    from bharsdk.decode import DecoderConfig
 
 __all__ = ["main"]
 
-TARGETS = [target.value for target in Target]
-PRECISIONS = [precision.value for precision in Precision]
 EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
-    " version, 6 accuracy gate failed, 7 parity failed, 8 package missing"
+    " version, 6 accuracy gate failed, 7 parity failed, 8 package missing, 130 interrupted"
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (see ``bharsdk.errors``)."""
+    return enter("bhar-export", lambda: _begin(argv))
+
+
+def _begin(argv: Sequence[str] | None) -> Callable[[], int]:
+    import os
+
+    from bharsdk.command import exit_code_of
+
     arguments = _parser().parse_args(argv)
     # Threads that spin while they wait cost more than they gain on small, shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return exit_code_of(
+    preload("bhar_export.pipeline")
+    return lambda: exit_code_of(
         lambda: _run(arguments),
         "bhar-export",
+        arguments=arguments,
         extra="export",
         when_interrupted="interrupted; nothing was written",
     )
@@ -51,9 +55,17 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "bhar-export", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES
-    )
+    from pathlib import Path
+
+    from bhar_export.devices import DEVICES
+    from bhar_export.spec import Target
+    from bharsdk.bundle import Precision
+    from bharsdk.commands.names import names, some_text
+    from bharsdk.commands.numbers import fps, real
+    from bharsdk.commands.parser import Parser
+    from bharsdk.outputs import declare_files
+
+    parser = Parser("bhar-export", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES)
     add = parser.add_argument
     add("checkpoint", type=Path, help="checkpoint folder, or the run that has it")
     add("--output", type=Path, required=True, help="the bundle to write, NAME.bhar")
@@ -61,14 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         "where it runs: onnx (default, always there), native (bharsdk's own kernels), tflite"
         " (LiteRT), jetson (TensorRT), or all; may be repeated"
     )
-    choices = (*TARGETS, "all")
+    choices = (*(target.value for target in Target), "all")
     add("--target", choices=choices, action="append", dest="targets", help=targets)
     device = "for this one: its targets, unless --target names others, and its GPU"
     add("--device", choices=DEVICES, metavar="NAME", help=f"{device}: {', '.join(DEVICES)}")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=[precision.value for precision in Precision],
         default="fp32",
         help="default fp32; mixed: int8 but for layers that lose too much",
     )
@@ -76,34 +88,42 @@ def _parser() -> argparse.ArgumentParser:
         "--int8", dest="precision", action="store_const", const="int8", help="--precision int8"
     )
     add("--calib", type=Path, metavar="DATA", help="recordings that set the ranges of integers")
-    add("--calib-signers", default="", metavar="S,S", help="only these")
+    add("--calib-signers", type=names, default=(), metavar="S,S", help="only these")
     add("--eval", type=Path, metavar="DATA", help="recordings for the accuracy gate")
-    add("--eval-signers", default="", metavar="S,S", help="only these")
-    add("--fps", type=float, default=15.0, help="of recordings without time (15)")
-    add("--max-drop", type=float, default=1.0, help="points of top-1 that may be lost (1.0)")
+    add("--eval-signers", type=names, default=(), metavar="S,S", help="only these")
+    add("--fps", type=fps, default=15.0, help="of recordings without time (15)")
+    points = real(0, 100, "points, 0 to 100")
+    add("--max-drop", type=points, default=1.0, help="points of top-1 that may be lost (1.0)")
     add("--force", action="store_true", help="write even if a gate fails, and mark it")
     add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
     add("--plot", type=Path, metavar="OUT.png", help="draw what became of each form")
-    add("--name", default="", help="name in the manifest, default that of the output")
+    add("--name", type=some_text, help="name in the manifest, default that of the output")
     add("--licence", default="not stated", help="licence of the training data, for the card")
     add(
         "--decoder",
+        type=some_text,
         default="words",
         metavar="NAME",
         help="decoder configuration: words (default), spelling, or a JSON file of DecoderConfig",
     )
+    reads = ("checkpoint", "calib", "eval", "decoder")
+    declare_files(parser, reads=reads, writes=("output", "plot"))
     return parser
 
 
 def _spec(arguments: argparse.Namespace) -> ExportSpec:
     """The specification that the command line asks for. Raises UsageError if it contradicts."""
+    from bhar_export.devices import DEVICES, Device
+    from bhar_export.spec import GPUS, DataSpec, ExportSpec, Target
+    from bharsdk.bundle import Precision
+    from bharsdk.errors import UsageError
+
     device = DEVICES.get(arguments.device, Device((Target.ONNX,)))
 
-    def data(path: Path | None, signers: str, option: str) -> DataSpec | None:
+    def data(path: Path | None, signers: tuple[str, ...], option: str) -> DataSpec | None:
         if path is None and signers:
-            raise UsageError(f"{option}-signers chooses from {option}: add {option} DATA")
-        named = tuple(s for s in signers.split(",") if s)
-        return None if path is None else DataSpec(path, named, arguments.fps)
+            raise UsageError(f"{option}-signers: got it without {option}, expected  {option} DATA")
+        return None if path is None else DataSpec(path, signers, arguments.fps)
 
     return ExportSpec(
         checkpoint=arguments.checkpoint,
@@ -116,23 +136,33 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
         max_drop_points=arguments.max_drop,
         force=arguments.force,
         keep_fp32=arguments.keep_fp32,
-        name=arguments.name,
+        name=arguments.name or "",
         licence=arguments.licence,
         decoder=_decoder(arguments.decoder),
     )
 
 
 def _targets(names: Sequence[str]) -> tuple[Target, ...]:
+    from bhar_export.spec import Target
+
     return tuple(t for t in Target if t.value in names or "all" in names)
 
 
 def _decoder(name: str) -> DecoderConfig:
+    from pathlib import Path
+
+    from bhar_export.spec import DECODERS
+    from bharsdk.codec import from_json_dict
+    from bharsdk.decode import DecoderConfig
+    from bharsdk.errors import InputError
+    from bharsdk.untrusted import read_json
+
     if name in DECODERS:
         return DECODERS[name]
     path = Path(name)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        fields = read_json(path)
+    except InputError as error:
         raise InputError(
             f"{path}: got no decoder of this name and no readable JSON file ({error}), expected"
             f" {', '.join(DECODERS)} or a file"
@@ -142,15 +172,15 @@ def _decoder(name: str) -> DecoderConfig:
 
 def _export(spec: ExportSpec, picture: Path | None) -> Bundle:
     """Export with a bar of the stages, and tell what was measured, even if a gate refuses it."""
-    from tqdm import tqdm
-
     from bhar_export.pipeline import STAGES, export_bundle
     from bhar_export.plots import plot_forms
+    from bhar_training.progress import progress_bar
 
-    with tqdm(total=len(STAGES), unit="stage", leave=False) as bar:
+    # The first stage reads what the arguments name: only after it is there anything to wait for.
+    with progress_bar(total=len(STAGES), unit="stage", leave=False, delay=1.0) as bar:
 
         def progress(told: str) -> None:
-            bar.set_description(told)
+            bar.set_description(told, refresh=bar.n > 0)
             bar.update(STAGES.index(told.partition(":")[0]) - bar.n)
 
         def tell(proof: Proof) -> None:

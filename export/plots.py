@@ -23,7 +23,7 @@ COLOURS = {
 def plot_forms(proof: Proof, picture: Path) -> None:
     """Draw top-1, milliseconds and megabytes of each form; red ones failed their gate.
 
-    A form that is not possible has a name and no bar. Raises OSError when ``picture`` cannot be
+    A form that is not possible has a name and no bar. Raises InputError when ``picture`` cannot be
     written.
     """
     forms = proof.forms

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bhar_export.cli import EXIT_CODES
 from bhar_export.cli import main as export
-from bharsdk.command import exit_code_of
+from bharsdk.command import INTERRUPTED, exit_code_of
+from bharsdk.commands.parser import Parser
 from bharsdk.errors import AccuracyGateError, InputError
+from bharsdk.outputs import declare_files
 
 __all__ = ["SHIPPED", "Shipped", "main"]
 
@@ -50,9 +53,10 @@ SHIPPED = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, that of the first export that failed."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "python -m bhar_export.shipped",
         description="export the models that ship to every target; at most 0.5 points may be lost",
+        epilog=EXIT_CODES,
     )
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"default all: {', '.join(SHIPPED)}")
@@ -60,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--checkpoints", type=Path, default=CHECKPOINTS, help=f"default {CHECKPOINTS}")
     add("--out", type=Path, default=Path("out", "shipped"), help="where bundles and pictures go")
     add("--target", default="all", help="as of bhar-export (all)")
-    return exit_code_of(lambda: _run(parser.parse_args(argv)), parser.prog, extra="export")
+    declare_files(parser, reads=("data_root", "checkpoints"), writes=("out",))
+    arguments = parser.parse_args(argv)
+    return exit_code_of(lambda: _run(arguments), parser.prog, arguments=arguments, extra="export")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -72,7 +78,10 @@ def _run(arguments: argparse.Namespace) -> None:
     for name in arguments.names or SHIPPED:
         print(f"## {name}", flush=True)
         start = time.perf_counter()
-        if export(_arguments(name, arguments)) != 0:
+        code = export(_arguments(name, arguments))
+        if code == INTERRUPTED:  # of one is of all
+            raise KeyboardInterrupt
+        if code != 0:
             failed.append(name)
         print(f"{name}: {time.perf_counter() - start:.0f} s\n", flush=True)
     if failed:

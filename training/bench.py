@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 
 import torch
-from tqdm import tqdm
 
 from bhar_training.models.degcn import DeGCN
 from bhar_training.models.plain import plain_form
+from bhar_training.progress import progress_bar
 from bharsdk.skeleton import NTU25
 
 __all__ = ["BenchRow", "bench"]
@@ -43,7 +43,7 @@ def bench(batch: int = 4, repeats: int = 10) -> list[BenchRow]:
     rows = []
     for what, backward in (("forward", False), ("forward and backward", True)):
         seconds: dict[str, list[float]] = {name: [] for name in forms}
-        for turn in tqdm(range(repeats + 1), desc=what, leave=False):
+        for turn in progress_bar(range(repeats + 1), desc=what, leave=False):
             for name, model in forms.items():
                 start = time.perf_counter()
                 with torch.set_grad_enabled(backward):

@@ -12,15 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from bharsdk.calibration import KEEP, Calibration, probabilities
+from bharsdk.calibration import KEEP, TEMPERATURES, Calibration, probabilities
 from bharsdk.errors import InputError
 
 __all__ = ["MIN_CLIPS", "Calibration", "calibrate", "fit_temperature", "reject_below"]
 
 MIN_CLIPS = 20
 """Of fewer, temperature and threshold would be those of a few unlucky clips."""
-LIMITS = (0.01, 100.0)
-"""Of the temperature; outside, every answer is certain or every answer is a guess."""
 
 FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]
@@ -32,12 +30,18 @@ def calibrate(
     """The calibration of logits [N, classes] for class indices ``truth`` [N], not trained on.
 
     background: the class that means "no sign"; it has no part in the threshold. Raises InputError
-    on fewer than MIN_CLIPS clips, or when no sign is recognised in them.
+    on fewer than MIN_CLIPS clips, when no sign is recognised in them, or on logits that are not
+    finite.
     """
     if len(truth) < MIN_CLIPS:
         raise InputError(
             f"calibration: got {len(truth)} clips that were not trained on, expected at least"
             f" {MIN_CLIPS}: hold out more, or record more"
+        )
+    if not np.isfinite(logits).all():
+        raise InputError(
+            "calibration: got answers that are not finite, expected finite ones: train again with"
+            " a smaller --lr"
         )
     temperature = fit_temperature(logits, truth)
     said = probabilities(logits, temperature)
@@ -71,7 +75,7 @@ def fit_temperature(logits: FloatArray, truth: Truth) -> float:
         return float((log_sum - (target * scaled).sum(axis=1)).mean())
 
     # Convex in 1 / T, so with one valley in log T: a search within bounds finds it.
-    bounds = (math.log(LIMITS[0]), math.log(LIMITS[1]))
+    bounds = (math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1]))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
     return math.exp(float(found.x))
 

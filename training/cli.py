@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from collections.abc import Sequence
 
-from bhar_training.commands import (
-    bench,
-    calibrate,
-    describe,
-    enrolment,
-    evaluate,
-    extract,
-    false_events,
-    fit,
-    qat,
-    reproduce,
-)
-from bhar_training.commands.options import EXIT_CODES
-from bharsdk.command import exit_code_of
+from bharsdk.entry import enter, preload
+
+TYPE_CHECKING = False  # as of typing, which would have to be imported for it
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (
-    *(fit, qat, calibrate, evaluate, enrolment, reproduce),
-    *(describe, bench, extract, false_events),
-)
+TORCH_FIRST = ("bench", "enrolment", "evaluate", "fit", "qat")
+"""Commands that begin with the import of torch, which takes seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code (see ``bharsdk.errors``)."""
+    return enter("bhar-train", lambda: _begin(argv))
+
+
+def _begin(argv: Sequence[str] | None) -> Callable[[], int]:
+    import os
+
+    from bhar_training.data.notes import shown
+    from bharsdk.command import exit_code_of
+
     arguments = _parser().parse_args(argv)
     # Threads that spin while they wait cost more than they gain on small, shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return exit_code_of(
-        lambda: arguments.run(arguments),
-        "bhar-train",
-        extra="train",
-        when_interrupted=arguments.when_interrupted,
-    )
+    if arguments.run.__module__.rpartition(".")[2] in TORCH_FIRST:
+        preload("torch")
+
+    def work() -> int:
+        # Of the processes that torchrun has started, one tells.
+        with shown(quiet=os.environ.get("RANK", "0") != "0"):
+            return exit_code_of(
+                lambda: arguments.run(arguments),
+                "bhar-train",
+                arguments=arguments,
+                extra="train",
+                when_interrupted=arguments.when_interrupted,
+            )
+
+    return work
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "bhar-train", description=__doc__.split(": ", 1)[1], epilog=EXIT_CODES
+    from bhar_training.commands import (
+        bench,
+        calibrate,
+        describe,
+        enrolment,
+        evaluate,
+        extract,
+        false_events,
+        fit,
+        qat,
+        reproduce,
     )
+    from bhar_training.commands.options import EXIT_CODES
+    from bharsdk.commands.parser import Parser
+
+    parser = Parser("bhar-train", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (
+        *(fit, qat, calibrate, evaluate, enrolment, reproduce),
+        *(describe, bench, extract, false_events),
+    ):
         command.add(commands)
     return parser
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from bhar_training.data.augment import AugmentConfig
@@ -14,6 +13,9 @@ from bharsdk.features import FeatureConfig
 
 __all__ = ["TrainConfig"]
 
+MOST = {"draws": 10**8, "seed": 2**62, "weight_decay": 1e6, "clip_norm": 1e6, "loss weight": 1e6}
+"""Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32."""
+MOST_LR = 1e30
 TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
 
 
@@ -67,21 +69,21 @@ class TrainConfig:
                 f"{self.model.name.value}: got {self.pretrain_epochs} epochs for the experts alone,"
                 f" expected none, or a model that has two: {names}"
             )
-        if self.epochs < 1 or self.batch_size < 2 or not 0 < self.lr < math.inf:
+        if self.epochs < 1 or self.batch_size < 2 or not 0 < self.lr <= MOST_LR:
             raise InputError(
                 f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"
-                " expected at least 1 epoch, a batch of 2 and a positive rate"
+                f" expected at least 1 epoch, a batch of 2 and a rate above 0, up to {MOST_LR:g}"
             )
-        if not all(0 <= weight < math.inf for weight in self.loss_weights) or not any(
+        if not all(0 <= weight <= MOST["loss weight"] for weight in self.loss_weights) or not any(
             self.loss_weights
         ):
             raise InputError(
-                f"training: got loss weights {self.loss_weights}, expected none below 0 and one"
-                " above it"
+                f"training: got loss weights {self.loss_weights}, expected none below 0 or"
+                f" above {MOST['loss weight']:g}, and one above 0"
             )
         for name in ("validation", "warmup", "label_smoothing"):
             if not 0 <= (value := getattr(self, name)) < 1:
                 raise InputError(f"training: got {name} {value}, expected 0 to below 1")
         for name in ("draws", "seed", "weight_decay", "clip_norm"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                raise InputError(f"training: got {name} {value}, expected 0 or more")
+            if not 0 <= (value := getattr(self, name)) <= MOST[name]:
+                raise InputError(f"training: got {name} {value}, expected 0 to {MOST[name]:g}")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from bhar_training.checkpoint import Checkpoint, load_checkpoint
-from bhar_training.data.batches import centre_window
+from bhar_training.data.batches import action_window
 from bhar_training.data.clips import ClipSet, load_clips
 from bhar_training.experiment import EnrolmentRecipe
 from bhar_training.models.embedding import WithEmbedding
@@ -166,12 +166,12 @@ class _Looks:
                 spread = np.linspace(0, len(mine) - 1, KNOWN_CLIPS).round().astype(int)
                 rows += list(mine[np.unique(spread)])
                 classes += [index] * (len(rows) - len(classes))
-        windows = [centre_window(clips.sequences[i], self._features) for i in rows]
+        windows = [action_window(clips.sequences[i], self._features) for i in rows]
         return self.at(windows), np.array(classes)
 
     def at_centres(self, clips: ClipSet) -> _Stranger:
         """Every clip, as it is scored."""
-        windows = [centre_window(clip, self._features) for clip in clips.sequences]
+        windows = [action_window(clip, self._features) for clip in clips.sequences]
         return _Stranger(np.array(clips.labels), np.array(clips.blocks), self.at(windows))
 
     def at_variations(self, clips: ClipSet, person: _Stranger, label: str) -> dict[int, Samples]:

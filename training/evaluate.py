@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from bhar_training.checkpoint import Checkpoint
 from bhar_training.data.batches import AnyClips, features_of
@@ -23,6 +22,7 @@ from bhar_training.metrics import (
 )
 from bhar_training.models import ActionModel, Fusion
 from bhar_training.models.bharnet import fuse
+from bhar_training.progress import progress_bar
 from bharsdk.calibration import probabilities
 from bharsdk.errors import InputError, UsageError
 
@@ -75,7 +75,7 @@ def streams_of(
     model.eval()
     device = next(model.parameters()).device
     starts = range(0, len(body), BATCH)
-    bar = tqdm(starts, desc="evaluate", unit="batch", leave=False, disable=not progress)
+    bar = progress_bar(starts, shown=progress, desc="evaluate", unit="batch", leave=False)
     found = []
     for start in bar:
         inputs = (part[start : start + BATCH].to(device) for part in (body, hands))

@@ -1,4 +1,4 @@
-"""Videos -> recorded landmark sessions that ``bhar-train fit`` reads, several videos at a time.
+"""Clips -> recorded landmark sessions that ``bhar-train fit`` reads, several clips at a time.
 
 Every video gets a landmarker of its own, so its landmarks do not depend on which videos went
 before. The processes only read and detect; this one writes, each session under a temporary name
@@ -19,112 +19,105 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from tqdm import tqdm
-
-from bharsdk.errors import BackendMissingError, BharError, InputError, UsageError
+from bhar_training.clip_files import VIDEO_SUFFIXES, Job, LeftOut, find_videos
+from bhar_training.data.ranges import Ranges, read_ranges
+from bhar_training.looks import Look
+from bhar_training.progress import progress_bar
+from bharsdk.errors import BackendMissingError, BharError, InputError
 from bharsdk.landmarks import LandmarkSequence
 from bharsdk.sources import open_source
+from bharsdk.sources.file_kind import FileKind
+from bharsdk.sources.picture_folder import DEFAULT_FPS, PictureFolder
 from bharsdk.sources.session import Session
-from bharsdk.sources.session_file import SUFFIX, save_session
+from bharsdk.sources.session_file import save_session
 
 __all__ = ["VIDEO_SUFFIXES", "Job", "Summary", "extract", "find_videos"]
-
-VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mov", ".mp4", ".webm"})
-LAYOUT = "<label>/<video> ({})".format(", ".join(sorted(s[1:] for s in VIDEO_SUFFIXES)))
-
-
-@dataclass(frozen=True)
-class Job:
-    """One video and the label of what it shows."""
-
-    video: Path
-    label: str
-
-    def output(self, out: Path) -> Path:
-        """Where its landmarks go, below ``out``."""
-        return out / self.label / (self.video.stem + SUFFIX)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the videos. failures: (video, reason)."""
+    """What became of the clips.
+
+    failures: (video, reason). left_out: files of an unknown kind that turned out to be no video.
+    looks: at each clip written.
+    """
 
     written: int
     skipped: int
     failures: tuple[tuple[Path, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
-def find_videos(paths: Sequence[Path], label: str | None = None) -> list[Job]:
-    """The videos at ``paths``: folders ``<label>/<video>``, or with a ``label`` single files.
+def extract(
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    processes: int | None = None,
+    fps: float = DEFAULT_FPS,
+) -> Summary:
+    """Find the landmarks of every clip and write ``out/<label>/<name>.bhar-session``.
 
-    Raises InputError naming a path that is missing or holds no video, and two videos that would be
-    written to one place; UsageError when label and kind of path do not fit.
-    """
-    if label is not None and (Path(label).name != label or label[:1] in ("", ".")):
-        raise UsageError(f"label: got {label!r}, expected a name that can be a folder")
-    jobs: list[Job] = []
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder, expected videos in {LAYOUT}")
-        if path.is_dir() != (label is None):
-            kind = "a file without --label" if label is None else "a folder with --label"
-            raise UsageError(f"{path}: got {kind}, expected {LAYOUT}, or files and their --label")
-        jobs += _in_folder(path) if label is None else [Job(path, label)]
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        other = taken.setdefault(job.output(Path()), job.video)
-        if other != job.video:
-            raise InputError(
-                f"{job.video}: would be written to {job.output(Path())}, as {other} is, expected"
-                " names of their own: rename one"
-            )
-    return jobs
-
-
-def _in_folder(path: Path) -> list[Job]:
-    loose = _videos(path)
-    if loose:
-        raise InputError(f"{loose[0]}: got a video outside a label's folder, expected {LAYOUT}")
-    labels = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    jobs = [Job(video, label.name) for label in labels for video in _videos(label)]
-    if not jobs:
-        raise InputError(f"{path}: got no videos, expected {LAYOUT}")
-    return jobs
-
-
-def _videos(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file()
-        and path.suffix.lower() in VIDEO_SUFFIXES
-        and not path.name.startswith(".")
-    )
-
-
-def extract(jobs: Sequence[Job], out: Path, *, processes: int | None = None) -> Summary:
-    """Find the landmarks of every video and write ``out/<label>/<stem>.bhar-session``.
-
-    processes: default, as many as there are cores. A video that cannot be used (damaged, no person
-    in it) is reported on stderr and skipped. Raises BackendMissingError without MediaPipe.
+    processes: default, as many as there are cores. fps: of folders of pictures. A video that cannot
+    be used (damaged, no person in it) is reported on stderr and skipped; one in which nothing
+    happens is written, with a warning. A ``ranges.csv`` beside the labels' folders says which parts
+    of its videos count. Raises BackendMissingError without MediaPipe, InputError naming the line of
+    a range of no video, and when a clip cannot be written.
     """
     _require_camera_packages()
+    ranges = _ranges_of(jobs)
     todo = [job for job in jobs if not job.output(out).exists()]
     count = min(processes or os.cpu_count() or 1, len(todo))
     failures: list[tuple[Path, str]] = []
-    with tqdm(total=len(todo), desc="extract", unit="video", disable=not todo) as bar:
-        for job, result in _results(todo, count):
+    left_out: list[LeftOut] = []
+    looks: list[Look] = []
+    with progress_bar(total=len(todo), shown=bool(todo), desc="extract", unit="video") as bar:
+        for job, result in _results(todo, count, fps):
             if isinstance(result, BackendMissingError):
                 raise result
-            if isinstance(result, BharError):
-                failures.append((job.video, str(result)))
-                bar.write(f"bhar-train: skipped: {result}", file=sys.stderr)
+            made = result if isinstance(result, BharError) else _session(job, result, ranges)
+            if isinstance(result, BharError) and not job.is_certain:
+                left_out.append(LeftOut(job.video, f"{FileKind.UNKNOWN.value}, no video"))
+            elif isinstance(made, BharError):
+                failures.append((job.video, str(made)))
+                bar.write(f"bhar-train: skipped: {made}", file=sys.stderr)
             else:
-                save_session(
-                    job.output(out), Session(result, note=f"landmarks of {job.video.name}")
-                )
+                try:
+                    save_session(job.output(out), made)
+                except InputError as error:
+                    kept = f"{len(looks)} clips of this call are whole, the same command goes on"
+                    raise InputError(f"{error}; {kept}") from error
+                looks.append(Look.at(made.sequence, job.label, job.video))
+                if looks[-1].is_empty:
+                    bar.write(f"bhar-train: warning: {looks[-1].warning}", file=sys.stderr)
             bar.update()
-    return Summary(len(todo) - len(failures), len(jobs) - len(todo), tuple(failures))
+    looks.sort(key=lambda look: (look.label, look.video))
+    skipped = len(jobs) - len(todo)
+    return Summary(len(looks), skipped, tuple(failures), tuple(left_out), tuple(looks))
+
+
+def _ranges_of(jobs: Sequence[Job]) -> dict[Path, Ranges]:
+    """Data folder -> the ranges of its videos, all of which there are."""
+    folders: dict[Path, list[Path]] = {}
+    for job in jobs:
+        if job.video.parent.name == job.label:
+            folders.setdefault(job.video.parent.parent, []).append(job.video)
+    found = {folder: read_ranges(folder) for folder in folders}
+    for folder, ranges in found.items():
+        ranges.check_clips(folders[folder])
+    return found
+
+
+def _session(
+    job: Job, sequence: LandmarkSequence, ranges: dict[Path, Ranges]
+) -> Session | BharError:
+    """What is written of a video; the error of a range that it does not have."""
+    known = ranges.get(job.video.parent.parent) if job.video.parent.name == job.label else None
+    try:
+        truth = () if known is None else known.truth(job.video, job.label, sequence)
+    except InputError as error:
+        return error
+    return Session(sequence, truth, note=f"landmarks of {job.video.name}")
 
 
 def _require_camera_packages() -> None:
@@ -136,10 +129,10 @@ def _require_camera_packages() -> None:
 class _Worker:
     """A process that takes one video after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, fps), daemon=True)
         with _interrupts_ignored():
             self._process.start()
         theirs.close()
@@ -175,14 +168,14 @@ class _Worker:
 
 
 def _results(
-    todo: Sequence[Job], processes: int
+    todo: Sequence[Job], processes: int, fps: float
 ) -> Iterator[tuple[Job, LandmarkSequence | BharError]]:
     """Every job with what came of it, in the order in which they finish."""
     waiting = list(reversed(todo))
     workers: list[_Worker] = []
     try:
         for _ in range(processes):
-            workers.append(_Worker())
+            workers.append(_Worker(fps))
             workers[-1].give(waiting.pop())
         while any(worker.job for worker in workers):
             busy = {worker.connection: worker for worker in workers if worker.job}
@@ -194,7 +187,7 @@ def _results(
                     if not worker.alive:
                         workers.remove(worker)
                         worker.stop()
-                        worker = _Worker()
+                        worker = _Worker(fps)
                         workers.append(worker)
                     worker.give(waiting.pop())
                 yield finished
@@ -203,16 +196,18 @@ def _results(
             worker.stop()
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, fps: float) -> None:
     """The process: answer each path with its landmarks, until the other end is closed."""
     with contextlib.suppress(EOFError):
         while True:
-            connection.send(_landmarks(connection.recv()))
+            connection.send(_landmarks(connection.recv(), fps))
 
 
-def _landmarks(video: Path) -> LandmarkSequence | BharError:
+def _landmarks(video: Path, fps: float) -> LandmarkSequence | BharError:
     try:
-        with open_source(video) as source:
+        # What in a folder is no picture was named when the clips were looked for.
+        clip = PictureFolder(video, fps, warns=False) if video.is_dir() else video
+        with open_source(clip) as source:
             return LandmarkSequence.from_frames(frame.landmarks for frame in source)
     except BharError as error:
         return error

@@ -1,7 +1,8 @@
 """Hours of what is no sign through a recogniser: how many events it makes of it.
 
 Clips in random order, each a little changed (speed, turn, build), with a moment between two of them
-in which the body moves from the end of one to the beginning of the next. One camera's aspect.
+in which the body moves from the end of one to the beginning of the next. One camera's aspect. Clips
+are shown whole, and not their action alone: in an hour of no sign all of it can be taken for one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from bhar_training.data.augment import AugmentConfig, augment
+from bhar_training.progress import progress_bar
 from bharsdk.errors import InputError
 from bharsdk.events import EventPhase
 from bharsdk.landmarks import Landmarks, LandmarkSequence
@@ -79,7 +80,7 @@ def count_false_events(
     found: Counter[str] = Counter()
     shown = 0
     until_ms = hours * 3_600_000.0
-    bar = tqdm(total=round(hours * 3600), unit="s", desc="recognise", disable=not progress)
+    bar = progress_bar(total=round(hours * 3600), shown=progress, unit="s", desc="recognise")
     stream = recognizer.stream()
     with bar:
         for begun, frame in endless(clips, seed):

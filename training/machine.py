@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from bhar_training.checkpoint import write_text
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, InputError
+from bharsdk.files import make_folder, write_text
+from bharsdk.untrusted import read_json
 
 __all__ = ["Machine", "machines_of", "note_machine"]
 
@@ -36,7 +37,7 @@ def note_machine(folder: Path, accelerator: str = "") -> None:
     if mine in machines:
         return
     machines.append(mine)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     text = json.dumps([to_json_dict(machine) for machine in machines], indent=2)
     write_text(folder / FILE, text + "\n")
 
@@ -47,9 +48,8 @@ def machines_of(folder: Path) -> tuple[Machine, ...]:
     if not path.is_file():
         return ()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(from_json_dict(Machine, item, FILE) for item in found)
-    except (ValueError, TypeError, InputError) as error:
+        return tuple(from_json_dict(Machine, item, FILE) for item in read_json(path))
+    except (TypeError, InputError) as error:
         raise BundleError(f"{path}: damaged ({error}): remove it") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from bhar_training.metrics import Report
+from bharsdk.files import write_atomically
 
 __all__ = [
     "CostPoint",
@@ -148,7 +150,7 @@ def _label(axes: Axes, points: Sequence[CostPoint]) -> None:
 
 
 def save_figure(figure: Figure, picture: Path) -> None:
-    """Write ``picture``, a PNG, atomically."""
-    temporary = picture.with_name(picture.name + ".part")
-    figure.savefig(temporary, dpi=120, format="png")
-    temporary.replace(picture)
+    """Write ``picture``, a PNG, atomically. Raises InputError when it cannot be written."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120, format="png")
+    write_atomically(picture, drawn.getvalue())

@@ -29,6 +29,7 @@ from bhar_training.models.degcn import (
 from bhar_training.models.fold import bn_scale_shift
 from bhar_training.models.prgcn import PRGCN, GraphConv
 from bhar_training.models.stgcn import Block
+from bharsdk.errors import InputError
 
 __all__ = ["QuantisedStreams", "quantised_layers", "rounded_input", "rounded_weight"]
 
@@ -137,6 +138,11 @@ class QuantisedStreams(nn.Module):
         def observing(name: str, x: Tensor) -> Tensor:
             least, most = seen.get(name, (0.0, 0.0))
             low, high = torch.aminmax(x)
+            if not (torch.isfinite(low) and torch.isfinite(high)):
+                raise InputError(
+                    f"training: {name} meets values that are not finite, expected finite ones:"
+                    " train again with a smaller --lr, in another --out"
+                )
             seen[name] = min(least, float(low)), max(most, float(high))
             return x
 

@@ -7,9 +7,9 @@ import io
 import math
 from pathlib import Path
 
-from bhar_training.checkpoint import write_text
 from bhar_training.metrics import Report
 from bhar_training.plots import plot_confusion, plot_recalls
+from bharsdk.files import write_text
 
 __all__ = ["write_confusion", "write_recalls"]
 

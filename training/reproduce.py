@@ -17,7 +17,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bhar_training.checkpoint import Checkpoint, load_checkpoint, write_text
+from bhar_training.checkpoint import Checkpoint, load_checkpoint
 from bhar_training.config import TrainConfig
 from bhar_training.data.batches import AnyClips, features_of
 from bhar_training.data.clips import ClipSet, load_clips
@@ -31,7 +31,9 @@ from bhar_training.models.bharnet import fuse
 from bhar_training.results import Figure, Metrics, Result, Results, Scored, save_results
 from bhar_training.trainer import fit
 from bharsdk.codec import from_json_dict, to_json_dict
-from bharsdk.errors import InputError
+from bharsdk.errors import BundleError, InputError
+from bharsdk.files import make_folder, write_text
+from bharsdk.untrusted import read_json, reading
 
 __all__ = ["Training", "reproduce", "trainings_of"]
 
@@ -109,7 +111,7 @@ def reproduce(
     figures = {name: Figure.of(tuple(scored)) for name, scored in runs.items()}
     result = _with_origin(figures, trainings, seeds)
     folder = out / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     save_results(folder / RESULT, Results({recipe.name: result}))
     return result
 
@@ -151,8 +153,8 @@ def _find_teachers_again(training: Training) -> None:
     if not config.distill.teachers or not stored.is_file():
         return
     try:
-        before = from_json_dict(TrainConfig, json.loads(stored.read_text()), stored.name)
-    except (ValueError, InputError):
+        before = from_json_dict(TrainConfig, read_json(stored), stored.name)
+    except InputError:
         return  # fit says what is wrong with it
     moved = replace(config, distill=replace(config.distill, teachers=before.distill.teachers))
     ours, theirs = (
@@ -213,7 +215,9 @@ def _with_origin(
     """Time, machines and revisions, of the trainings themselves."""
     seconds, machines, revisions = 0.0, set[Machine](), set[str]()
     for training in trainings:
-        with (training.folder / "curves.csv").open(newline="") as file:
+        curves = training.folder / "curves.csv"
+        expected = "the curves of a run: train it again"
+        with reading(curves, BundleError, expected=expected), curves.open(newline="") as file:
             seconds += sum(float(row["seconds"]) for row in csv.DictReader(file))
         machines |= set(machines_of(training.folder))
         revisions.add(load_checkpoint(training.folder).meta.git_revision)

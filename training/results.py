@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bhar_training.checkpoint import write_text
 from bhar_training.machine import Machine
 from bharsdk.codec import check_version, from_json_dict, to_json_dict
-from bharsdk.errors import InputError, UsageError
+from bharsdk.errors import InputError
+from bharsdk.files import write_text
+from bharsdk.untrusted import read_json
 
 __all__ = [
     "RESULTS_FILE",
@@ -137,22 +138,17 @@ class Results:
 def load_results(path: Path) -> Results:
     """Read ``path``. Raises InputError naming it, IncompatibleError on another version."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = read_json(path)
+    except InputError as error:
         raise InputError(f"{path}: not readable results ({error})") from error
     check_version(data, FORMAT_VERSION, str(path), "use the bharsdk that wrote it")
     return from_json_dict(Results, data, path.name)
 
 
 def save_results(path: Path, results: Results) -> None:
-    """Write ``path``, atomically and with sorted keys."""
+    """Write ``path``, atomically and with sorted keys. Raises InputError."""
     text = json.dumps(to_json_dict(results), indent=2, sort_keys=True, ensure_ascii=False)
-    try:
-        write_text(path, text + "\n")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}): name another file with --record PATH"
-        ) from error
+    write_text(path, text + "\n")
 
 
 def _seeds(runs: tuple[Scored, ...]) -> tuple[int, ...]:

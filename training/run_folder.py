@@ -14,18 +14,33 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bhar_training.checkpoint import CheckpointMeta, save_checkpoint, write_tensors, write_text
+from bhar_training.checkpoint import (
+    CheckpointMeta,
+    check_finite,
+    save_checkpoint,
+    write_tensors,
+)
 from bhar_training.config import TrainConfig
 from bhar_training.models import ActionModel
 from bhar_training.plots import plot_curves
 from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BundleError, InputError, UsageError
+from bharsdk.files import check_room, make_folder, write_text
+from bharsdk.limits import MAX_LOAD_BYTES
+from bharsdk.untrusted import parse_json, read_json, reason_of
 
-__all__ = ["EpochRow", "RunState", "prepare", "read_state", "write_epoch"]
+__all__ = [
+    "EpochRow",
+    "RunState",
+    "check_room_for_epochs",
+    "prepare",
+    "read_state",
+    "write_epoch",
+]
 
 STATE = Path("resume/state.safetensors")
 
@@ -56,21 +71,23 @@ def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
     """
     stored = out / "config.json"
     if not stored.exists():
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_text(stored, json.dumps(to_json_dict(config), indent=2) + "\n")
         return []
     if not resume:
         raise UsageError(f"{out}: holds a run already: give --resume, or another --out")
     curves = out / "curves.csv"
     try:
-        before = from_json_dict(TrainConfig, json.loads(stored.read_text()), "config.json")
+        before = from_json_dict(TrainConfig, read_json(stored), "config.json")
         table = curves.read_text().splitlines() if curves.exists() else []
         rows = [
             EpochRow(int(row["epoch"]), *(float(row[name]) for name in list(row)[1:]))
             for row in csv.DictReader(table)
         ]
-    except (InputError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"{out}: the run is damaged ({error}): start again elsewhere") from error
+    except Exception as error:  # whatever a damaged table or configuration leads to
+        raise BundleError(
+            f"{out}: the run is damaged ({reason_of(error)}): start again elsewhere"
+        ) from error
     if before != config:
         raise UsageError(f"{out}: was started with other settings, see {stored}")
     return rows
@@ -79,7 +96,38 @@ def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
 def write_epoch(
     out: Path, model: ActionModel, optimiser: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
 ) -> None:
-    """Leave a finished epoch in ``out``."""
+    """Leave a finished epoch in ``out``.
+
+    Raises InputError when the disk refuses: it says which epoch the checkpoint there is of.
+    """
+    try:
+        _write_epoch(out, model, optimiser, meta, rows)
+    except InputError as error:
+        raise InputError(f"{error}; {_what_is_kept(out)}") from error
+
+
+def check_room_for_epochs(out: Path, model: ActionModel) -> None:
+    """Raise InputError unless ``out`` can hold an epoch and, meanwhile, the next one.
+
+    Minutes of training are lost where the first epoch cannot be written.
+    """
+    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    state = 3 * weights  # the optimiser keeps two moments of each weight
+    check_room(out / STATE.name, [weights, state, state])
+
+
+def _what_is_kept(out: Path) -> str:
+    try:
+        meta = json.loads((out / "checkpoint" / "model.json").read_text(encoding="utf-8"))
+        epoch = int(meta["epoch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "no epoch is kept yet"
+    return f"{out / 'checkpoint'} holds epoch {epoch}: make room, then --resume goes on"
+
+
+def _write_epoch(
+    out: Path, model: ActionModel, optimiser: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
+) -> None:
     save_checkpoint(out / "checkpoint", model, meta)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(vars(rows[0])), lineterminator="\n")
@@ -87,7 +135,7 @@ def write_epoch(
     writer.writerows(vars(row) for row in rows)
     write_text(out / "curves.csv", text.getvalue())
     # What counts when the run goes on; whatever was written before it is then written again.
-    (out / STATE).parent.mkdir(exist_ok=True)
+    make_folder((out / STATE).parent)
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for i, item in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{name}": value for name, value in item.items()}
@@ -134,8 +182,10 @@ def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
     if not path.exists():
         return None
     try:
+        if path.stat().st_size > MAX_LOAD_BYTES:
+            raise InputError(f"{path.stat().st_size} bytes, expected at most {MAX_LOAD_BYTES}")
         with safe_open(path, "pt") as file:
-            found = json.loads(file.metadata()["meta"])
+            found = parse_json(file.metadata()["meta"].encode(), path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dict
         before = from_json_dict(CheckpointMeta, found, path.name)
         weights, moments = {}, dict[int, dict[str, Tensor]]()
@@ -146,8 +196,9 @@ def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
             else:
                 number, name = name.split(".", 1)
                 moments.setdefault(int(number), {})[name] = value
-    except (InputError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever safetensors and a damaged description lead to
         raise _damaged(path, error) from error
+    check_finite(weights, str(path), BundleError)
     for name in ("labels", "signers", "clips"):
         got, was = getattr(expected, name), getattr(before, name)
         if got != was:
@@ -156,5 +207,4 @@ def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
 
 
 def _damaged(path: Path, error: Exception) -> BundleError:
-    reason = str(error).splitlines()[0]
-    return BundleError(f"{path}: damaged ({reason}): start the run again elsewhere")
+    return BundleError(f"{path}: damaged ({reason_of(error)}): start the run again elsewhere")

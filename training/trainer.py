@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from tqdm import tqdm
 
 from bhar_training.checkpoint import (
     Checkpoint,
     CheckpointMeta,
     git_revision,
     load_checkpoint,
+    not_finite,
     save_meta,
 )
 from bhar_training.config import TrainConfig
@@ -34,14 +34,25 @@ from bhar_training.data.batches import (
     split_held_out,
     training_batches,
 )
+from bhar_training.data.labels import training_doubts
+from bhar_training.data.notes import doubt
 from bhar_training.distill import Teachers, distillation_loss
 from bhar_training.distributed import synchronised
+from bhar_training.evaluate import logits_of
 from bhar_training.events import event_files
 from bhar_training.losses import complementary_loss
 from bhar_training.models import ActionModel, build_model
 from bhar_training.processes import Devices, Fabric, from_first, launch
+from bhar_training.progress import progress_bar
 from bhar_training.qat import QuantisedStreams
-from bhar_training.run_folder import EpochRow, RunState, prepare, read_state, write_epoch
+from bhar_training.run_folder import (
+    EpochRow,
+    RunState,
+    check_room_for_epochs,
+    prepare,
+    read_state,
+    write_epoch,
+)
 from bhar_training.stages import Stage, stages_of
 from bhar_training.validation import Validation, calibrated
 from bharsdk.errors import InputError, UsageError
@@ -67,12 +78,17 @@ def fit(
 
     devices: where; the batch of ``config`` is shared by all of them. Raises UsageError when ``out``
     holds a run and ``resume`` is not set, or holds another one, or a batch has fewer clips than
-    there are processes; InputError on fewer than two clips, or when the loss is no longer finite;
+    there are processes; InputError on fewer than two clips, or when the loss, a weight or what the
+    model answers is no longer finite: the checkpoint of the epoch before then stays;
     BundleError when the run to resume is damaged; IncompatibleError when there are fewer GPUs than
-    ``devices``.
+    ``devices``. InputError, before training and after an epoch, when ``out`` cannot be written;
+    the checkpoint of the epoch before stays.
     """
     devices = devices or Devices()
     _check_size(clips, config, devices.processes)
+    added = config.add_background or bool(config.quantised_from)
+    for text in training_doubts(clips.labels, config.background, added=added):
+        doubt(f"{trained_on}: {text}")
     work = partial(_fit, clips=clips, config=config, out=out, trained_on=trained_on, resume=resume)
     return launch(work, devices, bfloat16=config.bfloat16)
 
@@ -107,6 +123,8 @@ def _fit(
             return finished
     validate = Validation(fabric, validation, meta)
     stages = stages_of(model, config, _teachers(fabric, config, meta))
+    if done < config.epochs:
+        from_first(fabric, partial(check_room_for_epochs, out, model))
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             show = stack.enter_context(event_files(out / "tensorboard", done))
@@ -117,16 +135,17 @@ def _fit(
                 loss, top1 = _train_epoch(
                     fabric, stage, learner, optimiser, train, meta, config, epoch
                 )
+                _check_weights(model, stage.model, train.take([0]), config, epoch)
                 held_out, lr = validate.top1(stage.model), optimiser.param_groups[0]["lr"]
                 seconds = time.perf_counter() - start
                 rows.append(EpochRow(epoch + 1, loss, top1, held_out, lr, seconds))
                 meta = replace(meta, epoch=epoch + 1, metrics=rows[-1].accuracies)
+                # All processes end where the first cannot write: none would wait for it.
+                from_first(fabric, partial(write_epoch, out, model, optimiser, meta, rows))
                 if fabric.is_global_zero:
-                    write_epoch(out, model, optimiser, meta, rows)
                     show(rows[-1])
     meta = calibrated(model, validation, meta)
-    if fabric.is_global_zero:
-        save_meta(out / "checkpoint", meta)
+    from_first(fabric, partial(save_meta, out / "checkpoint", meta))
     return meta
 
 
@@ -195,6 +214,26 @@ def _description(
     )
 
 
+def _check_weights(
+    model: ActionModel, learnt: ActionModel, clip: AnyClips, config: TrainConfig, epoch: int
+) -> None:
+    """Raise InputError unless all weights, and what ``learnt`` says of a clip, are finite.
+
+    learnt: the part of ``model`` that this stage trains. The loss is that of the weights before the
+    last step, so it tells nothing of them.
+    """
+    count = sum(not_finite(model.state_dict()).values())
+    problem = f"{count} weights of the model are" if count else ""
+    if not count:
+        said = logits_of(learnt, *features_of(clip, config.features))
+        problem = "" if torch.isfinite(said).all() else "the model's answers are"
+    if problem:
+        raise InputError(
+            f"training: after epoch {epoch + 1} {problem} not finite, expected finite ones: train"
+            f" again with a smaller --lr than {config.lr:g}, in another --out"
+        )
+
+
 class _Streams(nn.Module):
     """Training calls ``streams`` where a model's forward gives the fused logits alone."""
 
@@ -236,7 +275,9 @@ def _train_epoch(
     title, quiet = f"epoch {epoch + 1}/{config.epochs}", not fabric.is_global_zero
     if epoch < config.pretrain_epochs:
         title += ", experts alone"
-    bar = tqdm(batches, desc=title, total=per_epoch, unit="batch", mininterval=1.0, disable=quiet)
+    bar = progress_bar(
+        batches, shown=not quiet, desc=title, total=per_epoch, unit="batch", mininterval=1.0
+    )
     for step, batch in enumerate(bar):
         body, hands, target = fabric.to_device(batch)
         passed = epoch - stage.epochs.start + step / per_epoch

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES
-from bharsdk.commands.numbers import positive
+from bharsdk.commands.numbers import threads, whole
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -23,8 +23,8 @@ def add(commands: Commands) -> None:
         epilog=EXIT_CODES,
     )
     parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument("--batch", type=positive, default=4, metavar="N", help="clips (4)")
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="cores (1)")
+    parser.add_argument("--batch", type=whole(1, 4096), default=4, metavar="N", help="clips (4)")
+    parser.add_argument("--threads", type=threads, default=1, metavar="N", help="cores (1)")
 
 
 def run(arguments: argparse.Namespace) -> None:

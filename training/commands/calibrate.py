@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from bhar_training.commands.options import EXIT_CODES, add_data_options, load_da
 from bharsdk.calibration import KEEP
 from bharsdk.commands.numbers import part
 from bharsdk.errors import InputError, UsageError
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
         metavar="PART",
         help="of the signs that are recognised, how many stay accepted (%(default)s)",
     )
+    declare_files(parser, reads=("data", "like"), updates=("checkpoint",))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -113,10 +114,10 @@ def _held_out(clips: AnyClips, run: Path) -> AnyClips:
     from bhar_training.config import TrainConfig
     from bhar_training.data.batches import split_held_out
     from bharsdk.codec import from_json_dict
+    from bharsdk.untrusted import read_json
 
     stored = run / "config.json"
-    try:
-        config = from_json_dict(TrainConfig, json.loads(stored.read_text()), str(stored))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{stored}: got no configuration ({error}), expected a run") from error
+    if not stored.is_file():
+        raise InputError(f"{stored}: got no configuration, expected a run")
+    config = from_json_dict(TrainConfig, read_json(stored), str(stored))
     return split_held_out(clips, config.validation, config.seed)[1]

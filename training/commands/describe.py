@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES
+from bharsdk.commands.names import some_text
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -22,15 +23,15 @@ def add(commands: Commands) -> None:
         epilog=EXIT_CODES,
     )
     parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument("model", metavar="MODEL", help="a model's name, or all")
+    parser.add_argument("model", metavar="MODEL", type=some_text, help="a model's name, or all")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Do it."""
-    from tqdm import tqdm
-
     from bhar_training.describe import as_json, describe, rows_of, table
+    from bhar_training.progress import progress_bar
 
-    found = [describe(row) for row in tqdm(rows_of(arguments.model), unit="model", leave=False)]
+    rows = progress_bar(rows_of(arguments.model), unit="model", leave=False)
+    found = [describe(row) for row in rows]
     print(as_json(found) if arguments.json else table(found))

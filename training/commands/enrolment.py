@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES
-from bharsdk.commands.numbers import positive
+from bharsdk.commands.names import some_text
+from bharsdk.commands.numbers import threads, whole
 from bharsdk.errors import InputError, UsageError
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -35,7 +37,9 @@ def add(commands: Commands) -> None:
         "checkpoint", type=Path, nargs="?", help="checkpoint folder, or the run that has it"
     )
     parser.add_argument("--data", type=Path, help="with a checkpoint: recordings of everybody")
-    parser.add_argument("--person", metavar="SIGNER", help="with a checkpoint: who enrols")
+    parser.add_argument(
+        "--person", type=some_text, metavar="SIGNER", help="with a checkpoint: who enrols"
+    )
     parser.add_argument("--row", choices=ROWS, help="in place of a checkpoint")
     parser.add_argument(
         "--data-root", type=Path, default=Path("data"), metavar="DIR", help="with --row (data)"
@@ -43,9 +47,11 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="with --row (runs)"
     )
-    parser.add_argument("--shots", type=positive, default=5, help="clips of each label (5)")
-    parser.add_argument("--draws", type=positive, default=20, help="of these clips (20)")
-    parser.add_argument("--threads", type=positive, metavar="N", help="default: all cores")
+    parser.add_argument("--shots", type=whole(1, 1000), default=5, help="clips of each label (5)")
+    parser.add_argument("--draws", type=whole(1, 1_000_000), default=20, help="of these clips (20)")
+    parser.add_argument("--threads", type=threads, metavar="N", help="default: all cores")
+    # With a checkpoint nothing is written: only with --row.
+    declare_files(parser, reads=("data_root",), writes=("out",))
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_all, load_data
+from bharsdk.commands.names import some_text, split
+from bharsdk.commands.numbers import share
 from bharsdk.errors import InputError, UsageError
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -39,7 +42,7 @@ def add(commands: Commands) -> None:
     add_data_options(parser)
     parser.add_argument(
         "--drop-hands",
-        type=float,
+        type=share,
         metavar="PART",
         help="each hand is missing in this part of the frames",
     )
@@ -47,6 +50,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--unknown",
         metavar="LABEL[,LABEL]",
+        type=some_text,
+        action="append",
         help="labels that the model does not have, or all of those: how many of their clips it"
         " takes for a sign",
     )
@@ -66,6 +71,8 @@ def add(commands: Commands) -> None:
         metavar="PATH",
         help="draw every label's recall; .csv: as numbers, with clips and precision",
     )
+    reads = ("checkpoints", "data", "background_from")
+    declare_files(parser, reads=reads, writes=("confusion", "recalls"))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -82,7 +89,8 @@ def run(arguments: argparse.Namespace) -> None:
     fusion, meta = Fusion(arguments.fusion), checkpoints[0].meta
     clips, strange = _degraded(load_data(arguments, to_train=False), arguments), None
     if arguments.unknown:
-        clips, strange = split_unknown(clips, meta.labels, arguments.unknown.split(","))
+        unknown = split("--unknown", arguments.unknown, clips.classes)
+        clips, strange = split_unknown(clips, meta.labels, unknown)
     if len(clips) or strange is None:
         found = evaluate(checkpoints, clips, fusion)
         _print_report(found)

@@ -6,13 +6,17 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.commands.numbers import natural
+from bharsdk.commands.names import chosen, some_text
+from bharsdk.commands.numbers import natural, real
 from bharsdk.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
 
 __all__ = ["add", "run"]
+
+HOURS = real(0, 1000, "hours, above 0, up to 1000", above=True)
+AT_MOST = real(0, 1e9, "events an hour, 0 or more")
 
 
 def add(commands: Commands) -> None:
@@ -30,15 +34,17 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--labels",
         metavar="LABEL[,LABEL]",
+        type=some_text,
+        action="append",
         help="of these clips; default: the model's background label",
     )
     parser.add_argument(
         "--unknown", action="store_true", help="of all clips whose label the model does not have"
     )
-    parser.add_argument("--hours", type=float, default=1.0, help="of recording (1)")
+    parser.add_argument("--hours", type=HOURS, default=1.0, help="of recording (1)")
     parser.add_argument("--seed", type=natural, default=0, help="of order and changes (0)")
     parser.add_argument(
-        "--at-most", type=float, metavar="N", help="events an hour; more are exit code 6"
+        "--at-most", type=AT_MOST, metavar="N", help="events an hour; more are exit code 6"
     )
 
 
@@ -49,15 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
     from bharsdk.errors import AccuracyGateError
     from bharsdk.recognizer import Recognizer
 
-    if not 0 < arguments.hours <= 1000:
-        raise UsageError(f"--hours: got {arguments.hours:g}, expected more than 0, up to 1000")
     recognizer = Recognizer(arguments.bundle)
     clips = load_data(arguments, to_train=False)
     if not isinstance(clips, ClipSet):
         raise UsageError("--protocol: skeleton data sets have no hands, expected recordings")
     known = set(recognizer.labels)
     background = recognizer.bundle.manifest.background
-    wanted: set[str] = set(arguments.labels.split(",") if arguments.labels else ())
+    wanted: set[str] = set(chosen("--labels", arguments.labels or (), clips.classes))
     if not wanted and background is not None:
         wanted = {background}
     if arguments.unknown:
@@ -65,14 +69,14 @@ def run(arguments: argparse.Namespace) -> None:
     mistaken = sorted((wanted & known) - {background or ""})
     if mistaken:
         raise UsageError(f"--labels: got {mistaken[0]!r}, a sign that the model is to recognise")
-    chosen = [
+    wanted_clips = [
         clip for clip, label in zip(clips.sequences, clips.labels, strict=True) if label in wanted
     ]
-    if not chosen:
+    if not wanted_clips:
         raise InputError(
             f"{arguments.data}: got no clip of {', '.join(sorted(wanted))}, expected some"
         )
-    found = count_false_events(recognizer, chosen, hours=arguments.hours, seed=arguments.seed)
+    found = count_false_events(recognizer, wanted_clips, hours=arguments.hours, seed=arguments.seed)
     print(f"{recognizer.bundle.manifest.name}: {found}")
     if arguments.at_most is not None and found.per_hour > arguments.at_most:
         raise AccuracyGateError(

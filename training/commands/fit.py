@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.commands.numbers import natural, positive
+from bharsdk.commands.names import chosen, label, names, some_text
+from bharsdk.commands.numbers import natural, positive, rate, real, threads, whole
 from bharsdk.errors import InputError, UsageError
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
@@ -31,6 +33,9 @@ PLAIN_SETTINGS = (
 )
 """Options that are fields of TrainConfig; not given, its default holds."""
 MAX_WINDOW_S = 20.0
+WINDOW = real(0, MAX_WINDOW_S, f"seconds, above 0, up to {MAX_WINDOW_S:g}", above=True)
+VALIDATION = real(0, 1, "a part from 0 to below 1", below=True)
+STREAM_LOSS = real(0, 1e9, "a weight, 0 or more")
 
 
 def add(commands: Commands) -> None:
@@ -44,24 +49,29 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--without",
         metavar="LABEL[,LABEL]",
+        type=some_text,
+        action="append",
         help="leave these out of training, for  eval --unknown",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--epochs", type=int, help="default 20")
+    parser.add_argument("--epochs", type=positive, help="default 20")
     parser.add_argument(
         "--pretrain-epochs",
-        type=int,
+        type=natural,
         metavar="N",
         help="of them, the first N train the body and the hand expert alone, default 0",
     )
     parser.add_argument(
-        "--draws", type=int, metavar="N", help="clips drawn an epoch, all of them and at least 512"
+        "--draws",
+        type=natural,
+        metavar="N",
+        help="clips drawn an epoch, all of them and at least 512",
     )
-    parser.add_argument("--batch-size", type=int, help="default 32")
-    parser.add_argument("--lr", type=float, help="peak learning rate, default 0.002")
-    parser.add_argument("--validation", type=float, help="part of the blocks, default 0.1")
-    parser.add_argument("--background", help='label that means "no sign", default "-"')
+    parser.add_argument("--batch-size", type=whole(2), help="default 32")
+    parser.add_argument("--lr", type=rate, help="peak learning rate, default 0.002")
+    parser.add_argument("--validation", type=VALIDATION, help="part of the blocks, default 0.1")
+    parser.add_argument("--background", type=label, help='label that means "no sign", default "-"')
     parser.add_argument(
         "--add-background",
         action="store_true",
@@ -70,12 +80,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--seed", type=natural, help="default 0")
     parser.add_argument(
         "--modalities",
+        type=names,
         metavar="NAME[,NAME]",
         help="of joint, bone, joint-motion, bone-motion; default joint,bone, fused early",
     )
     parser.add_argument(
         "--window",
-        type=float,
+        type=WINDOW,
         metavar="SECONDS",
         help="of landmarks that one decision sees, default 1.28; less where signs follow fast",
     )
@@ -93,7 +104,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--stream-loss",
-        type=float,
+        type=STREAM_LOSS,
         metavar="WEIGHT",
         help="of each stream's own loss beside that of the fused logits, default 1",
     )
@@ -106,6 +117,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--negatives",
+        type=names,
         metavar="NAME[,NAME]",
         help="what is made for the label that means no sign: frozen, begun, reversed, seam,"
         " transition, blended, other-hands, contorted, wander, no-hands; default frozen,"
@@ -117,19 +129,21 @@ def add(commands: Commands) -> None:
         help="a model that never looks ahead: --target native runs it frame by frame",
     )
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision")
-    parser.add_argument("--threads", type=positive, help="of each process, default: all cores")
+    parser.add_argument("--threads", type=threads, help="of each process, default: all cores")
     parser.add_argument(
-        "--devices", type=positive, default=1, metavar="N", help="GPUs, or processes on the CPU (1)"
+        "--devices", type=threads, default=1, metavar="N", help="GPUs, or processes on the CPU (1)"
     )
     parser.add_argument(
         "--accelerator", choices=("auto", "cpu", "cuda"), default="auto", help="auto: GPUs if any"
     )
     parser.add_argument(
         "--teacher",
+        type=some_text,
         action="append",
         metavar="RUN",
         help="also learn what this trained run thinks of each clip; again for an ensemble",
     )
+    declare_files(parser, reads=("data", "teacher"), writes=("out",))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -145,11 +159,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of processes that start from here
+    _config(arguments)  # refuses what needs no data before any are read
     clips = load_data(arguments, to_train=True)
     name = arguments.data.resolve().name
     if arguments.without:
-        clips = _without(clips, arguments.without.split(","))
-        name += f" without {arguments.without}"
+        left_out = chosen("--without", arguments.without, clips.classes)
+        clips = clips.where(lambda i: clips.labels[i] not in left_out)
+        name += f" without {','.join(left_out)}"
     config = _config(arguments, clips)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
     if first:
@@ -163,8 +179,11 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"calibration: {meta.calibration or 'none, see  bhar-train calibrate'}")
 
 
-def _config(arguments: argparse.Namespace, clips: AnyClips) -> TrainConfig:
-    """The defaults of TrainConfig, but for what was given."""
+def _config(arguments: argparse.Namespace, clips: AnyClips | None = None) -> TrainConfig:
+    """The defaults of TrainConfig, but for what was given.
+
+    clips: what features are for; None: nobody knows yet, and they are for any.
+    """
     from bhar_training.config import TrainConfig
     from bhar_training.distill import DistillConfig
     from bhar_training.models import ModelConfig, ModelName
@@ -173,29 +192,35 @@ def _config(arguments: argparse.Namespace, clips: AnyClips) -> TrainConfig:
     if arguments.stream_loss is not None:
         given["loss_weights"] = (1.0, arguments.stream_loss, arguments.stream_loss)
     features, causal = _features(arguments, clips), arguments.causal
-    return TrainConfig(
-        ModelConfig(ModelName(arguments.model), window=features.frames if causal else None),
-        features,
-        _augment(arguments, clips),
-        distill=DistillConfig(tuple(arguments.teacher or ())),
-        bfloat16=arguments.bfloat16,
-        add_background=arguments.add_background,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    try:
+        return TrainConfig(
+            ModelConfig(ModelName(arguments.model), window=features.frames if causal else None),
+            features,
+            _augment(arguments),
+            distill=DistillConfig(tuple(arguments.teacher or ())),
+            bfloat16=arguments.bfloat16,
+            add_background=arguments.add_background,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except InputError as error:  # options that contradict each other
+        raise UsageError(str(error)) from error
 
 
-def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
+def _features(arguments: argparse.Namespace, clips: AnyClips | None) -> AnyFeatures:
     """What suits the data, with the window and the modalities that were asked for."""
     from bhar_training.data.skeleton_features import SkeletonFeatureConfig
     from bhar_training.data.skeletons import SkeletonClips
     from bharsdk.features import Modality
+    from bharsdk.skeleton import NTU25
 
     features: AnyFeatures
-    if isinstance(clips, SkeletonClips):
+    if arguments.protocol:
         if arguments.window is not None:
             raise UsageError("--window: got it with --protocol, whose clips are seen whole")
-        persons = max(clip.shape[3] for clip in clips.clips)
-        features = SkeletonFeatureConfig.for_skeleton(clips.skeleton, persons)
+        skeleton, persons = NTU25, 1
+        if isinstance(clips, SkeletonClips):
+            skeleton, persons = clips.skeleton, max(clip.shape[3] for clip in clips.clips)
+        features = SkeletonFeatureConfig.for_skeleton(skeleton, persons)
         if arguments.as_seen:
             features = replace(features, face_forward=False)
         features = replace(features, centred=arguments.centred)
@@ -206,15 +231,14 @@ def _features(arguments: argparse.Namespace, clips: AnyClips) -> AnyFeatures:
     return replace(features, modalities=_members("--modalities", arguments.modalities, Modality))
 
 
-def _augment(arguments: argparse.Namespace, clips: AnyClips) -> AnyAugment:
-    """The defaults for such data, with what was changed or switched off."""
+def _augment(arguments: argparse.Namespace) -> AnyAugment:
+    """The defaults for its kind of data, with what was changed or switched off."""
     from bhar_training.data.augment import AugmentConfig
     from bhar_training.data.negatives import NegativeKind
     from bhar_training.data.skeleton_features import SkeletonAugmentConfig
-    from bhar_training.data.skeletons import SkeletonClips
 
     settings = arguments.augment or []
-    if isinstance(clips, SkeletonClips):
+    if arguments.protocol:
         if arguments.negatives:
             raise UsageError("--negatives: got it for a skeleton data set, expected landmarks")
         return replace(SkeletonAugmentConfig(), **_strengths(settings, SkeletonAugmentConfig))
@@ -240,27 +264,14 @@ def _strengths(settings: list[str], kind: type[AnyAugment]) -> dict[str, Any]:
     return values
 
 
-def _without(clips: AnyClips, labels: list[str]) -> AnyClips:
-    unknown = sorted(set(labels) - set(clips.labels))
-    if unknown:
-        raise InputError(f"--without: got {unknown[0]!r}, expected some of {list(clips.classes)}")
-    return clips.where(lambda i: clips.labels[i] not in labels)
-
-
 def _landmark_features(window_s: float | None) -> FeatureConfig:
     from bharsdk.features import FeatureConfig
 
     if window_s is None:
         return FeatureConfig()
-    if not 0 < window_s <= MAX_WINDOW_S:
-        raise UsageError(f"--window: got {window_s:g}, expected up to {MAX_WINDOW_S:g} seconds")
     return FeatureConfig(frames=max(2, round(window_s * FeatureConfig.fps) + 1))
 
 
-def _members(option: str, text: str, kind: type[E]) -> tuple[E, ...]:
-    """The members of an enum that an option names, separated by commas."""
-    known = [member.value for member in kind]
-    unknown = [name for name in text.split(",") if name not in known]
-    if unknown:
-        raise UsageError(f"{option}: got {unknown[0]!r}, expected some of {', '.join(known)}")
-    return tuple(kind(name) for name in text.split(","))
+def _members(option: str, given: tuple[str, ...], kind: type[E]) -> tuple[E, ...]:
+    """The members of an enum that an option names."""
+    return tuple(kind(name) for name in chosen(option, given, [m.value for m in kind], UsageError))

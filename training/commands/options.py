@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bharsdk.commands.names import names
+from bharsdk.commands.numbers import fps
 from bharsdk.errors import UsageError
+from bharsdk.landmarks import DEFAULT_ASPECT
 
 if TYPE_CHECKING:
     from bhar_training.data.batches import AnyClips
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+LEAST_ASPECT, MOST_ASPECT = 0.1, 10
+
 __all__ = [
     "EXIT_CODES",
     "Commands",
     "add_data_options",
+    "aspect",
     "load_all",
     "load_data",
 ]
@@ -30,8 +37,15 @@ EXIT_CODES = (
 def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """What :func:`load_data` reads."""
     parser.add_argument("--data", type=Path, required=required, help="recordings: .npz or a folder")
-    parser.add_argument("--signers", help="only these, separated by commas")
-    parser.add_argument("--fps", type=float, default=15.0, help="of layouts without time (15)")
+    parser.add_argument("--signers", type=names, help="only these, separated by commas")
+    parser.add_argument("--fps", type=fps, default=15.0, help="of layouts without time (15)")
+    parser.add_argument(
+        "--aspect",
+        type=aspect,
+        default=DEFAULT_ASPECT,
+        metavar="W:H",
+        help="of the picture, of layouts without it (16:9)",
+    )
     parser.add_argument(
         "--protocol",
         metavar="NAME",
@@ -50,7 +64,7 @@ def load_data(arguments: argparse.Namespace, *, to_train: bool) -> AnyClips:
     if isinstance(clips, SkeletonClips):
         train, test = split_by_protocol(clips, arguments.protocol)
         return train if to_train else test
-    return clips.of_signers(arguments.signers.split(",")) if arguments.signers else clips
+    return clips.of_signers(arguments.signers) if arguments.signers else clips
 
 
 def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
@@ -61,4 +75,16 @@ def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
         return read_skeletons(path)
     from bhar_training.data.clips import load_clips
 
-    return load_clips(path, fps=arguments.fps)
+    return load_clips(path, fps=arguments.fps, aspect=arguments.aspect)
+
+
+def aspect(text: str) -> float:
+    """The aspect of a picture, as 4:3 or 1.333."""
+    width, colon, height = text.partition(":")
+    try:
+        value = float(width) / float(height) if colon else float(text)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not LEAST_ASPECT <= value <= MOST_ASPECT:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected width:height, as 16:9 or 4:3")
+    return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.commands.numbers import natural, positive
+from bharsdk.commands.numbers import natural, positive, rate, threads, whole
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.checkpoint import CheckpointMeta
@@ -37,10 +37,11 @@ def add(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new run")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--epochs", type=positive, default=2, help="default 2")
-    parser.add_argument("--lr", type=float, default=1e-4, help="peak learning rate, 0.0001")
-    parser.add_argument("--batch-size", type=int, help="default: that of RUN, or 32")
+    parser.add_argument("--lr", type=rate, default=1e-4, help="peak learning rate, 0.0001")
+    parser.add_argument("--batch-size", type=whole(2), help="default: that of RUN, or 32")
     parser.add_argument("--seed", type=natural, default=0, help="default 0")
-    parser.add_argument("--threads", type=positive, help="default: all cores")
+    parser.add_argument("--threads", type=threads, help="default: all cores")
+    declare_files(parser, reads=("checkpoint", "data"), writes=("out",))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -77,10 +78,11 @@ def _config(checkpoint: Path, meta: CheckpointMeta) -> TrainConfig:
     from bhar_training.distill import DistillConfig
     from bharsdk.codec import from_json_dict
     from bharsdk.features import FeatureConfig
+    from bharsdk.untrusted import read_json
 
     stored = checkpoint / "config.json"
     if stored.is_file():
-        found = from_json_dict(TrainConfig, json.loads(stored.read_text()), str(stored))
+        found = from_json_dict(TrainConfig, read_json(stored), str(stored))
         return replace(found, pretrain_epochs=0, distill=DistillConfig(), bfloat16=False)
     landmarks = isinstance(meta.features, FeatureConfig)
     augment = AugmentConfig() if landmarks else SkeletonAugmentConfig()

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_training.commands.options import EXIT_CODES
-from bharsdk.commands.numbers import natural, positive
+from bharsdk.commands.numbers import natural, threads
 from bharsdk.errors import AccuracyGateError, InputError, UsageError
+from bharsdk.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.commands.options import Commands
     from bhar_training.results import Results
 
 __all__ = ["add", "run"]
+
+RESULTS = Path(__file__).resolve().parents[1] / "results.json"
+"""``RESULTS_FILE``; here, so that ``--help`` need not import torch. (held by a test)"""
 
 
 def add(commands: Commands) -> None:
@@ -42,7 +46,7 @@ def add(commands: Commands) -> None:
     seeds.add_argument(
         "--seeds", type=_seeds, metavar="N,N", help="several: their mean and how far they spread"
     )
-    parser.add_argument("--threads", type=positive, metavar="N", help="default: all cores")
+    parser.add_argument("--threads", type=threads, metavar="N", help="default: all cores")
     parser.add_argument(
         "--check", action="store_true", help="compare with the recorded figures of the row"
     )
@@ -50,7 +54,7 @@ def add(commands: Commands) -> None:
         "--record",
         type=Path,
         nargs="?",
-        const=Path(),
+        const=RESULTS,
         metavar="PATH",
         help="put the figures of the row into the results file, or into this one",
     )
@@ -59,6 +63,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="PNG", help="draw accuracy against multiply-adds, words"
     )
+    declare_files(parser, reads=("data_root",), writes=("out", "record", "plot"))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -115,13 +120,12 @@ def _run_row(arguments: argparse.Namespace, stored: Results) -> None:
             )
 
 
-def _record_path(given: Path | None) -> Path | None:
+def _record_path(path: Path | None) -> Path | None:
     """Where to record, known to be writable before hours of training."""
-    from bhar_training.results import RESULTS_FILE, load_results
+    from bhar_training.results import load_results
 
-    if given is None:
+    if path is None:
         return None
-    path = RESULTS_FILE if given == Path() else given
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{path}: cannot be written, name another file with --record PATH")
     if path.exists():
@@ -143,7 +147,12 @@ def _plot(picture: Path, stored: Results) -> None:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    found = tuple(natural(part) for part in text.split(","))
-    if len(set(found)) != len(found):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected different seeds")
+    try:
+        found = tuple(natural(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        found = ()
+    if not found or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(
+            f"got {text[:40]!r}, expected different whole numbers, separated by commas"
+        )
     return found

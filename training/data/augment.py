@@ -29,10 +29,10 @@ class AugmentConfig:
 
     Raises UsageError for what no augmentation can be, as a probability above 1.
 
-    time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window's end moves
-    by up to this. crop: part of what a clip has more than a window that may be cut from its end; at
-    0 a short window sees how clips end and nothing else. rotation_rad: turn about the camera axis;
-    turn_rad: about the vertical axis.
+    time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window moves by up
+    to this. crop: part of what the action has more than a window that may be cut from it; at 0 the
+    window lies in its middle (:mod:`bhar_training.data.placement`). rotation_rad: turn about the
+    camera axis; turn_rad: about the vertical axis.
     stretch: relative change of height, width and depth of body and hands, each on its own.
     bone_length: another person, every bone longer or shorter by up to this, left as right.
     posture: another way to stand, every joint moved against its parent by a constant of this

@@ -13,6 +13,7 @@ from torch import Tensor
 from bhar_training.data.augment import AugmentConfig, augment
 from bhar_training.data.clips import ClipSet
 from bhar_training.data.negatives import make_negative
+from bhar_training.data.placement import shown_part, window_end
 from bhar_training.data.skeleton_features import (
     SkeletonAugmentConfig,
     SkeletonFeatureConfig,
@@ -22,6 +23,7 @@ from bhar_training.data.skeleton_features import (
 from bhar_training.data.skeletons import SkeletonClips
 from bhar_training.distributed import share_of
 from bhar_training.models import InputLayout
+from bharsdk.action import ActionSpan, find_action, fits
 from bharsdk.errors import UsageError
 from bharsdk.features import FeatureConfig, Features, extract
 from bharsdk.landmarks import LandmarkSequence
@@ -32,6 +34,7 @@ __all__ = [
     "AnyClips",
     "AnyFeatures",
     "Batch",
+    "action_window",
     "features_of",
     "input_layout",
     "split_blocks",
@@ -55,10 +58,10 @@ def input_layout(config: AnyFeatures) -> InputLayout:
     return InputLayout(config.channels, coordinates, skeleton, config.persons, None)
 
 
-def centre_window(clip: LandmarkSequence, config: FeatureConfig) -> Features:
-    """The window in the middle of a clip; a shorter clip is held at both ends."""
-    times = clip.timestamps_ms
-    return extract(clip, config, (times[0] + times[-1]) / 2 + config.window_ms / 2)
+def action_window(clip: LandmarkSequence, config: FeatureConfig) -> Features:
+    """The window in the middle of a clip's action; a shorter clip is held at both ends."""
+    middle_ms = find_action(clip, config.window_ms).middle_ms
+    return extract(clip, config, middle_ms + config.window_ms / 2)
 
 
 def features_of(clips: AnyClips, config: AnyFeatures) -> tuple[Tensor, Tensor]:
@@ -69,7 +72,7 @@ def features_of(clips: AnyClips, config: AnyFeatures) -> tuple[Tensor, Tensor]:
     if isinstance(clips, SkeletonClips) and isinstance(config, SkeletonFeatureConfig):
         return _stack([_body_alone(skeleton_input(clip, config)) for clip in clips.clips])
     if isinstance(clips, ClipSet) and isinstance(config, FeatureConfig):
-        return _stack([centre_window(clip, config) for clip in clips.sequences])
+        return _stack([action_window(clip, config) for clip in clips.sequences])
     raise _mismatch(clips, config)
 
 
@@ -154,17 +157,27 @@ def _sampler(
     def of_landmarks(i: int, random: np.random.Generator) -> tuple[Features, int]:
         assert isinstance(clips, ClipSet) and isinstance(config, AugmentConfig)
         assert isinstance(features, FeatureConfig)
-        clip, label = clips.sequences[i], int(target[i])
+        clip, label, window_ms = clips.sequences[i], int(target[i]), features.window_ms
         if negative is not None and random.random() < config.negative:
             others = np.flatnonzero(target != label)
             other = clips.sequences[int(random.choice(others))] if len(others) else clip
-            made = make_negative(clip, other, config.negatives, random)
-            clip, label = (clip, label) if made is None else (made, negative)
+            shown, second = (shown_part(each, config.crop, window_ms) for each in (clip, other))
+            made = make_negative(shown, second, config.negatives, random)
+            if made is not None:
+                return drawn(made, None, config.crop, random), negative
+        if fits(clip, window_ms):
+            return drawn(clip, None, config.crop, random), label
+        if label == negative:  # no part of it is a sign, and live all of it is seen
+            return drawn(clip, None, 1.0, random), label
+        return drawn(clip, find_action(clip, window_ms), config.crop, random), label
+
+    def drawn(
+        clip: LandmarkSequence, action: ActionSpan | None, crop: float, random: np.random.Generator
+    ) -> Features:
+        assert isinstance(config, AugmentConfig) and isinstance(features, FeatureConfig)
         changed, end_ms = augment(clip, config, random)
-        if config.crop:
-            spare_ms = float(np.ptp(changed.timestamps_ms)) - features.window_ms
-            end_ms -= random.uniform(0.0, config.crop) * max(spare_ms, 0.0)
-        return extract(changed, features, end_ms), label
+        place = (clip, changed, end_ms, action, crop, features.window_ms, random)
+        return extract(changed, features, window_end(*place))
 
     kinds = (type(clips), type(features), type(config))
     if kinds == (ClipSet, FeatureConfig, AugmentConfig):

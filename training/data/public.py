@@ -5,18 +5,23 @@
 ``archive``            ``.npz`` with x_train, y_train, x_test, y_test, as CTR-GCN prepares NTU
 ``kinetics``           Kinetics-skeleton: one JSON a clip, OpenPose's 18 joints in 2D
 ``nw-ucla``            one JSON a clip, ``aNN_sNN_eNN_vNN.json`` with "skeletons"
-``utd-mhad``           ``aN_sN_tN_skeleton.mat`` with d_skel [20, 3, T]
+``utd-mhad``           ``aN_sN_tN_skeleton.mat`` with d_skel [20, 3, T]; its joints are put into
+                       Kinect's order
 ``packed``             ``.npz`` with data, length, label and subject, view or trial; 20 joints
 =====================  ====================================================================
 
-Nothing in the files is trusted: counts and names are checked before they are used, pickles refused.
+In a folder, clips in which nobody is seen are left out and counted. Damaged files are refused, all
+of them in one message. What was assumed is logged (:mod:`bhar_training.data.notes`).
+
+Nothing in the files is trusted: counts, sizes and names are checked before they are used, pickles
+refused.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import re
-import zipfile
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -24,91 +29,94 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from bhar_training.data.labels import checked_labels
+from bhar_training.data.npz import array_names, numbers_of, read_arrays, texts_of
+from bhar_training.data.ntu import read_ntu
+from bhar_training.data.skeleton_check import accept
 from bhar_training.data.skeletons import SkeletonClips
+from bhar_training.progress import progress_bar
 from bharsdk.errors import BackendMissingError, InputError
+from bharsdk.limits import MAX_CLIP_FRAMES, MAX_SKELETON_FILE_BYTES
 from bharsdk.skeleton import KINECT20, NTU25, OPENPOSE18
+from bharsdk.untrusted import read_json, reading, reason_of
 
 __all__ = ["read_skeletons"]
 
 FloatArray = npt.NDArray[np.float32]
 
-MAX_FRAMES, MAX_BODIES, MAX_BYTES = 20_000, 64, 512 * 2**20
-NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
-UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})")
-UTD_NAME = re.compile(r"a(\d{1,2})_s(\d)_t(\d)_skeleton")
-SHORT_TRACK = 10
-"""Frames. A shorter track beside a longer one is a chair or a reflection, not a person."""
+MAX_BODIES = 64
+MOST_DAMAGED = 20
+"""Files, after which there is no point in reading on."""
+NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
+UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})", re.ASCII)
+UTD_NAME = re.compile(r"a(\d{1,2})_s(\d)_t(\d)_skeleton", re.ASCII)
+HEAD_FIRST = 0.2
+"""Of the height of a body: so far above the hips the first joint is a head, or there are none."""
+MAT_HEADER = 128
+MAT_COMPRESSED = 15
+"""The type of an element that is another one, deflated. (MATLAB's MAT-file format, level 5)"""
 
 
 def read_skeletons(path: Path) -> SkeletonClips:
     """Read a file, or every clip in a folder, of one of the layouts of the module.
 
-    Raises InputError naming the path when it is missing, damaged or of no known layout.
+    Raises InputError naming the path when it is missing, damaged or of no known layout, or when
+    nobody is seen in it.
     """
+    with reading(path, expected="skeleton clips that can be read"):
+        return _read_skeletons(path)
+
+
+def _read_skeletons(path: Path) -> SkeletonClips:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder, expected skeleton clips")
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return accept(_read_npz(path), path)
     files = [path]
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in READERS)
     if not files or files[0].suffix not in READERS:
         raise InputError(f"{path}: got no skeleton clips, expected {', '.join(READERS)} or .npz")
-    bar = tqdm(files, desc="read", unit="clip", leave=False, delay=1.0, disable=None)
-    return SkeletonClips.joined([READERS[file.suffix](_checked_size(file)) for file in bar])
+    bar = progress_bar(files, desc="read", unit="clip", leave=False, delay=1.0)
+    clips: list[SkeletonClips] = []
+    damaged: list[InputError] = []
+    empty, frames = list[Path](), 0
+    for file in bar:
+        try:
+            found = READERS[file.suffix](_checked_size(file))
+        except InputError as error:
+            damaged.append(error)
+            if len(damaged) == MOST_DAMAGED:
+                break
+            continue
+        (points,) = found.clips
+        if np.isnan(points).all():
+            empty.append(file)
+            frames = len(points)
+        else:
+            clips.append(found)
+    if damaged:
+        more = f"; and {len(damaged) - 1} more of {len(files):,} files" if damaged[1:] else ""
+        raise InputError(f"{damaged[0]}{more}")
+    if not clips:
+        raise InputError(f"{empty[-1]}: got no body in {frames} frames, expected at least one")
+    return accept(SkeletonClips.joined(clips), path, empty=empty)
 
 
 def _read_ntu(path: Path) -> SkeletonClips:
-    """One ``.skeleton`` file (Shahroudy et al. 2016): the two bodies that move most."""
+    """One ``.skeleton`` file."""
     setup, camera, subject, _, action = _numbers(NTU_NAME, path)
-    words = iter(path.read_text(encoding="ascii", errors="replace").split())
-
-    def count(what: str, limit: int) -> int:
-        word = next(words)
-        if not word.isdecimal() or int(word) > limit:
-            raise InputError(f"{path}: got {what} {word!r}, expected a number up to {limit}")
-        return int(word)
-
-    try:
-        frames = count("frame count", MAX_FRAMES)
-        tracks: dict[str, FloatArray] = {}
-        for frame in range(frames):
-            for _ in range(count("body count", MAX_BODIES)):
-                body, *_ = [next(words) for _ in range(10)]
-                joints = count("joint count", NTU25.joint_count)
-                values = np.array([next(words) for _ in range(joints * 12)], np.float64)
-                if joints != NTU25.joint_count or not np.isfinite(values).all():
-                    raise InputError(f"{path}: got {joints} joints in frame {frame}, expected 25")
-                if body not in tracks:
-                    tracks[body] = np.full((frames, NTU25.joint_count, 3), np.nan, np.float32)
-                tracks[body][frame] = values.reshape(joints, 12)[:, :3]
-    except (StopIteration, ValueError) as error:
-        raise InputError(f"{path}: ends early or holds no numbers, expected NTU RGB+D") from error
-    if not tracks:
-        raise InputError(f"{path}: got no body in {frames} frames, expected at least one")
-    points = _most_active(list(tracks.values()))
     return SkeletonClips.of(
-        NTU25, [points], [str(action)], subjects=[subject], views=[camera], setups=[setup]
+        NTU25, [read_ntu(path)], [str(action)], subjects=[subject], views=[camera], setups=[setup]
     )
-
-
-def _most_active(tracks: list[FloatArray]) -> FloatArray:
-    """Tracks [T, V, 3], NaN where not seen -> the two with the largest variance, [T, V, 3, 2]."""
-    lengths = [int(np.isfinite(track[:, 0, 0]).sum()) for track in tracks]
-    if max(lengths) > SHORT_TRACK:
-        tracks = [t for t, n in zip(tracks, lengths, strict=True) if n > SHORT_TRACK]
-    tracks = sorted(tracks, key=lambda track: -float(np.nanvar(track, axis=0).sum()))[:2]
-    missing = np.full_like(tracks[0], np.nan)
-    return np.stack([*tracks, missing][:2], axis=3)
 
 
 def _read_kinetics(path: Path, data: dict[str, Any]) -> SkeletonClips:
     """Kinetics-skeleton: pose [x, y] x 18 and score, the two most confident persons a frame."""
     joints = OPENPOSE18.joint_count
-    frames = data["data"]
-    points = np.full((len(frames), joints, 3, 2), np.nan, np.float32)
+    frames = _checked_frames(path, data["data"])
+    points = np.full((max(1, len(frames)), joints, 3, 2), np.nan, np.float32)
     for i, frame in enumerate(frames):
         people = []
         for person in frame["skeleton"][:MAX_BODIES]:
@@ -122,13 +130,14 @@ def _read_kinetics(path: Path, data: dict[str, Any]) -> SkeletonClips:
         people.sort(key=lambda person: -float(person[:, 2].sum()))
         for m, person in enumerate(people[:2]):
             points[i, :, :, m] = person
-    return SkeletonClips.of(OPENPOSE18, [points], [str(data["label"])])
+    label = checked_labels([data["label"]], [str(path)])
+    return SkeletonClips.of(OPENPOSE18, [points], label)
 
 
 def _read_ucla(path: Path, data: dict[str, Any]) -> SkeletonClips:
     """One NW-UCLA clip: "skeletons" [T, 20, 3], one person."""
     action, subject, _, view = _numbers(UCLA_NAME, path)
-    points = np.asarray(data["skeletons"], np.float32)
+    points = np.asarray(_checked_frames(path, data["skeletons"]), np.float32)
     if points.ndim != 3 or points.shape[1:] != (KINECT20.joint_count, 3):
         raise InputError(f"{path}: got skeletons {list(points.shape)}, expected [frames, 20, 3]")
     return SkeletonClips.of(
@@ -136,33 +145,82 @@ def _read_ucla(path: Path, data: dict[str, Any]) -> SkeletonClips:
     )
 
 
+def _checked_frames(path: Path, frames: Any) -> list[Any]:
+    if not isinstance(frames, list) or not len(frames) <= MAX_CLIP_FRAMES:
+        raise InputError(f"{path}: got no list of up to {MAX_CLIP_FRAMES} frames, expected one")
+    return frames
+
+
 def _read_json(path: Path) -> SkeletonClips:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if "skeletons" in data:
-            return _read_ucla(path, data)
-        return _read_kinetics(path, data)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(
-            f"{path}: got {error}, expected a clip of Kinetics-skeleton or NW-UCLA"
-        ) from error
+    expected = "a clip of Kinetics-skeleton or NW-UCLA"
+    with reading(path, expected=expected):
+        try:
+            data = read_json(path)
+        except InputError as error:
+            raise InputError(f"{error}: expected {expected}") from error
+        with np.errstate(over="ignore"):  # what becomes infinite is refused when all is read
+            return _read_ucla(path, data) if "skeletons" in data else _read_kinetics(path, data)
 
 
 def _read_mat(path: Path) -> SkeletonClips:
     """One UTD-MHAD clip: d_skel [20, 3, T], one person."""
     try:
-        from scipy.io import loadmat
+        from scipy.io import loadmat, whosmat
     except ModuleNotFoundError as error:
         raise BackendMissingError.for_extra("scipy", "train") from error
     action, subject, _ = _numbers(UTD_NAME, path)
     try:
-        found = loadmat(path, variable_names=["d_skel"])["d_skel"]
+        data = path.read_bytes()
+        _check_expanded(data)
+        for name, shape, kind in whosmat(io.BytesIO(data)):
+            if name == "d_skel" and (shape[:2] != (20, 3) or kind not in ("double", "single")):
+                raise InputError(
+                    f"{path}: got d_skel {kind} {list(shape)}, expected [20, 3, frames]"
+                )
+        found = loadmat(io.BytesIO(data), variable_names=["d_skel"])["d_skel"]
+    except InputError:
+        raise
     except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise InputError(f"{path}: not a readable .mat with d_skel ({error})") from error
-    if found.ndim != 3 or found.shape[:2] != (KINECT20.joint_count, 3):
-        raise InputError(f"{path}: got d_skel {list(found.shape)}, expected [20, 3, frames]")
-    points = found.transpose(2, 0, 1).astype(np.float32)[..., None]
-    return SkeletonClips.of(KINECT20, [points], [str(action)], subjects=[subject])
+        raise InputError(f"{path}: not a readable .mat with d_skel ({reason_of(error)})") from error
+    shape = list(found.shape)
+    if len(shape) != 3 or shape[:2] != [20, 3] or not 0 < shape[2] <= MAX_CLIP_FRAMES:
+        raise InputError(f"{path}: got d_skel {shape}, expected [20, 3, frames]")
+    with np.errstate(over="ignore"):
+        points = _in_kinects_order(found.transpose(2, 0, 1).astype(np.float32))
+    return SkeletonClips.of(KINECT20, [points[..., None]], [str(action)], subjects=[subject])
+
+
+def _in_kinects_order(points: FloatArray) -> FloatArray:
+    """Points [N, 20, 3] in the order of ``KINECT20``, hips first.
+
+    UTD-MHAD has the same joints, but the first four from the head down. It shows in the heights.
+    """
+    heights = np.median(points[..., 1], axis=0)
+    hips = heights[[KINECT20.joints.index(f"{side}_hip") for side in ("left", "right")]].mean()
+    from_head = (np.diff(heights[:4]) < 0).all() and heights[0] - hips > HEAD_FIRST * np.ptp(
+        heights
+    )
+    if from_head:
+        return np.concatenate([points[:, 3::-1], points[:, 4:]], axis=1)
+    return points
+
+
+def _check_expanded(data: bytes) -> None:
+    """Raise ValueError when what is deflated in a .mat file grows beyond a clip's size."""
+    layout = {b"IM": "<II", b"MI": ">II"}.get(data[MAT_HEADER - 2 : MAT_HEADER])
+    if layout is None:
+        raise ValueError("not of level 5")
+    at, total = MAT_HEADER, 0
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(layout, data, at)
+        content = data[at + 8 : at + 8 + size]
+        if kind == MAT_COMPRESSED:
+            room = MAX_SKELETON_FILE_BYTES - total
+            content = zlib.decompressobj().decompress(content, room + 1)
+        total += len(content)
+        if total > MAX_SKELETON_FILE_BYTES:
+            raise ValueError(f"grows beyond {MAX_SKELETON_FILE_BYTES} bytes")
+        at += 8 + size
 
 
 READERS: dict[str, Callable[[Path], SkeletonClips]] = {
@@ -173,44 +231,45 @@ READERS: dict[str, Callable[[Path], SkeletonClips]] = {
 
 
 def _read_npz(path: Path) -> SkeletonClips:
-    damaged = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if {"x_train", "y_train", "x_test", "y_test"} <= set(archive.files):
-                return _read_archive(path, archive)
-            arrays = {name: archive[name] for name in archive.files}
-    except damaged as error:
-        raise InputError(f"{path}: not a readable .npz without pickles ({error})") from error
-    if not {"data", "length", "label"} <= set(arrays):
-        raise InputError(
-            f"{path}: got arrays {sorted(arrays)}, expected x_train, y_train, x_test and y_test, or"
-            " data, length and label"
-        )
-    return _read_packed(path, arrays)
+    names = array_names(path)
+    if {"x_train", "y_train", "x_test", "y_test"} <= set(names):
+        return _read_archive(path)
+    if {"data", "length", "label"} <= set(names):
+        return _read_packed(path)
+    raise InputError(
+        f"{path}: got arrays {sorted(names)}, expected x_train, y_train, x_test and y_test, or"
+        " data, length and label"
+    )
 
 
-def _read_archive(path: Path, archive: Any) -> SkeletonClips:
+def _read_archive(path: Path) -> SkeletonClips:
     """x [N, T, 150] (two persons x 25 joints x 3), y [N, classes] one-hot; zeros are padding."""
     clips: list[FloatArray] = []
     labels: list[str] = []
     parts: list[str] = []
     for part in ("train", "test"):
-        x, y = archive[f"x_{part}"], archive[f"y_{part}"]
+        arrays = read_arrays(path, (f"x_{part}", f"y_{part}"))
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if (
             x.ndim != 3
             or x.shape[2] != 2 * NTU25.joint_count * 3
+            or not 0 < x.shape[1] <= MAX_CLIP_FRAMES
             or len(y) != len(x)
             or y.ndim != 2
+            or not y.shape[1]
+            or x.dtype.kind not in "fiu"
+            or y.dtype.kind not in "biuf"
         ):
             raise InputError(
-                f"{path}: got x_{part} {list(x.shape)} and y_{part} {list(y.shape)}, expected"
-                " [clips, frames, 150] and [clips, classes]"
+                f"{path}: got x_{part} {x.dtype} {list(x.shape)} and y_{part} {y.dtype}"
+                f" {list(y.shape)}, expected numbers [clips, frames, 150] and [clips, classes]"
             )
         for clip, action in zip(x, y.argmax(1), strict=True):
             points = clip.reshape(len(clip), 2, NTU25.joint_count, 3).transpose(0, 2, 3, 1)
             seen = points.any(axis=(1, 2))  # [T, M]
             last = int(np.flatnonzero(seen.any(axis=1)).max(initial=0))
-            points = points[: last + 1].astype(np.float32)
+            with np.errstate(over="ignore"):
+                points = points[: last + 1].astype(np.float32)
             points[~seen[: last + 1][:, None, None].repeat(25, 1).repeat(3, 2)] = np.nan
             clips.append(points)
             labels.append(str(action + 1))
@@ -218,32 +277,38 @@ def _read_archive(path: Path, archive: Any) -> SkeletonClips:
     return SkeletonClips.of(NTU25, clips, labels, parts=parts)
 
 
-def _read_packed(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> SkeletonClips:
+def _read_packed(path: Path) -> SkeletonClips:
     """data [frames, 20, 3]: all clips one after another, cut by ``length``."""
-    data, lengths = arrays["data"], arrays["length"]
+    arrays = read_arrays(path, ("data", "length", "label", "subject", "view"))
+    data, lengths = arrays["data"], numbers_of(arrays["length"], f"{path}: length")
     if (
         data.ndim != 3
         or data.shape[1:] != (KINECT20.joint_count, 3)
-        or lengths.min(initial=1) < 1
-        or lengths.sum() != len(data)
+        or data.dtype.kind not in "fiu"
+        or not all(0 < length <= MAX_CLIP_FRAMES for length in lengths)
+        or sum(lengths) != len(data)
+        or not lengths
     ):
         raise InputError(
-            f"{path}: got data {list(data.shape)} for lengths that sum to {lengths.sum()}, expected"
-            " [frames, 20, 3] and as many frames"
+            f"{path}: got data {list(data.shape)} of {data.dtype} for {len(lengths)} lengths that"
+            f" sum to {sum(lengths)}, expected numbers [frames, 20, 3] and as many frames"
         )
+    labels = checked_labels(texts_of(arrays["label"], f"{path}: label"), str(path))
+    numbers = {
+        name: numbers_of(arrays[name], f"{path}: {name}")
+        for name in ("subject", "view")
+        if name in arrays
+    }
+    for name, values in (("label", labels), *numbers.items()):
+        if len(values) != len(lengths):
+            raise InputError(f"{path}: got {len(values)} of {name}, expected {len(lengths)}")
     cuts = np.cumsum(lengths)[:-1]
-    clips = [part[..., None].astype(np.float32) for part in np.split(data, cuts)]
+    with np.errstate(over="ignore"):
+        ordered = _in_kinects_order(data.astype(np.float32))
+    clips = [part[..., None] for part in np.split(ordered, cuts)]
     return SkeletonClips.of(
-        KINECT20,
-        clips,
-        [str(label) for label in arrays["label"]],
-        subjects=_integers(arrays.get("subject")),
-        views=_integers(arrays.get("view")),
+        KINECT20, clips, labels, subjects=numbers.get("subject"), views=numbers.get("view")
     )
-
-
-def _integers(array: npt.NDArray[Any] | None) -> list[int] | None:
-    return None if array is None else [int(value) for value in array]
 
 
 def _numbers(pattern: re.Pattern[str], path: Path) -> tuple[int, ...]:
@@ -257,6 +322,6 @@ def _numbers(pattern: re.Pattern[str], path: Path) -> tuple[int, ...]:
 
 def _checked_size(path: Path) -> Path:
     size = path.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        raise InputError(f"{path}: got {size} bytes, expected 1 to {MAX_BYTES}")
+    if not 0 < size <= MAX_SKELETON_FILE_BYTES:
+        raise InputError(f"{path}: got {size} bytes, expected 1 to {MAX_SKELETON_FILE_BYTES}")
     return path

@@ -1,7 +1,8 @@
 """Clips of any skeleton -> model input [C, T, V, M], and their augmentation.
 
 For data sets that come as skeletons. MediaPipe's landmarks go through :mod:`bharsdk.features`,
-which also runs live.
+which also runs live. Such clips are cut around their action by who made the set: evaluation sees
+them whole, training at least the part ``crop`` of them, so neither asks :mod:`bharsdk.action`.
 """
 
 from __future__ import annotations
