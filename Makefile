@@ -5,6 +5,8 @@ PYTHON ?= python3
 DEMO ?= examples/demo.py
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# A process takes up to 3 GB, so there are never more than four.
+TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 EXPORT_ARGS ?=
 
 RUN_VENV := .venv-run
@@ -27,7 +29,7 @@ LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))
 # One thread that sleeps while it waits: spinning threads starve each other on small machines.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test check check-extras bench export-shipped format clean
+.PHONY: help demo test test-all check check-extras bench export-shipped format clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,9 +39,18 @@ demo: $(RUN_VENV)/.installed-$(LIST_HASH) ## Camera to label on sample videos an
 	@$(call require_graphics,$(RUN_VENV))
 	$(RUN_VENV)/bin/python $(DEMO) $(DEMO_ARGS)
 
-test: $(DEV_VENV)/.installed-$(LIST_HASH) ## Run all tests; PYTEST_ARGS adds options
+# A file stays in one process, so that what its tests share is made once. A process for each core;
+# loops inside one test would only fight over them.
+PYTEST = OMP_NUM_THREADS=1 $(DEV_VENV)/bin/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+	--durations 10
+
+test: $(DEV_VENV)/.installed-$(LIST_HASH) ## Run the tests but for those that take long; PYTEST_ARGS adds options
 	@$(call require_graphics,$(DEV_VENV))
-	$(DEV_VENV)/bin/pytest $(PYTEST_ARGS)
+	$(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+test-all: $(DEV_VENV)/.installed-$(LIST_HASH) ## Run all tests, those that take long too
+	@$(call require_graphics,$(DEV_VENV))
+	$(PYTEST) $(PYTEST_ARGS)
 
 check: $(DEV_VENV)/.installed-$(LIST_HASH) ## Lint, format, types, C++ format, import directions
 	$(DEV_VENV)/bin/ruff check .

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bharsdk import Event, Recognizer
+from bharsdk.command import exit_code_of
 from bharsdk.draw import AnnotatedVideo
-from bharsdk.errors import BharError, InputError
+from bharsdk.errors import InputError
 from bharsdk.events import EventPhase
 from bharsdk.ops import active_isa
+from bharsdk.outputs import refuse_overwriting
 from bharsdk.recognizer import shipped_bundles
 from bharsdk.results import StageSummary, StageTimes
 from bharsdk.sources import TrueEvent, load_session, open_source
@@ -35,13 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the videos")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of videos/ and sessions/")
     arguments = parser.parse_args(argv)
-    try:
-        show_videos(_files(arguments.data / "videos", "*.mp4"), arguments.out)
-        show_sessions(_files(arguments.data / "sessions", "*.bhar-session"))
-    except BharError as error:
-        print(f"demo: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: show(arguments), "demo", extra="camera")
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Both parts. No video is drawn into the folder of the videos."""
+    videos = arguments.data / "videos"
+    refuse_overwriting([("--out", arguments.out)], [("--data", arguments.data), ("--data", videos)])
+    show_videos(_files(videos, "*.mp4"), arguments.out)
+    show_sessions(_files(arguments.data / "sessions", "*.bhar-session"))
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

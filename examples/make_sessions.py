@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.errors import BharError, InputError
+from bharsdk.command import exit_code_of
+from bharsdk.errors import InputError
 from bharsdk.landmarks import LandmarkSequence
+from bharsdk.outputs import declare_files
 from bharsdk.sources import Session, TrueEvent, save_session
 
 FPS = 15.0
@@ -39,21 +41,22 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--signs", type=int, default=25, help="signs in each session")
     parser.add_argument("--seed", type=int, default=2)
+    declare_files(parser, reads=("words",), writes=("out",))
     arguments = parser.parse_args()
-    try:
-        for path in make_sessions(
-            arguments.words,
-            arguments.out,
-            signer=arguments.signer,
-            sessions=arguments.sessions,
-            signs=arguments.signs,
-            seed=arguments.seed,
-        ):
-            print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
-    except BharError as error:
-        print(f"make_sessions: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(lambda: write(arguments), "make_sessions", arguments=arguments)
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Write them, and say how large each is."""
+    for path in make_sessions(
+        arguments.words,
+        arguments.out,
+        signer=arguments.signer,
+        sessions=arguments.sessions,
+        signs=arguments.signs,
+        seed=arguments.seed,
+    ):
+        print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
 
 
 def make_sessions(

@@ -1,9 +1,12 @@
-"""The example of the README. Run it in the folder of the project: python examples/quickstart.py."""
+"""The example of the README, in any folder: python examples/quickstart.py."""
+
+from pathlib import Path
 
 from bharsdk import Recognizer
 
 recognizer = Recognizer("asl-coffee-prgcn")
-source = "examples/data/sessions/s2-a.bhar-session"  # or 0, the first camera, or a video file
+# Or 0, the first camera, or a video file.
+source = Path(__file__).parent / "data" / "sessions" / "s2-a.bhar-session"
 
 for result in recognizer.run(source):
     for event in result.events:

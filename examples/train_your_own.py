@@ -4,7 +4,8 @@
 
 ::
 
-    videos/<label>/*.mp4          one gesture a video; or NAME.bhar-session, what bhar record writes
+    videos/<label>/*.mp4          one gesture a video; or a folder of pictures; or
+                                  NAME.bhar-session, what bhar record writes
     videos/-/*.mp4                "nothing": what people do between gestures; worth having
     out/mine/clips  run  mine.bhar
 
@@ -15,17 +16,18 @@ where it stopped. Each step is a command too, with more options: it is printed b
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bhar_export.cli import main as bhar_export
 from bhar_training.cli import main as bhar_train
-from bhar_training.extract import VIDEO_SUFFIXES
+from bhar_training.clip_files import find_videos
 from bharsdk import Recognizer
 from bharsdk.command import exit_code_of
 from bharsdk.errors import InputError
+from bharsdk.files import write_atomically
+from bharsdk.outputs import declare_files, refuse_overwriting
 from bharsdk.sources.session_file import SUFFIX
 
 NOTHING = "-"
@@ -41,14 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--draws", type=int, help="clips drawn an epoch; default at least 512")
     parser.add_argument("--int8", action="store_true", help="smaller; needs clips enough to prove")
     parser.add_argument("--jobs", type=int, help="videos at a time, default: all cores")
+    declare_files(parser, reads=("videos",), writes=("out",))
     arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: teach(arguments), "train_your_own", extra="train")
+    return exit_code_of(
+        lambda: teach(arguments), "train_your_own", arguments=arguments, extra="train"
+    )
 
 
 def teach(arguments: argparse.Namespace) -> int:
     """Landmarks, training, export, a first look; the first step that fails ends it."""
     clips, run = arguments.out / "clips", arguments.out / "run"
     bundle = arguments.out / f"{arguments.out.resolve().name}.bhar"
+    outputs = [("out", clips), ("out", run)]
+    refuse_overwriting(outputs, [("videos", arguments.videos)])
     steps: list[Callable[[], int]] = [
         lambda: landmarks(arguments.videos, clips, arguments.jobs),
         lambda: train(clips, run, arguments),
@@ -66,13 +73,17 @@ def teach(arguments: argparse.Namespace) -> int:
 def landmarks(videos: Path, clips: Path, jobs: int | None) -> int:
     """Joints of every video; pictures are not needed after this, and not kept."""
     print("1. Joints: MediaPipe finds body and hands in every frame of every video")
-    suffixes = {path.suffix.lower() for path in _clips_in(videos)}
-    for path in _clips_in(videos):
-        if path.suffix == SUFFIX:
-            target = clips / path.parent.name / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    if not suffixes & VIDEO_SUFFIXES:
+    sessions = sorted(videos.glob(f"*/*{SUFFIX}"))
+    for path in sessions:
+        target = clips / path.parent.name / path.name
+        refuse_overwriting([("out", target)], [("videos", path)])
+        write_atomically(target, path.read_bytes(), parents=True)
+    try:
+        find_videos([videos])
+    except InputError as error:
+        if not sessions:
+            raise
+        print(f"   the recorded sessions alone: {error}")
         return 0
     many = [] if jobs is None else ["--jobs", str(jobs)]
     return _do(bhar_train, "bhar-train", ["extract", str(videos), "--out", str(clips), *many])
@@ -112,15 +123,6 @@ def look(bundle: Path, clips: Path) -> int:
         found = [f"{event.label} {event.score:.2f}" for event in recognizer.recognize_clip(clip)]
         print(f"   {folder.name:<12} -> {', '.join(found) or 'no event'}")
     return 0
-
-
-def _clips_in(videos: Path) -> list[Path]:
-    """Videos and sessions below ``videos``. Raises InputError when there are none."""
-    known = VIDEO_SUFFIXES | {SUFFIX}
-    found = [path for path in sorted(videos.glob("*/*")) if path.suffix.lower() in known]
-    if not found:
-        raise InputError(f"{videos}: got no videos, expected <label>/*.mp4 or <label>/*{SUFFIX}")
-    return found
 
 
 def _do(command: Callable[[Sequence[str]], int], name: str, arguments: list[str]) -> int:

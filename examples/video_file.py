@@ -17,6 +17,7 @@ from bharsdk import Recognizer
 from bharsdk.command import exit_code_of
 from bharsdk.draw import AnnotatedVideo
 from bharsdk.events import EventPhase
+from bharsdk.outputs import declare_files
 from bharsdk.results import StageSummary
 from bharsdk.sources import SourceConfig
 
@@ -30,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT.mp4", help="the annotated video")
     parser.add_argument("--model", default="asl-coffee", help="default %(default)s")
     parser.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
-    return exit_code_of(lambda: annotate(parser.parse_args(argv)), "video_file", extra="camera")
+    declare_files(parser, reads=("video", "model"), writes=("out",))
+    arguments = parser.parse_args(argv)
+    return exit_code_of(
+        lambda: annotate(arguments), "video_file", arguments=arguments, extra="camera"
+    )
 
 
 def annotate(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +29,37 @@ def heard_interrupts() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+"""``made_once(name, make)``: the folder ``name``, which ``make(folder)`` filled."""
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make what takes long once in a run of all tests, also where several processes run them.
+
+    The first process that asks makes it, the others wait for it. A name stands for one thing.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # that of the whole run; each worker has one of its own below
+    shelf = base / "made-once"
+    shelf.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = shelf / name, shelf / f"{name}.whole"
+        with (shelf / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                # Left by a try that failed: its test has failed, and this one will say why.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 BLOCKED = ["torch", "onnx", "onnxscript", "cv2", "mediapipe", "matplotlib", "safetensors"]
 TOP_LEVEL = {
     *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", ".ci"),
@@ -132,3 +133,14 @@ def test_no_instruction_set_is_given_by_compiler_flags() -> None:
     for name in ("CMakeLists.txt", "setup.py"):
         code = re.sub(r"#.*", "", (ROOT / name).read_text())
         assert not re.search(r"-m(avx|fma|arch|cpu|tune)|/arch:", code), name
+
+
+def test_the_table_of_bounds_tells_those_that_hold() -> None:
+    """What ARCHITECTURE.md says a file may cost is what ``bharsdk.limits`` allows."""
+    from bharsdk import limits
+
+    rows = re.findall(r"^\| `(MAX_\w+)` \| ([\d,]+)( MiB| GiB|) \|", TEXT, re.MULTILINE)
+    units = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}
+    told = {name: int(number.replace(",", "")) * units[unit] for name, number, unit in rows}
+    assert len(told) >= 20
+    assert told == {name: getattr(limits, name) for name in told}

@@ -38,12 +38,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     return folder / "source", set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.long
 def test_a_wheel_holds_exactly_the_three_packages(built: tuple[Path, set[str]]) -> None:
     """No tests, no C++ sources, no folder under its source name."""
     top = {name.split("/")[0] for name in built[1]}
     assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
 
 
+@pytest.mark.long
 def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) -> None:
     """Both compiled libraries, the type marks, the stub, the results and the bundles that ship."""
     source, wheel_names = built
@@ -60,6 +62,7 @@ def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) 
     assert any(name.startswith("bharsdk/_ops.") for name in compiled)
 
 
+@pytest.mark.long
 def test_a_wheel_carries_its_licence_and_notice(built: tuple[Path, set[str]]) -> None:
     """Apache-2.0 asks for both beside every copy."""
     files = {name.rsplit("/", 1)[-1] for name in built[1] if ".dist-info/" in name}

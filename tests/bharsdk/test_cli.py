@@ -268,4 +268,4 @@ def test_startup_says_where_a_cold_start_goes(capsys: pytest.CaptureFixture[str]
 
 def test_startup_of_a_broken_bundle_is_an_error(tmp_path: Path):
     (tmp_path / "broken.bhar").write_bytes(b"PK")
-    assert main(["startup", str(tmp_path / "broken.bhar"), "--runs", "1"]) == 1
+    assert main(["startup", str(tmp_path / "broken.bhar"), "--runs", "1"]) == 4

@@ -21,7 +21,7 @@ def _raising(error: BaseException):
     ("error", "code", "said"),
     [
         (BundleError("got a stone"), 4, "bhar-x: error: got a stone"),
-        (OSError(28, "No space left on device", "runs/x"), 1, "No space left on device: 'runs/x'"),
+        (OSError(28, "No space left on device", "runs/x"), 3, "No space left on device: 'runs/x'"),
         (ModuleNotFoundError(name="onnx.helper"), 8, "pip install 'bharsdk[export]'"),
         (KeyboardInterrupt(), 130, "bhar-x: nothing was written"),
     ],

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bharsdk.cli import main
 from bharsdk.draw import AnnotatedVideo, draw_landmarks
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event, EventPhase
@@ -67,7 +73,7 @@ def test_what_was_not_detected_is_not_drawn():
 
 def test_joints_far_outside_the_picture_do_no_harm(frame: Landmarks):
     body = frame.body.copy()
-    body[:, :2] *= 1e30
+    body[:, :2] *= 1e8
     body[0, :2] = 2.0
     draw_landmarks(np.zeros((120, 160, 3), np.uint8), Landmarks(0.0, body, frame.hands))
 
@@ -125,6 +131,61 @@ def test_ctrl_c_before_the_first_picture_keeps_the_video_of_before(
     with pytest.raises(KeyboardInterrupt):
         _write_and_raise(tmp_path / "a.mp4", frame, AssertionError("not interrupted"))
     assert _names(tmp_path) == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"before"
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file of this process grows beyond 20 KB: the system refuses, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, before)
+
+
+def _draw(path: Path, recording: LandmarkSequence, count: int = 60) -> None:
+    with AnnotatedVideo(path, 25.0) as video:
+        for frame in list(recording.frames())[:count]:
+            video.write(_result(frame))
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_video_of_before(
+    recording: LandmarkSequence, tmp_path: Path, small_disk: None
+):
+    """OpenCV says nothing: what was written is read again before it gets its name."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"before")
+    with pytest.raises(InputError, match=r"cannot be read again.*a file of before stays"):
+        _draw(path, recording)
+    assert _names(tmp_path) == ["a.mp4"]
+    assert path.read_bytes() == b"before"
+
+
+def test_a_disk_that_fills_up_keeps_what_was_drawn_until_then(
+    recording: LandmarkSequence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """While there is room for the index that players need; the video of before stays."""
+    path, free = tmp_path / "a.mp4", iter([1 << 40, 1 << 40, 1 << 20])
+    path.write_bytes(b"before")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=next(free)))
+    with pytest.raises(InputError, match=r"got 1 MB .*a\.part\.mp4 holds the first 60 frames"):
+        _draw(path, recording, 100)
+    assert sorted(_names(tmp_path)) == ["a.mp4", "a.part.mp4"]
+    assert path.read_bytes() == b"before"
+    assert _frames_in(tmp_path / "a.part.mp4") == 60
+
+
+def test_a_full_disk_ends_bhar_run_with_its_own_code(
+    recording: LandmarkSequence, tmp_path: Path, small_disk: None, capfd: pytest.CaptureFixture[str]
+):
+    """Exit code 3 and a line; yesterday's video stays."""
+    (tmp_path / "a.mp4").write_bytes(b"before")
+    session = Path(__file__).parents[2] / "examples/data/sessions/s2-a.bhar-session"
+    arguments = ["run", str(session), "--model", "asl-coffee-prgcn", "--max-frames", "60"]
+    assert main([*arguments, "--save", str(tmp_path / "a.mp4")]) == 3
+    assert "cannot be read again" in capfd.readouterr().err
     assert (tmp_path / "a.mp4").read_bytes() == b"before"
 
 

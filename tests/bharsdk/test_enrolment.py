@@ -173,6 +173,12 @@ def test_one_path_in_place_of_clips_is_refused(recognizer: Recognizer):
         recognizer.enroll("hello", "hello.mp4")
 
 
+def _takes(clip: LandmarkSequence) -> list[LandmarkSequence]:
+    """The clip three times, as no two recordings are the same: a little further right each time."""
+    shift = np.array([0.001, 0.0, 0.0], np.float32)
+    return [clip.replaced(hands=clip.hands + shift * number) for number in range(3)]
+
+
 def _letters(label: str, signer: str = "") -> list[LandmarkSequence]:
     with np.load(Path(__file__).parents[1] / "data" / "letters.npz") as data:
         chosen = (data["label"] == label) & np.isin(data["signer"], signer or ["s1", "s2", "s3"])
@@ -185,7 +191,7 @@ def test_a_known_label_keeps_its_movements_until_it_was_shown_too(
     """The letter "b", enrolled by another name: a warning, and every "b" stays one."""
     mine = _letters("b", "s2")[0]
     with caplog.at_level(logging.WARNING, "bharsdk"):
-        found = recognizer.enroll("stop", [mine, mine, mine])
+        found = recognizer.enroll("stop", _takes(mine))
     assert "b" in found.alike
     assert "stop is much like b" in caplog.text
     assert recognizer.gestures == (found,)
@@ -194,7 +200,7 @@ def test_a_known_label_keeps_its_movements_until_it_was_shown_too(
     assert others
     for clip in others:
         assert recognizer.labels[int(_probabilities(recognizer, clip).argmax())] == "b"
-    recognizer.enroll("b", [others[0]] * 3, known=True)
+    recognizer.enroll("b", _takes(others[0]), known=True)
     assert [(g.label, g.alike) for g in recognizer.gestures] == [("stop", ()), ("b", ())]
     assert recognizer.labels[int(_probabilities(recognizer, others[0]).argmax())] == "b"
     assert recognizer.labels[int(_probabilities(recognizer, mine).argmax())] == "stop"
@@ -207,7 +213,7 @@ def test_a_known_label_that_is_shown_too_keeps_its_clips(
     letter = _letters("b", "s3")[0]
     recognizer.enroll("hello", clips["hello"][:3])
     labels = recognizer.labels
-    recognizer.enroll("b", [letter] * 3, known=True)
+    recognizer.enroll("b", _takes(letter), known=True)
     assert recognizer.labels == labels
     assert recognizer.labels[int(_probabilities(recognizer, letter).argmax())] == "b"
     saved = recognizer.save(tmp_path / "shown.bhar")
@@ -264,7 +270,7 @@ def _waves() -> list[LandmarkSequence]:
     frames = 30
     body = np.full((frames, 33, 4), 0.5, np.float32)
     hands = np.full((frames, 2, 21, 3), 0.5, np.float32)
-    return [LandmarkSequence(np.arange(frames) * 40.0, body, hands)] * 3
+    return _takes(LandmarkSequence(np.arange(frames) * 40.0, body, hands))
 
 
 def test_gestures_leave_every_other_file_as_it_was(taught: Path):
@@ -303,9 +309,12 @@ def test_the_command_enrols_lists_and_removes(
 def test_the_command_says_what_a_gesture_is_much_like(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    session = save_session(tmp_path / "b.bhar-session", Session(_letters("b", "s2")[0]))
+    sessions = [
+        str(save_session(tmp_path / f"{i}.bhar-session", Session(take)))
+        for i, take in enumerate(_takes(_letters("b", "s2")[0]))
+    ]
     mine = str(tmp_path / "mine.bhar")
-    assert main(["enroll", MODEL, "stop", *[str(session)] * 3, "--output", mine]) == 0
+    assert main(["enroll", MODEL, "stop", *sessions, "--output", mine]) == 0
     assert "stop enrolled from 3 clips; much like b, which goes first" in capsys.readouterr().out
     assert main(["enroll", mine, "--list"]) == 0
     assert "much like b" in capsys.readouterr().out

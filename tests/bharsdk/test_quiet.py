@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -30,3 +32,24 @@ def test_blocks_of_two_threads_that_overlap_give_the_output_back(
     thread.join()
     os.write(STDERR, b"news\n")
     assert capfd.readouterr().err == "news\n"
+
+
+PROGRAM = """
+import logging, os, sys
+from bharsdk.quiet import STDERR, quiet_outputs
+usual = sys.stderr
+with quiet_outputs(STDERR), quiet_outputs(STDERR):
+    os.write(2, b"noise\\n")
+    logging.getLogger("bharsdk").warning("news")
+    print("more news", file=sys.stderr)
+assert sys.stderr is usual
+print("last news", file=sys.stderr)
+"""
+
+
+def test_what_python_says_in_a_quiet_block_still_arrives():
+    """A warning about one camera while another one is being opened."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines() == ["news", "more news", "last news"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.board import StatusBoard
 from bharsdk.box import Box
 from bharsdk.errors import InputError, UsageError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.options import NamedOptions, RecognizerOptions
 from bharsdk.results import Result
-from bharsdk.run import StatusBoard
+from bharsdk.run import Callbacks
 from bharsdk.sources import SourceConfig
 from bharsdk.status import RunState, Status
 
@@ -93,6 +95,97 @@ def test_an_error_in_a_callback_ends_the_run_and_is_raised_where_it_is_waited_fo
         running.join(30)
     assert running.run.status.state is RunState.ENDED
     assert running.run.counts.delivered == 6
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "print"])
+def test_what_cannot_be_called_is_refused_before_anything_is_opened(
+    recognizer: Recognizer, recording: LandmarkSequence, wrong: object
+):
+    """With what was got and what was expected; None would have been called for the first result."""
+    for use in (
+        lambda: recognizer.start("gone.mp4", wrong),  # type: ignore[arg-type]
+        lambda: Callbacks(None, wrong),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InputError, match=r"on_result: got .*, expected a function"):
+            use()
+    if wrong is not None:
+        with pytest.raises(InputError, match=r"on_status: got .*, expected a function"):
+            recognizer.run(recording, on_status=wrong)  # type: ignore[arg-type]
+
+
+def _fails(result: Result) -> None:
+    raise ZeroDivisionError("in the callback")
+
+
+def _errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno == logging.ERROR]
+
+
+def test_an_error_in_a_callback_that_nobody_waits_for_is_logged_once_with_its_traceback(
+    recognizer: Recognizer, recording: LandmarkSequence, caplog: pytest.LogCaptureFixture
+):
+    running = recognizer.start(recording, _fails)
+    running._thread.join(30)
+    running.close()
+    (record,) = _errors(caplog)
+    assert record.exc_info is not None
+    assert "in the callback" in str(record.exc_info[1])
+    with pytest.raises(ZeroDivisionError):  # whoever asks later still gets it
+        running.join(30)
+    assert running.join(30)
+    assert len(_errors(caplog)) == 1
+
+
+def test_an_error_in_a_callback_that_somebody_waits_for_is_raised_and_not_logged(
+    recognizer: Recognizer, recording: LandmarkSequence, caplog: pytest.LogCaptureFixture
+):
+    waits = threading.Event()
+
+    def fails(result: Result) -> None:
+        while not waits.is_set() or not running._calls._waiting:
+            waits.wait(0.01)
+        _fails(result)
+
+    running = recognizer.start(recording, fails)
+    waits.set()
+    with pytest.raises(ZeroDivisionError, match="in the callback"):
+        running.join(30)
+    assert not _errors(caplog)
+
+
+def test_a_run_with_callbacks_that_ends_with_an_error_of_ours_says_its_line(
+    recognizer: Recognizer, recording: LandmarkSequence, caplog: pytest.LogCaptureFixture
+):
+    def broken() -> object:
+        yield from list(recording.frames())[:3]
+        raise UsageError("the robot fell over")
+
+    running = recognizer.start(broken(), lambda result: None)  # type: ignore[arg-type]
+    running._thread.join(30)
+    (record,) = _errors(caplog)
+    assert "the robot fell over" in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_a_lost_source_is_a_warning_also_to_who_asked_for_no_states(
+    caplog: pytest.LogCaptureFixture,
+):
+    """Frames that are dropped are one the first time; other states are not."""
+    board = StatusBoard()
+    board.show(RunState.RUNNING)
+    for _ in range(3):
+        board.show(RunState.DEGRADED, "70 % of the frames dropped")
+        board.show(RunState.RUNNING)
+    board.lose(InputError("gone"))
+    board.regain()
+    board.show(RunState.RUNNING)
+    board.lose(InputError("gone again"))
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert said == [
+        "degraded: 70 % of the frames dropped",
+        "reconnecting: gone",
+        "reconnecting: gone again",
+    ]
 
 
 def test_closing_a_running_callback_stops_it(recognizer: Recognizer, recording: LandmarkSequence):

@@ -17,6 +17,7 @@ def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.long
 def test_every_row_is_measured_against_peers_that_compute_the_same(tmp_path: Path) -> None:
     """Results are compared before anything is timed; the rows are written with their ratios."""
     rows = "aggregate,tanh,conv,prgcn-clip"

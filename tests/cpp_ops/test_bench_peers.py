@@ -77,6 +77,7 @@ def test_a_library_that_is_missing_takes_its_rows_along(
     assert "pip install 'bharsdk[bench]'" in told
 
 
+@pytest.mark.long
 def test_litert_computes_what_the_model_does(bench: None) -> None:
     """In float32 to rounding; in INT8 nearly."""
     litert, models = importlib.import_module("litert"), importlib.import_module("models")

@@ -144,6 +144,7 @@ def test_a_machine_without_a_compiler_is_refused(
         machine.compiled_probes("avx2", [])
 
 
+@pytest.mark.long
 def test_the_roofline_is_measured_and_written(tmp_path: Path) -> None:
     """With the peaks of this machine, a line and a point for each kernel.
 

@@ -54,6 +54,7 @@ def _run(*command: str) -> list[str]:
     return result.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: Path) -> None:
     """No read or write outside the arrays, no undefined behaviour, sums within the bound."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
@@ -74,6 +75,7 @@ def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: 
     assert _run(str(program)) == _all_right(ops.available_isas())
 
 
+@pytest.mark.long
 def test_the_neon_kernels_are_right_on_emulated_cores(tmp_path: Path) -> None:
     """As compiled for a device; integers with dot products (Cortex-A76) and without (A72)."""
     if platform.machine() == "aarch64":

@@ -44,7 +44,7 @@ def shipped(presence_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = tmp_path / "models"
     folder.mkdir()
     shutil.copy(presence_bundle, folder / f"{demo.MODEL}.bhar")
-    monkeypatch.setattr(recognizer, "SHIPPED", folder)
+    monkeypatch.setattr("bharsdk.shipped.SHIPPED", folder)
 
 
 def _event(label: str, start_ms: float, end_ms: float) -> Event:

@@ -32,6 +32,9 @@ pytestmark = pytest.mark.usefixtures("on_the_path")
         ("bgra8", [0, 1, 2, 3]),
         ("rgba8", [2, 1, 0, 3]),
         ("mono8", [0]),
+        ("8UC1", [0]),
+        ("8UC3", [0, 1, 2]),
+        ("8UC4", [0, 1, 2, 3]),
     ],
 )
 def test_pictures_of_every_encoding_arrive_as_bgr_whatever_pads_their_rows(
@@ -41,7 +44,7 @@ def test_pictures_of_every_encoding_arrive_as_bgr_whatever_pads_their_rows(
     bgra = np.random.default_rng(0).integers(0, 256, (4, 6, 4), np.uint8)
     rows = bgra[:, :, order].reshape(4, -1)
     padded = np.concatenate([rows, np.full((4, padding), 99, np.uint8)], axis=1)
-    expected = np.repeat(bgra[:, :, :1], 3, axis=2) if encoding == "mono8" else bgra[:, :, :3]
+    expected = np.repeat(bgra[:, :, :1], 3, axis=2) if len(order) == 1 else bgra[:, :, :3]
     data = bytearray(padded.tobytes())
     whole, unpadded_end = (
         images.to_bgr(sent, height=4, width=6, encoding=encoding, step=padded.shape[1])

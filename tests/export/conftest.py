@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import torch
 
+from bhar_export import graph, step_form
 from bhar_export.calibrate import LabelledFeatures
 from bhar_export.cli import main
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
@@ -26,6 +29,54 @@ RANDOM_CLASSES = 5
 LABELS = ("-", "coffee", "hello", "no", "please", "tea")
 
 Export = Callable[..., int]
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+"""See their fixtures."""
+
+PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+def _fingerprint(module: torch.nn.Module, *more: object) -> str:
+    """Of all that a trace of ``module`` depends on: classes, settings, weights, and ``more``."""
+    digest = hashlib.sha256(repr(more).encode())
+    for name, part in module.named_modules():
+        kind = f"{type(part).__module__}.{type(part).__qualname__}"
+        settings = {k: v for k, v in sorted(vars(part).items()) if isinstance(v, PLAIN)}
+        digest.update(f"{name} {kind} {settings}".encode())
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once(made_once: MadeOnce) -> Iterator[None]:
+    """Torch traces each module once for all tests: the same module gives the same graph.
+
+    Tracing takes five seconds, and some forty tests export the same few models.
+    """
+    original = graph.exported
+
+    def exported(
+        module: torch.nn.Module,
+        example: tuple[torch.Tensor | dict[str, torch.Tensor], ...],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+    ) -> onnx.ModelProto:
+        shapes = [
+            {name: tensor.shape for name, tensor in (x if isinstance(x, dict) else {"": x}).items()}
+            for x in example
+        ]
+        key = _fingerprint(module, shapes, list(inputs), list(outputs))
+
+        def trace(folder: Path) -> None:
+            onnx.save(original(module, example, inputs, outputs), folder / "traced.onnx")
+
+        return onnx.load(made_once(f"traced-{key}", trace) / "traced.onnx")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for user in (graph, step_form):
+            patch.setattr(user, "exported", exported)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -122,17 +173,16 @@ def _trained(config: ModelConfig, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(made_once: MadeOnce) -> Path:
     """PR-GCN."""
-    folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    return _trained(ModelConfig(ModelName.PR_GCN), folder)
+    return made_once("pr-gcn", lambda folder: _trained(ModelConfig(ModelName.PR_GCN), folder))
 
 
 @pytest.fixture(scope="session")
-def causal_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def causal_checkpoint(made_once: MadeOnce) -> Path:
     """PR-GCN in the form that runs frame by frame."""
-    folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    return _trained(ModelConfig(ModelName.PR_GCN, window=FEATURES.frames), folder)
+    config = ModelConfig(ModelName.PR_GCN, window=FEATURES.frames)
+    return made_once("causal", lambda folder: _trained(config, folder))
 
 
 @pytest.fixture
@@ -147,13 +197,15 @@ def export(checkpoint: Path, tmp_path: Path) -> Export:
 
 
 @pytest.fixture(scope="session")
-def int8_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def int8_bundle(checkpoint: Path, made_once: MadeOnce) -> Path:
     """An INT8 bundle, calibrated on s1, counted on s2."""
-    path = tmp_path_factory.mktemp("export") / "words.bhar"
     data = ["--int8", "--calib", WORDS, "--calib-signers", "s1", "--eval", WORDS]
-    more = ["--eval-signers", "s2", "--max-drop", 100, "--licence", "MIT", "--output", path]
-    assert main([str(checkpoint), *map(str, data + more)]) == 0
-    return path
+    data += ["--eval-signers", "s2", "--max-drop", 100, "--licence", "MIT", "--output"]
+
+    def make(folder: Path) -> None:
+        assert main([str(checkpoint), *map(str, data), str(folder / "words.bhar")]) == 0
+
+    return made_once("int8", make) / "words.bhar"
 
 
 @pytest.fixture(scope="session")
@@ -169,9 +221,11 @@ def noise_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def every_target(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def every_target(checkpoint: Path, made_once: MadeOnce) -> Path:
     """One export to all targets, in INT8: a bundle that every back end can run."""
-    output = tmp_path_factory.mktemp("all") / "model.bhar"
-    data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS), "--max-drop", "100"]
-    assert main([str(checkpoint), "--target", "all", *data, "--output", str(output)]) == 0
-    return output
+    data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS), "--max-drop", "100", "--output"]
+
+    def make(folder: Path) -> None:
+        assert main([str(checkpoint), "--target", "all", *data, str(folder / "model.bhar")]) == 0
+
+    return made_once("every-target", make) / "model.bhar"

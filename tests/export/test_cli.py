@@ -142,7 +142,6 @@ def test_int8_without_calibration_data_is_a_usage_error(refused: Callable[..., s
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--max-drop", "-1"],
         ["--calib-signers", "s1"],
         ["--output", "model.zip"],
         ["--output", "none/model.bhar"],

@@ -110,6 +110,7 @@ def test_a_graph_with_other_inputs_is_refused(
             check_graph(model)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P]
 )

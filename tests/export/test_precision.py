@@ -31,6 +31,7 @@ def _made(export: Export, tmp_path: Path, *arguments: object) -> Bundle:
     return load_bundle(tmp_path / "model.bhar")
 
 
+@pytest.mark.long
 def test_half_precision_is_half_the_size_and_next_to_exact(export: Export, tmp_path: Path) -> None:
     bundle = _made(export, tmp_path, "--target", "all", "--precision", "fp16", "--eval", WORDS)
     assert bundle.manifest.precision is Precision.FP16
@@ -67,6 +68,7 @@ def test_mixed_says_what_it_keeps_in_float_and_why(
     assert verify_bundle(bundle, Backend.NATIVE).clips == 3
 
 
+@pytest.mark.long
 def test_every_quantiser_leaves_in_float_what_it_is_told_to(checkpoint: Path) -> None:
     loaded = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS, ("s1",)), loaded.meta).evenly(6)
@@ -91,7 +93,9 @@ def test_every_quantiser_leaves_in_float_what_it_is_told_to(checkpoint: Path) ->
         assert errors[1].relative < 0.9 * errors[0].relative, quantiser
 
 
-@pytest.mark.parametrize("device", ["android", "raspberry-pi-5"])
+@pytest.mark.parametrize(
+    "device", [pytest.param("android", marks=pytest.mark.long), "raspberry-pi-5"]
+)
 def test_a_device_names_its_targets(export: Export, tmp_path: Path, device: str) -> None:
     bundle = _made(export, tmp_path, "--device", device)
     expected = {Backend(target.value) for target in DEVICES[device].targets}

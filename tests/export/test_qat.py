@@ -93,6 +93,7 @@ def test_weights_and_inputs_are_rounded_as_the_exporter_rounds_them() -> None:
         assert _range(least, most) == (found.step, found.zero)
 
 
+@pytest.mark.long
 def test_a_model_that_eight_bits_cannot_carry_loses_less_after_it(
     hard: Path, clips: LabelledFeatures, tmp_path: Path
 ) -> None:

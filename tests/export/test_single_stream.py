@@ -154,6 +154,7 @@ def test_the_int8_hand_expert_says_what_its_checkpoint_says(
     assert forms["onnx-int8"]["nodes"]["integer"] > 50
 
 
+@pytest.mark.long
 def test_int8_of_one_input_must_pass_the_gate_too(
     hand_checkpoint: Path,
     tmp_path: Path,

@@ -35,8 +35,8 @@ SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
     "config",
     [
         ModelConfig(ModelName.PR_GCN),
-        ModelConfig(ModelName.BHARNET_E),
-        ModelConfig(ModelName.BHARNET_E, window=FRAMES),
+        pytest.param(ModelConfig(ModelName.BHARNET_E), marks=pytest.mark.long),
+        pytest.param(ModelConfig(ModelName.BHARNET_E, window=FRAMES), marks=pytest.mark.long),
     ],
     ids=["pr-gcn", "bharnet-e", "bharnet-e, causal"],
 )

@@ -186,7 +186,7 @@ def test_every_frame_says_what_goes_on_or_why_nothing_does(coffee: Recognizer):
     [
         ({"score_threshold": 1.5}, InputError, "score_threshold 1.5"),
         ({"label_allowlist": ["tea"], "label_denylist": ["no"]}, InputError, "one of the two"),
-        ({"label_allowlist": "tea"}, InputError, "a list of labels"),
+        ({"label_allowlist": "tea"}, InputError, "expected a list of text"),
         ({"label_denylist": ["latte"]}, InputError, "'latte', expected some of"),
         ({"max_persons": 0}, InputError, "max_persons 0"),
         ({"score_treshold": 0.5}, UsageError, "'score_treshold', expected one of"),

@@ -1,10 +1,14 @@
-"""Half an hour of frames, as fast as they go: no memory, no thread and no file stays behind."""
+"""Half an hour of frames, as fast as they go: no memory, no thread and no file stays behind.
+
+The collector is off: on a robot it comes when it likes, and what only it frees piles up till then.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +21,19 @@ from bharsdk.sources import SourceConfig
 from .conftest import KnownLandmarker, NumberedPictures
 
 FPS = 30
-HALF_AN_HOUR = 30 * 60 * FPS
+MINUTE = 60 * FPS
 GROWTH_MB = 5.0
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def _resident_mb() -> float:
-    gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_MB
 
 
@@ -33,23 +43,25 @@ needs_proc = pytest.mark.skipif(
 
 
 @needs_proc
+@pytest.mark.parametrize("minutes", [2, pytest.param(30, marks=pytest.mark.long)])
 def test_half_an_hour_of_frames_leaves_memory_as_it_was(
-    recognizer: Recognizer, waving: LandmarkSequence
+    recognizer: Recognizer, waving: LandmarkSequence, minutes: int
 ):
     """Pictures through threads, landmarks, model and decoder; the first tenth is warm-up."""
-    times = np.arange(HALF_AN_HOUR) * (1000.0 / FPS)
+    frames = minutes * MINUTE
+    times = np.arange(frames) * (1000.0 / FPS)
     pictures = NumberedPictures(times.tolist())
     warm_mb = 0.0
     events = 0
     with recognizer.run(pictures, landmarker=KnownLandmarker(waving)) as run:
         for result in run:
             events += len(result.events)
-            if result.frame == HALF_AN_HOUR // 10:
+            if result.frame == frames // 10:
                 warm_mb = _resident_mb()
         grown_mb = _resident_mb() - warm_mb
-    print(f"{HALF_AN_HOUR} frames, {events} events: {grown_mb:+.1f} MB after warm-up")
-    assert run.counts.delivered == HALF_AN_HOUR
-    assert events > 100
+    print(f"{frames} frames, {events} events: {grown_mb:+.1f} MB after warm-up")
+    assert run.counts.delivered == frames
+    assert events > 3 * minutes
     assert grown_mb < GROWTH_MB
 
 

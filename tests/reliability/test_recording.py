@@ -155,6 +155,58 @@ def test_a_recording_that_was_cut_off_is_not_overwritten(
     assert (path.parent / "a.part.bhar-session").read_bytes() == b"somebody's frames"
 
 
+HOLDS = """
+import sys
+from pathlib import Path
+from bharsdk.sources.journal import JournalWriter
+writer = JournalWriter(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_journal_without_frames_of_a_process_that_is_gone_is_in_nobodys_way(
+    recognizer: Recognizer, waving: LandmarkSequence, path: Path
+):
+    """A robot that was switched off in its first second records again at its next start."""
+    part = path.parent / "a.part.bhar-session"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(part)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        with pytest.raises(InputError, match="from a recording that is going on"):
+            recognizer.run(waving, record=path)
+        process.kill()
+    assert part.stat().st_size > 0
+    with recognizer.run(waving, record=path) as run:
+        _events(run)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_cut_off_recording_of_another_name_is_pointed_at(
+    recognizer: Recognizer,
+    waving: LandmarkSequence,
+    path: Path,
+    journal: bytes,
+    caplog: pytest.LogCaptureFixture,
+):
+    """It is the user's data: it stays, and somebody hears of it."""
+    other = path.parent / "b.part.bhar-session"
+    other.write_bytes(journal)
+    recognizer.run(waving, record=path).close()
+    assert f"{other} was cut off; it reads as a session" in caplog.text
+    assert other.read_bytes() == journal
+
+
+def test_a_recording_that_could_not_get_its_name_is_refused_at_once(
+    recognizer: Recognizer, waving: LandmarkSequence, path: Path
+):
+    """Not after an hour, at its end."""
+    path.mkdir()
+    with pytest.raises(InputError, match="got a folder, expected the name of a file"):
+        recognizer.run(waving, record=path)
+
+
 def test_a_folder_without_permission_or_a_wrong_name_is_said_before_anything_starts(
     recognizer: Recognizer, waving: LandmarkSequence, tmp_path: Path
 ):
@@ -197,11 +249,11 @@ def test_a_damaged_journal_gives_a_beginning_of_it_or_an_error(
     """Cut, flipped or grown anywhere: whole frames from the first on, or one clear error."""
     whole = tmp_path / "whole.bhar-session"
     whole.write_bytes(journal)
-    frames = read_journal(whole).frames
+    frames = list(read_journal(whole).frames())
     path = tmp_path / "damaged.bhar-session"
     path.write_bytes(damage(data, journal, 8))
     try:
-        found = read_journal(path).frames
+        found = list(read_journal(path).frames())
     except BharError:
         with pytest.raises(BharError, match=re.escape(str(path))):
             read_journal(path)

@@ -17,20 +17,20 @@ from bharsdk.sources import Backpressure, SourceConfig, load_session
 from .conftest import KnownLandmarker, NumberedPictures
 
 SESSION = Path(__file__).parents[2] / "examples/data/sessions/s2-a.bhar-session"
-REPEATS = 500
 
 
 def _events(results: object) -> list[Event]:
     return [event for result in results for event in result.events]  # type: ignore[attr-defined]
 
 
-def test_live_is_what_its_recording_replays_500_times(
-    recognizer: Recognizer, waving: LandmarkSequence, tmp_path: Path
+@pytest.mark.parametrize("repeats", [40, pytest.param(500, marks=pytest.mark.long)])
+def test_live_is_what_its_recording_replays(
+    recognizer: Recognizer, waving: LandmarkSequence, tmp_path: Path, repeats: int
 ):
     """Threads, a live policy, frames lost at random: bit for bit the same events."""
     path = tmp_path / "live.bhar-session"
     with_loss = with_events = 0
-    for repeat in range(REPEATS):
+    for repeat in range(repeats):
         chance = random.Random(repeat)
         start = chance.randrange(100)
         frames = range(start, start + 50)
@@ -52,7 +52,7 @@ def test_live_is_what_its_recording_replays_500_times(
         assert _events(recognizer.run(session)) == live == list(session.events or ())
         with_loss += run.counts.total_dropped > 0
         with_events += bool(live)
-    assert with_events > REPEATS / 2
+    assert with_events > repeats / 2
     assert with_loss > 0
 
 
@@ -96,6 +96,7 @@ def _changes(before: list[str], after: list[str]) -> int:
     return row[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fps", [15, 25, 30, 60])
 def test_the_frame_rate_changes_few_labels(
     coffee: Recognizer, session: LandmarkSequence, fps: float
@@ -107,6 +108,7 @@ def test_the_frame_rate_changes_few_labels(
     assert changes <= 0.2 * len(before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drop", [0.0, 0.05, 0.1, 0.2])
 def test_jitter_and_lost_frames_change_few_labels(
     coffee: Recognizer, session: LandmarkSequence, drop: float

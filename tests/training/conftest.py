@@ -11,6 +11,9 @@ import pytest
 from bhar_training.cli import main
 from bhar_training.data.clips import ClipSet, load_clips
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+"""See its fixture."""
+
 WORDS = str(Path(__file__).parents[1] / "data" / "words.npz")
 
 
@@ -27,13 +30,15 @@ def clips(words: ClipSet) -> ClipSet:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(made_once: MadeOnce) -> Path:
     """One epoch of PR-GCN on signer s1, through the command."""
-    out = tmp_path_factory.mktemp("cli") / "run"
-    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(out)]
-    command += ["--draws", "0"]
-    assert main([*command, "--epochs", "1", "--batch-size", "24", "--lr", "0.001"]) == 0
-    return out
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--draws", "0"]
+    command += ["--epochs", "1", "--batch-size", "24", "--lr", "0.001", "--out"]
+
+    def make(folder: Path) -> None:
+        assert main([*command, str(folder / "run")]) == 0
+
+    return made_once("pr-gcn-run", make) / "run"
 
 
 @pytest.fixture
@@ -63,10 +68,12 @@ def views(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def without(made_once: MadeOnce) -> Path:
     """One epoch on signer s1 without two of the words."""
-    out = tmp_path_factory.mktemp("cli") / "without"
-    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--out", str(out)]
-    command += ["--without", "tea,coffee", "--epochs", "1", "--draws", "0", "--validation", "0"]
-    assert main(command) == 0
-    return out
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--draws", "0"]
+    command += ["--without", "tea,coffee", "--epochs", "1", "--validation", "0", "--out"]
+
+    def make(folder: Path) -> None:
+        assert main([*command, str(folder / "run")]) == 0
+
+    return made_once("without-two", make) / "run"

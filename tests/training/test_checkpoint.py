@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint, save_meta
 from bhar_training.data.batches import input_layout
@@ -103,7 +104,10 @@ def test_another_format_version_is_incompatible(folder: Path, version: Any) -> N
             {"model": {"name": "bharnet-e", "backbone": "st-gcn", "window": 5}},
             "st-gcn has no causal form",
         ),
-        ({"calibration": {"temperature": 0, "reject_below": 0, "clips": 1, "keep": 1}}, "above 0"),
+        (
+            {"calibration": {"temperature": 0, "reject_below": 0, "clips": 1, "keep": 1}},
+            "0.01 to 100",
+        ),
     ],
 )
 def test_a_description_that_does_not_fit_is_corrupt(
@@ -124,3 +128,52 @@ def test_damaged_files_are_corrupt(folder: Path) -> None:
     for content in (b"{", b"\xff\xfe"):
         (folder / "model.json").write_bytes(content)
         _refused(folder, BundleError, 4, "not readable JSON")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_loaded(
+    folder: Path, value: float
+) -> None:
+    """What a training left that went astray; exit codes 3 and 4, and the file of before stays."""
+    before = (folder / "model.safetensors").read_bytes()
+    model = build_model(META.model, input_layout(META.features), 2)
+    name, weight = next(iter(model.named_parameters()))
+    weight.data.view(-1)[:3] = value
+    with pytest.raises(InputError, match=f"got 3 weights that are not finite, {name} among") as bad:
+        save_checkpoint(folder, model, META)
+    assert bad.value.exit_code == 3
+    assert (folder / "model.safetensors").read_bytes() == before
+    weights = load_file(folder / "model.safetensors")
+    weights[name].view(-1)[0] = value
+    save_file(weights, folder / "model.safetensors")
+    _refused(folder, BundleError, 4, f"got 1 weights that are not finite, {name} among")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"format_version": 1, "epoch": ' + "9" * 5000 + "}",
+        '{"format_version": 1, "seed": NaN}',
+        '{"format_version": 1' + " " * (5 << 20) + "}",
+    ],
+)
+def test_a_hostile_description_is_corrupt(folder: Path, text: str) -> None:
+    """Deep, endless or long JSON: exit code 4."""
+    (folder / "model.json").write_text(text)
+    _refused(folder, BundleError, 4, "not readable JSON")
+
+
+def test_a_description_of_a_model_larger_than_its_weights_is_corrupt(folder: Path) -> None:
+    """Nothing is built for it: a million labels would take a gigabyte."""
+    _change(folder, labels=[str(i) for i in range(100_000)])
+    _refused(folder, BundleError, 4, "too few for 100000 labels")
+    _change(folder, labels=["-", "tea"], features={"modalities": ["joint"] * 100_000})
+    _refused(folder, BundleError, 4, "too few for 300001 labels or channels")
+
+
+def test_weights_larger_than_any_are_corrupt(folder: Path) -> None:
+    """A file of holes costs the disk nothing, and memory all of its size."""
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate((1 << 30) + 1)
+    _refused(folder, BundleError, 4, "expected at most")

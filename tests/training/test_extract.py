@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -13,9 +18,11 @@ import pytest
 
 from bhar_training import extract as module
 from bhar_training.cli import main
-from bhar_training.data.clips import load_clips
+from bhar_training.data.clips import ClipSet, load_clips
 from bhar_training.extract import Job, Summary, extract, find_videos
+from bhar_training.looks import table
 from bharsdk.errors import BackendMissingError, InputError, UsageError
+from bharsdk.landmarks import LandmarkSequence
 from bharsdk.sources.session_file import load_session
 
 VIDEO = min((Path(__file__).parents[2] / "examples/data/videos").glob("*.mp4"))
@@ -57,7 +64,12 @@ def test_good_videos_become_clips_and_bad_ones_are_reported(
     command = ["extract", str(videos), "--out", str(tmp_path), "--jobs", "2"]
     assert main(command) == 0
     printed = capsys.readouterr()
-    assert "1 clips written, 0 there before, 2 videos could not be used" in printed.out
+    assert (
+        "1 clips written, 0 there before, 2 videos could not be used, 1 files left out"
+        in printed.out
+    )
+    assert f"left out: {videos / 'sign' / 'notes.txt'}: text, no video" in printed.err
+    assert "warning: label 'wall': no clip could be made" in printed.err
     assert "text.mp4: cannot be read as a video" in printed.err
     assert "grey.avi: no person found in 3 frames" in printed.err
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -95,18 +107,22 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["extract", str(VIDEO), "--label", "sign", "--out", str(out)]
     program = f"import sys; from bhar_training.cli import main; sys.exit(main({command!r}))"
+    ours, theirs = pty.openpty()  # the bar, which says when it begins, is for terminals
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", program], stderr=theirs, text=True, start_new_session=True
     )
-    assert process.stderr is not None
+    os.close(theirs)
     said = ""
     while "extract:" not in said:
-        said += process.stderr.read(1)
-        assert process.poll() is None, said
+        said += os.read(ours, 1000).decode()
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.wait(60) == 130
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        while part := os.read(ours, 10_000):
+            said += part.decode()
+    os.close(ours)
     assert "interrupted; the same command goes on where it stopped" in said
     assert "Traceback" not in said
     assert not out.exists()
@@ -120,7 +136,7 @@ def test_a_video_that_crashes_its_process_is_reported(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from bhar_training import extract\n"
         "from bharsdk.errors import InputError\n"
-        "def landmarks(video):\n"
+        "def landmarks(video, fps):\n"
         "    if video.name == 'crash.mp4': os._exit(11)\n"
         "    return InputError(f'{video.name}: refused')\n"
         "extract._landmarks = landmarks\n"
@@ -166,14 +182,16 @@ def test_finished_videos_need_no_process(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_videos_are_found_by_label(videos: Path) -> None:
-    """By their suffix, in order; hidden folders and other files are passed over."""
-    jobs = find_videos([videos])
-    assert [(job.label, job.video.name) for job in jobs] == [
+    """In order; what is no video is named with its reason, hidden folders are passed over."""
+    found = find_videos([videos])
+    assert [(job.label, job.video.name) for job in found.jobs] == [
         ("sign", "one.mp4"),
         ("sign", "text.mp4"),
         ("wall", "grey.avi"),
     ]
-    (single,) = find_videos([VIDEO], "hello")
+    assert [(one.path.name, one.why) for one in found.left_out] == [("notes.txt", "text, no video")]
+    assert found.labels == ("sign", "wall")
+    (single,) = find_videos([VIDEO], "hello").jobs
     assert single.output(Path("out")) == Path("out/hello") / f"{VIDEO.stem}.bhar-session"
 
 
@@ -201,3 +219,53 @@ def test_two_videos_are_not_written_to_one_place(tmp_path: Path) -> None:
         (tmp_path / "sign" / name).touch()
     with pytest.raises(InputError, match=r"sign/a\.mp4: would be written to .* rename one"):
         find_videos([tmp_path])
+
+
+def _extracted(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[Job], landmarks: list[LandmarkSequence], out: Path
+) -> Summary:
+    """As if MediaPipe had found these ``landmarks`` in the videos."""
+    found = list(zip(jobs, landmarks, strict=True))
+    monkeypatch.setattr(module, "_require_camera_packages", lambda: None)
+    monkeypatch.setattr(module, "_results", lambda todo, count, fps: iter(found))
+    return extract(jobs, out)
+
+
+def test_a_clip_in_which_nothing_happens_is_warned_of(
+    words: ClipSet,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Named with its file; the table says what share of each label's clips shows hands."""
+    clip = words.sequences[words.labels.index("hello")]
+    still = clip.replaced(body=clip.body[[0] * 20].copy(), hands=np.full_like(clip.hands, np.nan))
+    jobs = [Job(tmp_path / "v" / "hello" / f"{name}.mp4", "hello") for name in ("good", "empty")]
+    summary = _extracted(monkeypatch, jobs, [clip, still], tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1
+    assert f"{jobs[1].video}: got a clip in which no hand is seen and no wrist moves" in said
+    lines = table(summary.looks).splitlines()
+    assert lines[0].split() == ["label", "clips", "seconds", "hands", "movement"]
+    assert lines[1].split()[:3] == ["hello", "2", "1.3"]
+    assert lines[2:] == ["  empty.mp4: hands 0%, movement 0%"]
+    assert load_clips(tmp_path / "out").labels == ("hello", "hello")
+
+
+def test_ranges_of_videos_are_those_of_their_clips(
+    words: ClipSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``ranges.csv`` beside the labels; a line of no video, or beyond its end, is named."""
+    clip, videos = words.sequences[0], tmp_path / "videos"
+    jobs = [Job(videos / "tea" / name, "tea") for name in ("a.mp4", "b.mov")]
+    (videos / "tea").mkdir(parents=True)
+    ranges = videos / "ranges.csv"
+    ranges.write_text("clip,start_s,end_s\ntea/a.mp4,0.8,1.2\ntea/a.mp4,0.2,0.6\ntea/b,5,6\n")
+    summary = _extracted(monkeypatch, jobs, [clip, clip], tmp_path / "out")
+    ((video, reason),) = summary.failures
+    assert video == jobs[1].video
+    assert "ranges.csv: line 4: got 5 to 6 s of a clip of 1.27 s" in reason
+    assert [len(part) for part in load_clips(tmp_path / "out").sequences] == [7, 7]
+    ranges.write_text("tea/c.mp4,1,2\n")
+    with pytest.raises(InputError, match=r"ranges.csv: line 1: got 'tea/c.mp4'"):
+        _extracted(monkeypatch, jobs, [clip, clip], tmp_path / "again")

@@ -75,6 +75,7 @@ def test_every_process_needs_a_clip_of_each_batch(clips: ClipSet, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_torchrun_starts_the_same_training(tmp_path: Path) -> None:
     """Its processes share the batch and one of them writes and speaks."""
     options = ["--model", "pr-gcn", "--data", WORDS, "--epochs", "1", "--draws", "0"]

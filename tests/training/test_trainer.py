@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from bhar_training import run_folder, trainer
 from bhar_training.calibration import calibrate
@@ -185,6 +187,9 @@ def test_a_training_that_diverges_is_ended(clips: ClipSet, tmp_path: Path) -> No
     [
         {"lr": math.nan},
         {"lr": math.inf},
+        {"lr": 1e300},
+        {"weight_decay": 1e300},
+        {"draws": 10**12},
         {"loss_weights": (1.0, math.nan, 1.0)},
         {"loss_weights": (0.0, 0.0, 0.0)},
         {"validation": 1.0},
@@ -258,3 +263,59 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[55] == pytest.approx(CONFIG.lr / 2, rel=1e-3)
     assert rates[100] == pytest.approx(0, abs=1e-9)
     assert all(math.isfinite(rate) for rate in rates)
+
+
+def test_weights_that_blew_up_end_a_run_and_the_checkpoint_before_stays(
+    clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is that of the weights before the last step, and finite."""
+    out, rates = tmp_path / "run", iter([1e-3, 1e37])
+    monkeypatch.setattr(trainer, "learning_rate", lambda config, progress: next(rates))
+    few = clips.take(range(8))
+    with pytest.raises(InputError, match=r"after epoch 2 .* not finite.*smaller --lr") as error:
+        _fit(few, out, validation=0.0)
+    assert error.value.exit_code == 3
+    kept = load_checkpoint(out)
+    assert kept.meta.epoch == 1
+    assert all(bool(p.isfinite().all()) for p in kept.model.parameters())
+
+
+def test_answers_that_are_not_finite_end_a_run(
+    clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of weights that are: nothing of it is kept."""
+    broken = lambda model, body, hands: torch.full((len(body), 6), math.nan)  # noqa: E731
+    monkeypatch.setattr(trainer, "logits_of", broken)
+    with pytest.raises(InputError, match="after epoch 1 the model's answers are not finite"):
+        _fit(clips.take(range(8)), tmp_path / "run", validation=0.0)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_a_run_to_resume_with_weights_that_are_not_finite_is_refused(
+    whole_run: Path, clips: ClipSet, tmp_path: Path
+) -> None:
+    """An older version may have left it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(whole_run, copy)
+    path = copy / "resume" / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    state = load_file(path)
+    name = next(name for name in state if name.startswith("model.") and name.endswith("weight"))
+    state[name] = torch.full_like(state[name], math.inf)
+    save_file(state, path, metadata)
+    with pytest.raises(BundleError, match="not finite"):
+        _fit(clips, copy, resume=True)
+
+
+def test_doubts_about_the_labels_are_said(
+    clips: ClipSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One label; a background of another name."""
+    one = clips.where(lambda i: clips.labels[i] == "tea")
+    _fit(one, tmp_path / "one", epochs=1, validation=0.0)
+    assert "words.npz: got one label, 'tea'" in caplog.text
+    caplog.clear()
+    idle = replace(one, labels=("none", "none", *one.labels[2:]))
+    _fit(idle, tmp_path / "idle", epochs=1, validation=0.0)
+    assert "give  --background none  if it is" in caplog.text

@@ -16,23 +16,29 @@ BgrImage = npt.NDArray[np.uint8]
 
 
 class Encoding(enum.Enum):
-    """Those of sensor_msgs/image_encodings that a colour or grey camera sends, a byte a channel."""
+    """Those of sensor_msgs/image_encodings that a colour or grey camera sends, a byte a channel.
+
+    OpenCV's own names (8UC1) do not say the colours: they stand in its order, blue first.
+    """
 
     BGR8 = "bgr8"
     RGB8 = "rgb8"
     MONO8 = "mono8"
     BGRA8 = "bgra8"
     RGBA8 = "rgba8"
+    GREY_8UC1 = "8UC1"
+    BGR_8UC3 = "8UC3"
+    BGRA_8UC4 = "8UC4"
 
     @property
     def bgr_channels(self) -> tuple[int, int, int]:
         """Where blue, green and red are among the channels."""
         match self:
-            case Encoding.BGR8 | Encoding.BGRA8:
+            case Encoding.BGR8 | Encoding.BGRA8 | Encoding.BGR_8UC3 | Encoding.BGRA_8UC4:
                 return 0, 1, 2
             case Encoding.RGB8 | Encoding.RGBA8:
                 return 2, 1, 0
-            case Encoding.MONO8:
+            case Encoding.MONO8 | Encoding.GREY_8UC1:
                 return 0, 0, 0
             case _:
                 assert_never(self)
@@ -41,11 +47,11 @@ class Encoding(enum.Enum):
     def channels(self) -> int:
         """Bytes of one pixel."""
         match self:
-            case Encoding.MONO8:
+            case Encoding.MONO8 | Encoding.GREY_8UC1:
                 return 1
-            case Encoding.BGR8 | Encoding.RGB8:
+            case Encoding.BGR8 | Encoding.RGB8 | Encoding.BGR_8UC3:
                 return 3
-            case Encoding.BGRA8 | Encoding.RGBA8:
+            case Encoding.BGRA8 | Encoding.RGBA8 | Encoding.BGRA_8UC4:
                 return 4
             case _:
                 assert_never(self)

@@ -145,7 +145,14 @@ def test_a_spoilt_memory_is_measured_anew(
     wrong_times: list[dict[str, object]] = [{}, {"onnx": -1e999}, {"auto": 1.0}, {"onnx": "fast"}]
     spoilt_texts = [
         *(b"", b"{", b"[]", b"\xff", b"[" * 50_000, b"x" * (1 << 17)),
-        *(json.dumps({**good, "latency_ms": times}).encode() for times in wrong_times),
+        *(
+            json.dumps({**good, "measured": wrong}).encode()
+            for wrong in ([], None, 4 * good["measured"])
+        ),
+        *(
+            json.dumps({**good, "measured": [{"latency_ms": times, "at_s": 1.0}]}).encode()
+            for times in wrong_times
+        ),
         json.dumps({**good, "key": {**good["key"], "isa": "another"}}).encode(),
     ]
     for text in spoilt_texts:
@@ -169,13 +176,21 @@ def test_a_folder_that_cannot_be_written_is_done_without(
     assert not (cache_home / "other").exists()
 
 
-@pytest.mark.parametrize("what", ["__version__", "active_isa", "_processor", "_version"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "machine.__version__",
+        "machine._version",
+        "choice_cache.active_isa",
+        "choice_cache.processor",
+    ],
+)
 def test_another_version_or_cpu_is_measured_anew(
     bundle: Bundle, cache_home: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     choose_engine(bundle)
-    other = "9.9" if what == "__version__" else lambda *_: "another"
-    monkeypatch.setattr(f"bharsdk.engines.choice_cache.{what}", other)
+    other = "9.9" if "__version__" in what else lambda *_: "another"
+    monkeypatch.setattr(f"bharsdk.engines.{what}", other)
     assert "earlier" not in choose_engine(bundle).why
     assert len(kept(cache_home)) == 2
 

@@ -30,6 +30,7 @@ from bharsdk.engines.network import (
     NetworkSpec,
     Normalise,
     Part,
+    Pool,
     PooledAttention,
     Source,
     build_network,
@@ -349,8 +350,9 @@ def test_attention_in_a_causal_network_has_a_window_and_in_one_of_clips_none(kin
         (("layers", 1, "conv", "x", "features"), -1, "expected 0 to 2"),
         (("layers", 1, "conv", "x", "channel"), 1, "a part of them"),
         (("layers", 1, "conv", "weight", "offset"), 1 << 60, "expected it within"),
-        (("layers", 1, "conv", "weight", "shape"), [1, 1, 3, 1 << 40], "expected it within"),
-        (("layers", 1, "conv", "weight", "shape"), [1, 1, 3, 0], "expected it within"),
+        (("layers", 1, "conv", "weight", "shape"), [1, 1, 3, 1 << 40], "expected at most 512 MB"),
+        (("layers", 1, "conv", "weight", "shape"), [1, 1, 3, 1 << 20], "expected it within"),
+        (("layers", 1, "conv", "weight", "shape"), [1, 1, 3, 0], "expected sizes above 0"),
         (("layers", 1, "conv", "weight", "shape"), [3, 32], "4 dimensions"),
         (("layers", 1, "conv", "offsets"), [0, 1], "one for each of the taps"),
         (("layers", 1, "conv", "offsets"), [1 << 40], "expected -4096 to 4096"),
@@ -531,3 +533,165 @@ def test_embeddings_of_two_heads_lie_side_by_side() -> None:
     x = np.random.default_rng(1).standard_normal((2, CHANNELS, FRAMES, JOINTS, 1), np.float32)
     _, embedding = build_network(text, WEIGHTS, "test").embed([x])
     np.testing.assert_array_equal(embedding[:, WIDTH:], embedding[:, WIDTH // 2 : WIDTH])
+
+
+ZEROS = np.zeros(1 << 14, "<f4").tobytes()
+
+
+def _zeros(*shape: int) -> Constant:
+    return Constant(0, shape)
+
+
+def _at_rates(*layers: Layer, causal: bool = True, joints: int = JOINTS) -> bytes:
+    """Features 0 and 1 at every frame, 2 at every other one; ``layers`` write 3, which has a head.
+
+    Of clips there are as many frames in all of them as say so.
+    """
+    frames, fewer = (1, 1) if causal else (FRAMES, FRAMES // 2)
+    rows = tuple((0, v, 0) for v in range(joints))
+    copied = (_zeros(1, 1, WIDTH, WIDTH), _zeros(WIDTH), (0,))
+    first = (
+        Layer(input=Input(Part(0), rows, _zeros(joints, WIDTH), _zeros(joints, WIDTH))),
+        Layer(conv=Conv(Part(0), Part(1), *copied)),
+        Layer(conv=Conv(Part(0), Part(2), *copied, stride=2)),
+    )
+    head = Layer(classify=Classify(Part(3), _zeros(WIDTH, 2), _zeros(2), window=int(causal)))
+    of_all = [Features(n, 1, joints, WIDTH) for n in (frames, frames, fewer, fewer)]
+    return encode_network(
+        NetworkSpec(
+            (Source(WIDTH, frames, joints, 1),),
+            2,
+            FusionRule.MEAN,
+            tuple(of_all),
+            (*first, *layers, head),
+            causal,
+        )
+    )
+
+
+def _conv(add: int, stride: int = 1, x: int = 2) -> Layer:
+    weight = (_zeros(1, 1, WIDTH, WIDTH), _zeros(WIDTH), (0,))
+    return Layer(conv=Conv(Part(x), Part(3), *weight, stride=stride, add=Part(add)))
+
+
+def _aggregate(add: int) -> Layer:
+    constants = (_zeros(1, WIDTH, WIDTH), _zeros(WIDTH), _zeros(1, JOINTS, JOINTS), _zeros(WIDTH))
+    return Layer(aggregate=Aggregate(Part(2), Part(3), *constants, add=Part(add)))
+
+
+def _pool(add: int) -> Layer:
+    return Layer(pool=Pool(Part(2), Part(3), _zeros(WIDTH), _zeros(WIDTH), add=Part(add)))
+
+
+def _attention_to(key: int, value: int) -> Layer:
+    parts = (Part(2), Part(key), Part(value), Part(3), _zeros(WIDTH, 4))
+    return Layer(attention=Attention(*parts, heads=1, window=8))
+
+
+def _pooled_attention_to(context: int) -> Layer:
+    of_axes = (_zeros(3, WIDTH, WIDTH), _zeros(3, WIDTH))
+    return Layer(
+        pooled_attention=PooledAttention(
+            Part(2),
+            Part(context),
+            *of_axes,
+            *of_axes,
+            _zeros(3, WIDTH, 4),
+            _zeros(3, 1, WIDTH, 2),
+            _zeros(2),
+            window=8,
+        )
+    )
+
+
+COPY = _conv(add=2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ([_conv(add=1)], "layer 3, conv: got what is added, of features at every 1. frame"),
+        ([_conv(add=2, stride=2, x=1), _conv(add=1)], "layer 4, conv: got what is added"),
+        ([_conv(add=1, stride=2, x=1)], "every 1. frame, expected at every 2. as the layer"),
+        ([_aggregate(add=1)], "aggregate: got what is added, of features at every 1. frame"),
+        ([_pool(add=1)], "pool: got what is added, of features at every 1. frame"),
+        ([_attention_to(1, 2)], "attention: got the key, of features at every 1. frame"),
+        ([_attention_to(2, 1)], "attention: got the value, of features at every 1. frame"),
+        ([COPY, _pooled_attention_to(1)], "pooled_attention: got the context, of features"),
+        ([COPY, _conv(add=1, x=1)], "parts of features at every|what is added"),
+    ],
+)
+def test_whatever_a_layer_of_a_stream_reads_comes_at_its_rate(
+    layers: list[Layer], reason: str
+) -> None:
+    """A frame of another rate would be an old one, or none: streams would differ from clips."""
+    with pytest.raises(BundleError, match=reason):
+        build_network(_at_rates(*layers), ZEROS, "test")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [_conv(add=2)],
+        [_conv(add=2, stride=2, x=1)],
+        [_aggregate(add=2)],
+        [_pool(add=2)],
+        [_attention_to(2, 2)],
+        [COPY, _pooled_attention_to(2)],
+    ],
+)
+def test_what_comes_at_the_same_rate_runs(layers: list[Layer]) -> None:
+    network = build_network(_at_rates(*layers), ZEROS, "test")
+    x = np.zeros((1, WIDTH, FRAMES, JOINTS, 1), np.float32)
+    assert network.run([x]).shape == (1, 2)
+
+
+def test_constants_that_many_layers_share_are_counted_as_often_as_they_are_expanded() -> None:
+    """A few kilobytes of JSON cannot ask for gigabytes."""
+    wide = Constant(0, (1, 1, 1024, 1024))
+    layer = Layer(conv=Conv(Part(2), Part(3), wide, _zeros(1024), (0,)))
+    one, many = (_at_rates(*[layer] * n, causal=False) for n in (1, 200))
+    weights = np.zeros(1 << 20, "<f4").tobytes()
+    with pytest.raises(BundleError, match=r"constants that take 3\d\d\d MB .* at most 512 MB"):
+        build_network(many, weights, "test")
+    with pytest.raises(BundleError, match="a part of them"):  # the next thing that is wrong
+        build_network(one, weights, "test")
+
+
+def test_taps_far_apart_are_refused_before_they_are_folded() -> None:
+    """Two taps between frames 60 frames apart would become a kernel of 62 frames."""
+    wide = Constant(0, (1, 2, 1024, 256), scales=0)
+    conv = Conv(
+        *(Part(0), Part(3), wide, _zeros(256), (0, 60)),
+        fractions=(0.5, 0.5),
+        x_bytes=Bytes(0.1, 0),
+    )
+    text = _at_rates(Layer(conv=conv), causal=False)
+    with pytest.raises(BundleError, match="MB as they are expanded"):
+        build_network(text, ZEROS, "test", integers=bytes(1 << 19))
+
+
+def test_a_network_that_would_run_for_minutes_is_refused() -> None:
+    """From its multiply-adds, and the values that layers without any touch."""
+    features = {"frames": 4096, "persons": 1, "joints": 64}
+    layer = {"normalise": {"x": {"features": 0}, "out": {"features": 1}, "channels": 64}}
+    of_input = {
+        "rows": [[0, v, 0] for v in range(64)],
+        "out": {"features": 0},
+        **{name: {"offset": 0, "shape": [64, 64]} for name in ("scale", "shift")},
+    }
+    head = {"x": {"features": 1}, "weight": {"offset": 0, "shape": [64, 2]}}
+    fields = {
+        "sources": [{"channels": 64, "frames": 4096, "joints": 64, "persons": 1}],
+        "classes": 2,
+        "fusion": "mean",
+        "features": [features | {"channels": 64}] * 2,
+        "layers": [
+            {"input": of_input},
+            *[layer] * 100,
+            {"classify": head | {"bias": {"offset": 0, "shape": [2]}}},
+        ],
+        "format_version": 2,
+    }
+    with pytest.raises(BundleError, match="e9 operations, expected at most 20"):
+        build_network(json.dumps(fields).encode(), ZEROS, "test")

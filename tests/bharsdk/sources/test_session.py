@@ -142,7 +142,7 @@ def test_arrays_of_another_kind_are_refused_before_they_are_read(path: Path, tmp
     times = tmp_path / "t.npy"
     np.save(times, np.arange(200, dtype=np.int64))
     _rewrite(path, timestamps_ms__npy=times.read_bytes())
-    with pytest.raises(InputError, match="int64"):
+    with pytest.raises(InputError, match=r"expected.*float64"):
         load_session(path)
     np.save(times, np.array([object()] * 200), allow_pickle=True)
     _rewrite(path, timestamps_ms__npy=times.read_bytes().ljust(1728, b"."))

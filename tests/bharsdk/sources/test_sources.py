@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk.errors import BackendMissingError, InputError, SourceError, UsageError
+from bharsdk.errors import BackendMissingError, InputError, SourceError
 from bharsdk.landmarks import Landmarks, LandmarkSequence
 from bharsdk.quiet import STDERR, quiet_outputs
 from bharsdk.sources import (
@@ -82,8 +82,8 @@ def test_an_opened_source_passes_through():
     assert open_source(source) is source
 
 
-def test_another_type_is_a_usage_error():
-    with pytest.raises(UsageError, match="got float"):
+def test_another_type_is_refused():
+    with pytest.raises(InputError, match="got float"):
         open_source(1.5)  # type: ignore[arg-type]
 
 

@@ -81,8 +81,10 @@ def test_lost_hands_are_scored_too(
     command = ["eval", str(run), "--data", WORDS, "--signers", "s2"]
     assert main([*command, *worse]) == 0
     assert "of 24 clips" in capsys.readouterr().out
-    assert main([*command, "--drop-hands", "2"]) == 2
-    assert "expected a part from 0 to 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as error:
+        main([*command, "--drop-hands", "2"])
+    assert error.value.code == 2
+    assert "expected a number from 0 to 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("unknown", "clips"), [("tea,coffee", 8), ("all", 8)])

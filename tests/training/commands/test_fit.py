@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bhar_training.checkpoint import load_checkpoint
@@ -105,7 +106,9 @@ def test_a_window_is_given_in_seconds(
         assert main([*command, *options]) == 2
     assert [config.features for config in configs] == [FeatureConfig(), FeatureConfig(frames=12)]
     for wrong in ("0", "-1", "nan", "60"):
-        assert main([*command, "--window", wrong]) == 2
+        with pytest.raises(SystemExit) as error:
+            main([*command, "--window", wrong])
+        assert error.value.code == 2
         assert "--window: got" in capsys.readouterr().err
 
 
@@ -176,3 +179,39 @@ def test_classes_left_out_of_training_are_unknown_to_the_model(
     assert main([*command, "--without", "tea,dance"]) == 3
     assert "--without: got 'dance'" in error_line()
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_blows_the_weights_up_is_bad_input(
+    tmp_path: Path, error_line: Callable[[], str]
+) -> None:
+    """Exit code 3, and no checkpoint of infinities."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--signers", "s1", "--draws", "0"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--epochs", "2", "--lr", "1e8"]) == 3
+    assert "not finite" in error_line()
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_fit_says_what_it_assumed_and_what_looks_odd(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, a line each: the layout of the data, and a single label."""
+    with np.load(WORDS) as data:
+        tea = data["label"] == "tea"
+        arrays = {name: data[name][tea] for name in ("landmarks", "label", "signer", "block")}
+    np.savez(tmp_path / "tea.npz", **arrays)
+    command = ["fit", "--model", "pr-gcn", "--data", str(tmp_path / "tea.npz"), "--draws", "0"]
+    command += ["--out", str(tmp_path / "run"), "--epochs", "1", "--aspect", "4:3", "--fps", "20"]
+    assert main(command) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("tea.npz: 8 clips, 258 values a frame (pose, hands); no times")
+    assert "assumed 20 frames a second; aspect 4:3 assumed" in lines[0]
+    assert any(line.startswith("warning: tea.npz: got one label, 'tea'") for line in lines)
+
+
+@pytest.mark.parametrize("aspect", ["0:9", "16:0", "wide", "nan", "-1", "1:100"])
+def test_an_aspect_that_is_none_is_a_usage_error(aspect: str, tmp_path: Path) -> None:
+    """Width and height, both above 0."""
+    command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as end:
+        main([*command, f"--aspect={aspect}"])
+    assert end.value.code == 2
