@@ -14,11 +14,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as of typing, which would have to be imported for it
 if TYPE_CHECKING:
-    from bharsdk.bundle import Bundle, load_bundle
+    from bharsdk.bundle.bundle import Bundle, load_bundle
     from bharsdk.errors import BharError
     from bharsdk.events import Event
-    from bharsdk.landmarks import Landmarks, LandmarkSequence
-    from bharsdk.recognizer import Recognizer, Result, Stream
+    from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+    from bharsdk.recognition.results import Result
+    from bharsdk.recognition.stream import Stream
+    from bharsdk.recognizer import Recognizer
 
 __all__ = [
     "BharError",
@@ -37,20 +39,20 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BharError": "errors",
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "Event": "events",
-    "LandmarkSequence": "landmarks",
-    "Landmarks": "landmarks",
+    "LandmarkSequence": "landmarks.landmarks",
+    "Landmarks": "landmarks.landmarks",
     "Recognizer": "recognizer",
-    "Result": "recognizer",
-    "Stream": "recognizer",
-    "load_bundle": "bundle",
+    "Result": "recognition.results",
+    "Stream": "recognition.stream",
+    "load_bundle": "bundle.bundle",
 }
 
 
 def __getattr__(name: str) -> object:
     if name == "_ops":  # asked for by  from bharsdk import _ops
-        from bharsdk.compiled import load_compiled
+        from bharsdk.kernels.compiled import load_compiled
 
         return load_compiled()
     if name not in _HOME:
@@ -60,7 +62,7 @@ def __getattr__(name: str) -> object:
     try:
         value: object = getattr(importlib.import_module(f"bharsdk.{_HOME[name]}"), name)
     except ModuleNotFoundError as error:
-        from bharsdk.compiled import explain_missing
+        from bharsdk.kernels.compiled import explain_missing
 
         explain_missing(error)
         raise

@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from bharsdk.brief import brief
 from bharsdk.errors import InputError
-from bharsdk.labels import MAX_LABEL_LENGTH
-from bharsdk.limits import MAX_TIMESTAMP_MS, MAX_TRACK_ID
+from bharsdk.files.limits import MAX_TIMESTAMP_MS, MAX_TRACK_ID
+from bharsdk.values.brief import brief
+from bharsdk.values.labels import MAX_LABEL_LENGTH
 
-__all__ = ["Event", "EventPhase", "Rejection"]
+__all__ = ["DropCause", "Event", "EventPhase", "Rejection"]
 
 
 class EventPhase(enum.Enum):
@@ -112,3 +112,14 @@ class Event:
             "score": self.score,
             "track_id": self.track_id,
         }
+
+
+class DropCause(enum.Enum):
+    """Why a frame was not delivered. The value is what one would say to a user."""
+
+    BUSY_LANDMARKER = "the landmarker was busy"
+    BUSY_CONSUMER = "the consumer was busy; its events came with the next result"
+    STALE = "older than max_age_s"
+    TIMESTAMP = "its time was not later than the last, or no time at all"
+    FAILED = "the landmarker raised an error"
+    CLOSED = "the source was closed"

@@ -841,7 +841,7 @@ void register_integers(py::module_& m) {
 }  // namespace
 
 PYBIND11_MODULE(_ops, m) {
-  m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.ops.";
+  m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.kernels.ops.";
   register_isa(m);
   register_graph_aggregate(m);
   register_pairwise_tanh(m);

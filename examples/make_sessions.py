@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import InputError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.outputs import declare_files
-from bharsdk.sources import Session, TrueEvent, save_session
+from bharsdk.files.outputs import declare_files
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recordings.session import Session, TrueEvent
+from bharsdk.recordings.session_file import save_session
 
 FPS = 15.0
 BACKGROUND = "-"

@@ -27,10 +27,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from bharsdk import Event, Recognizer, Result
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import assert_never
 from bharsdk.events import EventPhase
-from bharsdk.status import RunState, Status
+from bharsdk.pipeline.status import RunState, Status
 
 RATE_HZ = 20.0
 FRESH_S = 0.5

@@ -22,13 +22,13 @@ from pathlib import Path
 
 from bhar_export.cli import main as bhar_export
 from bhar_training.cli import main as bhar_train
-from bhar_training.clip_files import find_videos
+from bhar_training.data.clip_files import find_videos
 from bharsdk import Recognizer
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import InputError
-from bharsdk.files import write_atomically
-from bharsdk.outputs import declare_files, refuse_overwriting
-from bharsdk.sources.session_file import SUFFIX
+from bharsdk.files.outputs import declare_files, refuse_overwriting
+from bharsdk.files.writing import write_atomically
+from bharsdk.recordings.session_file import SUFFIX
 
 NOTHING = "-"
 

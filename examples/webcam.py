@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bharsdk import Recognizer, Result
-from bharsdk.command import exit_code_of
-from bharsdk.run import Run
-from bharsdk.sources import SourceConfig
-from bharsdk.sources.opencv import import_cv2
+from bharsdk.cameras.opencv import import_cv2
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.cli.exit_codes import exit_code_of
+from bharsdk.pipeline.run import Run
 
 TITLE = "bharsdk: q quits"
 FPS_OVER_RESULTS = 30

@@ -15,12 +15,14 @@ from bhar_export import cli as export_cli
 from bhar_training import cli as training_cli
 from bharsdk import Recognizer
 from bharsdk import cli as run_cli
-from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.outputs import Declared, check_outputs, is_same_file
+from bharsdk.files.outputs import Declared, check_outputs, is_same_file
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.drawing import AnnotatedVideo
 from bharsdk.recognizer import bundle_path
-from bharsdk.sources import Session, load_session, open_source, save_session
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import load_session, save_session
+from bharsdk.sources.opening import open_source
 
 ROOT = Path(__file__).parents[1]
 VIDEO = ROOT / "examples/data/videos/yo_001.mp4"
@@ -231,7 +233,7 @@ def test_a_recording_in_memory_may_be_saved_where_it_came_from(folder: Path) -> 
 def test_a_video_that_is_read_is_not_drawn_over(folder: Path) -> None:
     """Whichever of the two is opened first."""
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
-    from bharsdk.sources.video import Video
+    from bharsdk.cameras.video import Video
 
     shutil.copy(VIDEO, "a.mp4")
     Path("b.mp4").hardlink_to("a.mp4")

@@ -50,7 +50,7 @@ def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) 
     """Both compiled libraries, the type marks, the stub, the results and the bundles that ship."""
     source, wheel_names = built
     wanted = {f"{package}/py.typed" for package in PACKAGES} | {"bharsdk/_ops.pyi"}
-    wanted.add("bhar_training/results.json")
+    wanted.add("bhar_training/paper/results.json")
     for package, folder in PACKAGES.items():
         for path in (source / folder).rglob("*.py"):
             wanted.add(f"{package}/{path.relative_to(source / folder).as_posix()}")

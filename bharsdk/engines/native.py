@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk import _ops
-from bharsdk.bundle import (
+from bharsdk.bundle.bundle import (
     GOLDEN,
     NATIVE_INTEGERS,
     NATIVE_LOGITS,
@@ -24,7 +24,7 @@ from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
 from bharsdk.engines.running import running
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
-from bharsdk.limits import MAX_RUN_WORK
+from bharsdk.files.limits import MAX_RUN_WORK
 
 __all__ = ["NativeEngine", "NativeStream", "network_of"]
 
@@ -41,7 +41,7 @@ def network_of(files: Mapping[str, bytes], where: str = NATIVE_NETWORK) -> _ops.
 
 
 class NativeEngine:
-    """See :class:`bharsdk.engines.Engine`.
+    """See :class:`bharsdk.engines.engine.Engine`.
 
     Raises BackendMissingError if the bundle has no native network, BundleError if it is not what
     the manifest says.
@@ -132,7 +132,7 @@ class NativeEngine:
             return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
+        """Logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
 
         Raises BackendMissingError for a BHaRNet-P, whose heads classify what they never pool.
         """

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from bharsdk.engines.wire import BYTES, FIXED32, FIXED64, VARINT, Fields, fields_of, varints
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
+from bharsdk.files.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
 
 __all__ = ["Graph", "Node", "Tensor", "read_graph"]
 

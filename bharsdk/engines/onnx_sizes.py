@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from bharsdk.engines.onnx_graph import Graph, Node, Tensor, read_graph
 from bharsdk.engines.onnx_rules import RULES, Shape, ints
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_VALUES, MAX_RANK, MAX_RUN_WORK
+from bharsdk.files.limits import MAX_GRAPH_VALUES, MAX_RANK, MAX_RUN_WORK
 
 __all__ = ["GraphCost", "check_graph_cost"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
+from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.engines.tflite_graph import check_tflite
 from bharsdk.errors import BackendMissingError, BundleError
-from bharsdk.quiet import STDERR, quiet_outputs
-from bharsdk.untrusted import reading, reason_of
+from bharsdk.files.untrusted import reading, reason_of
+from bharsdk.process.silence import STDERR, quiet_outputs
 
 __all__ = ["TfliteEngine", "TfliteModel"]
 
@@ -95,7 +95,7 @@ class TfliteModel:
 
 
 class TfliteEngine:
-    """See :class:`bharsdk.engines.Engine`.
+    """See :class:`bharsdk.engines.engine.Engine`.
 
     Raises BackendMissingError if the bundle has no such model or LiteRT is not installed,
     BundleError if the model is not what the manifest says.

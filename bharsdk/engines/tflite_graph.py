@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
+from bharsdk.files.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
 
 __all__ = ["check_tflite"]
 

@@ -17,20 +17,21 @@ import onnx
 import torch
 from measure import Compute, Row
 
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.graph import OPSET, OfInputs
-from bhar_export.litert_quantize import FlatbufferQuantiser
-from bhar_export.quantize import quantize
-from bhar_export.ranges import RangeMethod
-from bhar_export.targets import native, tflite
+from bhar_export.graph.graph import OPSET, OfInputs
+from bhar_export.litert import target as tflite
+from bhar_export.litert.quantize import FlatbufferQuantiser
+from bhar_export.native import target as native
+from bhar_export.onnx.quantize import quantize
+from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.ranges import RangeMethod
+from bhar_training.console.quiet import quiet
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
 from bhar_training.models.bharnet import SingleStream
-from bhar_training.models.plain import plain_form
-from bhar_training.quiet import quiet
+from bhar_training.models.degcn_reference import plain_form
 from bharsdk import _ops
 from bharsdk.engines.native import network_of
-from bharsdk.engines.onnx import single_thread_session
-from bharsdk.skeleton import NTU25
+from bharsdk.engines.onnx_session import single_thread_session
+from bharsdk.landmarks.skeleton import NTU25
 
 __all__ = ["BHARNET", "JOINED", "STEPS", "Case", "model_rows"]
 

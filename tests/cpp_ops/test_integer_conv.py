@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk import _ops, ops
+from bharsdk import _ops
 from bharsdk.errors import InputError
+from bharsdk.kernels import ops
 
 SIZES = st.tuples(
     st.integers(0, 2),  # clips

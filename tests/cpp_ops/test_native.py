@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk import _ops, ops
+from bharsdk import _ops
 from bharsdk.errors import InputError
+from bharsdk.kernels import ops
 
 ISAS = _ops.available_isas()
 Array = npt.NDArray[np.float32]

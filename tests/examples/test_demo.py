@@ -16,8 +16,9 @@ import pytest
 from bharsdk import recognizer
 from bharsdk.errors import InputError
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import Landmarks
-from bharsdk.sources import TrueEvent, load_session, save_session
+from bharsdk.landmarks.landmarks import Landmarks
+from bharsdk.recordings.session import TrueEvent
+from bharsdk.recordings.session_file import load_session, save_session
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
@@ -44,7 +45,7 @@ def shipped(presence_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = tmp_path / "models"
     folder.mkdir()
     shutil.copy(presence_bundle, folder / f"{demo.MODEL}.bhar")
-    monkeypatch.setattr("bharsdk.shipped.SHIPPED", folder)
+    monkeypatch.setattr("bharsdk.bundle.shipped.SHIPPED", folder)
 
 
 def _event(label: str, start_ms: float, end_ms: float) -> Event:

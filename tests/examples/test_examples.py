@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Session, TrueEvent, load_session, save_session
-from bharsdk.status import RunState, Status
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session import Session, TrueEvent
+from bharsdk.recordings.session_file import load_session, save_session
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SESSIONS = sorted((EXAMPLES / "data" / "sessions").glob("*.bhar-session"))

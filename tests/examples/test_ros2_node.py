@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bharsdk.errors import InputError
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .rclpy_stand_in import install
 from .ros2_parts import EPOCH_NS, ROS2, ListenedTo, NumberedLandmarker, stamp, wait_for

@@ -12,15 +12,16 @@ import onnx
 import pytest
 import torch
 
-from bhar_export import graph, step_form
-from bhar_export.calibrate import LabelledFeatures
 from bhar_export.cli import main
+from bhar_export.graph import graph
+from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.step import form as step_form
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
 from bhar_training.data.batches import features_of, input_layout
 from bhar_training.data.clips import load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
-from bharsdk.features import FeatureConfig
+from bharsdk.bundle.feature_config import FeatureConfig
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 FEATURES = FeatureConfig(fps=12.0, frames=12)

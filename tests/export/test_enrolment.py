@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from bhar_export.calibrate import load_features
 from bhar_export.cli import main
-from bhar_export.graph import deploy
-from bhar_export.spec import DataSpec
+from bhar_export.graph.graph import deploy
+from bhar_export.graph.spec import DataSpec
+from bhar_export.quantization.calibration_clips import load_features
 from bhar_training.checkpoint import load_checkpoint
 from bhar_training.data.clips import load_clips
 from bhar_training.models.embedding import WithEmbedding
 from bharsdk import Recognizer
-from bharsdk.bundle import ENROLMENT_KNOWN, load_bundle
-from bharsdk.engines import Backend, embedding_engine, open_engine
+from bharsdk.bundle.bundle import ENROLMENT_KNOWN, load_bundle
+from bharsdk.engines.engine import Backend, embedding_engine, open_engine
 from bharsdk.errors import BackendMissingError, BundleError
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.graph import deploy, to_onnx
-from bhar_export.network_quantize import _bytes_of, _Writer
-from bhar_export.quantize import quantize
-from bhar_export.ranges import Histogram, RangeMethod
+from bhar_export.graph.graph import deploy, to_onnx
+from bhar_export.native.quantize import _bytes_of, _Writer
+from bhar_export.onnx.quantize import quantize
+from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.ranges import Histogram, RangeMethod
 from bhar_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from bhar_training.cli import main
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models.bharnet import JoinedPRGCN
-from bhar_training.qat import _range, rounded_weight
-from bharsdk.engines.onnx import single_thread_session
-from bharsdk.engines.sampled import MOST_INTEGER
-from bharsdk.features import FeatureConfig
+from bhar_training.training.qat import _range, rounded_weight
+from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.engines.fold_taps import MOST_INTEGER
+from bharsdk.engines.onnx_session import single_thread_session
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 

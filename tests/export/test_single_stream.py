@@ -11,20 +11,21 @@ import pytest
 import torch
 
 from bhar_export.cli import main
-from bhar_export.quantize import GraphQuantiser
+from bhar_export.onnx.quantize import GraphQuantiser
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from bhar_training.data.batches import features_of, input_layout
-from bhar_training.data.clips import ClipSet, load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
 from bharsdk import Recognizer
-from bharsdk.bundle import GOLDEN, load_bundle
-from bharsdk.engines import open_engine
-from bharsdk.engines.golden import verify_bundle
+from bharsdk.bundle.bundle import GOLDEN, load_bundle
+from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.engines.engine import open_engine
+from bharsdk.engines.golden_check import verify_bundle
 from bharsdk.errors import InputError
 from bharsdk.events import Event
-from bharsdk.features import FeatureConfig, ModelInput
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 FEATURES = FeatureConfig(fps=6.0, frames=6)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.errors import InputError
-from bharsdk.events import Event
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.run import Run
-from bharsdk.sources import Backpressure, DropCause, SourceConfig
-from bharsdk.sources.backpressure import FrameQueue
-from bharsdk.status import RunState, Status
+from bharsdk.events import DropCause, Event
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.backpressure import FrameQueue
+from bharsdk.pipeline.run import Run
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
 
 from .conftest import KnownLandmarker, NumberedPictures, OverlappingLandmarker
 

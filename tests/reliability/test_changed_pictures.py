@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.pictures import CapturedImage
 from bharsdk.events import Rejection
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import CapturedImage
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .conftest import KnownLandmarker, NumberedPictures
 

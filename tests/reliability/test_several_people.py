@@ -10,9 +10,11 @@ import pytest
 
 from bharsdk import Recognizer
 from bharsdk.events import Event
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Frame, Source, load_session
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session_file import load_session
+from bharsdk.sources.source import Source
 
 FRAMES = 150
 
@@ -123,7 +125,7 @@ def test_events_of_who_left_while_the_consumer_was_busy_arrive_all_the_same(
     pair: Recognizer, waving: LandmarkSequence
 ):
     """Results nobody took in time are absorbed by the next, those of a person gone as well."""
-    from bharsdk.recognition import Recognition
+    from bharsdk.pipeline.frame_handler import Recognition
 
     recognition = Recognition(Recognizer(pair.bundle)._classifier, "", pair.options)
     results = [recognition.handle(frame) for frame in _frames(waving, STAND, gone_after=60)]

@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cli import main
 from bharsdk.errors import BackendMissingError, BharError, InputError, SourceError, UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Session, SourceConfig, open_source, save_session
-from bharsdk.status import RunState, Status
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
+from bharsdk.sources.opening import open_source
 
 from .conftest import KnownLandmarker, NumberedPictures
 

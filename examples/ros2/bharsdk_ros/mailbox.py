@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from bharsdk.sources import CapturedImage
-from bharsdk.sources.frame import Image
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.values.image import Image
 from bharsdk_ros.messages import NS_PER_MS, Stamped
 
 __all__ = ["Mailbox"]

@@ -33,8 +33,8 @@ except ImportError as error:
     print(f"bharsdk_ros: error: {missing}", file=sys.stderr)
     sys.exit(missing.exit_code)
 
-from bharsdk.sources import Landmarker
-from bharsdk.status import RunState, Status
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.pipeline.status import RunState, Status
 from bharsdk_ros.images import to_bgr
 from bharsdk_ros.messages import NS_PER_S, StampedResult, event_messages, landmarks_message
 from bharsdk_ros.recognition import Recognition, Settings

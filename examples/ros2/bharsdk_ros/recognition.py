@@ -14,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.errors import UsageError
-from bharsdk.run import Run
-from bharsdk.sources import FrameCounts, Landmarker, SourceConfig
-from bharsdk.sources.frame import Image
-from bharsdk.status import OnStatus
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.pipeline.backpressure import FrameCounts
+from bharsdk.pipeline.run import Run
+from bharsdk.pipeline.status import OnStatus
+from bharsdk.values.image import Image
 from bharsdk_ros.mailbox import Mailbox
 from bharsdk_ros.messages import Stamped, StampedResult
 

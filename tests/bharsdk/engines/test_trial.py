@@ -14,23 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk.bundle import TFLITE_MODEL, Bundle, load_bundle, make_bundle
-from bharsdk.engines import (
-    Backend,
-    Engine,
-    choice,
-    choice_cache,
-    machine,
-    open_engine,
-    trial,
-)
-from bharsdk.engines.choice import choose_engine
-from bharsdk.engines.golden import Golden, encode_golden
+from bharsdk.bundle.bundle import TFLITE_MODEL, Bundle, load_bundle, make_bundle
+from bharsdk.bundle.shipped import SHIPPED
+from bharsdk.engines import selection as choice
+from bharsdk.engines import selection_cache as choice_cache
+from bharsdk.engines import machine, trial
+from bharsdk.engines.engine import Backend, Engine, open_engine
+from bharsdk.engines.golden_check import Golden, encode_golden
 from bharsdk.engines.native import NativeEngine
 from bharsdk.engines.onnx import OnnxEngine
+from bharsdk.engines.selection import choose_engine
 from bharsdk.engines.trial import try_model
 from bharsdk.errors import BackendMissingError, BundleError, ParityError
-from bharsdk.shipped import SHIPPED
 
 PRGCN = SHIPPED / "asl-coffee-prgcn.bhar"
 KILL = "import os, signal; os.kill(os.getpid(), signal.{})"
@@ -176,7 +171,7 @@ def test_the_trial_holds_a_model_to_the_memory_of_loading(
     """A program in the place of the library, that takes 2 GB and cannot have them."""
     ends(
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-        " from bharsdk.engines import trial_process as t; import numpy as np;"
+        " from bharsdk.engines.engine import trial_process as t; import numpy as np;"
         " t._run = lambda *_, **__: np.ones(1 << 28); t.main()"
     )
     with pytest.raises(BundleError, match=r"model\.onnx: it needs more memory than there is"):

@@ -11,8 +11,8 @@ import pytest
 from bhar_training.data.clips import load_clips
 from bhar_training.data.notes import note, shown
 from bharsdk.errors import InputError
-from bharsdk.sources.session import Session
-from bharsdk.sources.session_file import save_session
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
 
 ROOT = Path(__file__).parents[3]
 WORDS = ROOT / "tests" / "data" / "words.npz"

@@ -16,8 +16,9 @@ from bhar_training.data.hand_preprocessing import (
     Side,
     prepare_hands,
 )
+from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig, extract
+from bharsdk.recognition.features import extract
 
 LETTERS = Path(__file__).parents[2] / "data" / "letters.npz"
 SHAPE = np.random.default_rng(7).normal(0, 20, (21, 3)).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bhar_training.data.ntu import Track, people_of, read_ntu
-from bhar_training.data.public import read_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bharsdk.errors import InputError
 
 ROOT = Path(__file__).parents[3]

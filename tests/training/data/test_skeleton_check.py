@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bhar_training.data.public import read_skeletons
 from bhar_training.data.skeleton_check import check_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bhar_training.data.skeletons import SkeletonClips
 from bharsdk.errors import InputError
-from bharsdk.skeleton import KINECT20, OPENPOSE18
+from bharsdk.landmarks.skeleton import KINECT20, OPENPOSE18
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"

@@ -15,9 +15,9 @@ from bhar_training.data.skeleton_features import (
     augment_skeleton,
     skeleton_input,
 )
+from bharsdk.bundle.feature_config import Modality
 from bharsdk.errors import InputError, UsageError
-from bharsdk.features import Modality
-from bharsdk.skeleton import KINECT20, NTU25, OPENPOSE18, SKELETONS, Skeleton
+from bharsdk.landmarks.skeleton import KINECT20, NTU25, OPENPOSE18, SKELETONS, Skeleton
 
 CONFIG = SkeletonFeatureConfig("ntu25", persons=2, frames=16)
 NOTHING = SkeletonAugmentConfig(

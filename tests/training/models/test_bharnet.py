@@ -15,8 +15,9 @@ from bhar_training.models import (
 )
 from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, Fusion, fuse
 from bhar_training.models.degcn import DeformableTemporalConv
-from bharsdk.features import FeatureConfig, Modality, extract
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.features import extract
 
 CONFIG = FeatureConfig(frames=9)
 CLASSES = 5

@@ -11,7 +11,7 @@ from bhar_training.models.degcn import (
     RefinedGraphConv,
     StaticGraphConv,
 )
-from bharsdk.skeleton import NTU25, Skeleton
+from bharsdk.landmarks.skeleton import NTU25, Skeleton
 
 # Four joints, a fork: small enough for finite differences.
 FORK = Skeleton("fork", ("a", "b", "c", "d"), (0, 0, 1, 1), (0, 1, 3, 2), ((2, 3),))

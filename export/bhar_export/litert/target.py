@@ -1,0 +1,102 @@
+"""Target ``tflite``: phones and small boards, run by LiteRT.
+
+litert-torch converts the deployed torch model, ai-edge-quantizer quantises it: weights and
+activations in eight bits, bytes in and out where the accuracy allows it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.graph import OfInputs
+from bhar_export.graph.spec import Target
+from bhar_export.litert.quantize import FlatbufferQuantiser, halved
+from bhar_export.litert.rewrite import InOperatorsOfLiteRt, litert_form
+from bhar_export.litert.tools import imported, silent
+from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.ranges import RangeMethod
+from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
+from bharsdk.engines.engine import Backend
+from bharsdk.engines.tflite import TfliteModel
+from bharsdk.errors import UsageError
+
+__all__ = ["TfliteQuantiser", "build", "build_half", "convert", "convert_called"]
+
+
+def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Artefact:
+    """The deployed ``model`` in float32.
+
+    shapes: of what it reads, without batch, by name. Raises BackendMissingError where the
+    converters are not installed, UsageError for a model that they cannot convert.
+    """
+    return _artefact(Precision.FP32, convert(model, shapes))
+
+
+def build_half(in_float32: Artefact) -> Artefact:
+    """The same with weights in half precision; it computes in float32."""
+    return _artefact(Precision.FP16, halved(in_float32.files[TFLITE_MODEL]), TFLITE_LOGITS)
+
+
+class TfliteQuantiser:
+    """See :class:`bhar_export.quantization.selection.Quantiser`. in_float32: the model to quantise."""
+
+    def __init__(
+        self, in_float32: Artefact, clips: LabelledFeatures, precision: Precision = Precision.INT8
+    ) -> None:
+        one_by_one = clips.batches(in_float32.reads, 1)
+        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], one_by_one)
+        self._precision = precision
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the tensors that they give."""
+        return self._quantiser.layers
+
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+        """The model in INT8."""
+        flatbuffer = self._quantiser.quantised(ranges, in_float)
+        form = _artefact(self._precision, flatbuffer, TFLITE_LOGITS)
+        return replace(form, nodes=partial(self._quantiser.nodes, in_float))
+
+
+def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """The flatbuffer of the deployed ``model``, for one clip at a time."""
+    examples = {name: torch.zeros(1, *shape) for name, shape in shapes.items()}
+    return convert_called(OfInputs(model), examples)
+
+
+def convert_called(model: nn.Module, examples: Mapping[str, torch.Tensor]) -> bytes:
+    """The flatbuffer of ``model`` as it is called with ``examples``, by the same names."""
+    with silent():
+        litert_torch = imported("litert_torch")
+        form = litert_form(copy.deepcopy(model)).eval()
+        try:
+            with InOperatorsOfLiteRt():
+                converted = litert_torch.convert(form, (), sample_kwargs=dict(examples))
+        # Its exceptions are those of torch, jax and MLIR, without a common class.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"target tflite: litert-torch cannot convert this: {reason}"
+            ) from error
+        return bytes(converted.model_content())
+
+
+def _artefact(precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["logits"]) -> Artefact:
+    model = TfliteModel(flatbuffer, TFLITE_MODEL)
+    return Artefact(
+        target=Target.TFLITE,
+        precision=precision,
+        files={TFLITE_MODEL: flatbuffer},
+        reads=tuple(model.inputs),
+        run=model.run,
+        backend=Backend.TFLITE,
+        golden=golden,
+    )
