@@ -1,4 +1,4 @@
-"""Recognises body-and-hand actions from a camera, on the device.
+"""Recognizes body-and-hand actions from a camera, on the device.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What a recogniser says: events, and why there is none."""
+"""What a recognizer says: events, and why there is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EventPhase(enum.Enum):
 
 
 class Rejection(enum.Enum):
-    """Why nothing is being recognised. The value is what one would say to a user."""
+    """Why nothing is being recognized. The value is what one would say to a user."""
 
     WARMING = "the receptive field is not filled yet"
     NOBODY = "nobody is seen"
@@ -37,7 +37,7 @@ class Rejection(enum.Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One recognised sign, reported when it starts and again when it ends.
+    """One recognized sign, reported when it starts and again when it ends.
 
     start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None until the phase is END.
     score: the highest smoothed probability so far, 0 to 1. track_id: who made it, where several

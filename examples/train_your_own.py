@@ -1,4 +1,4 @@
-"""Your own gestures, from a folder of videos to a model that recognises them.
+"""Your own gestures, from a folder of videos to a model that recognizes them.
 
     python examples/train_your_own.py videos out/mine
 
@@ -114,7 +114,7 @@ def export(run: Path, clips: Path, bundle: Path, *, int8: bool) -> int:
 
 def look(bundle: Path, clips: Path) -> int:
     """One clip of each label through the bundle, as a camera's frames would go."""
-    print("\n4. Recognising: one clip of each label. It has learnt from these: they show that the")
+    print("\n4. Recognizing: one clip of each label. It has learnt from these: they show that the")
     print("   chain works, and no more. How good it is, other people's clips show: bhar-train eval")
     recognizer = Recognizer(bundle)
     print(f"   {recognizer.backend}")

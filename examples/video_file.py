@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def annotate(arguments: argparse.Namespace) -> None:
-    """Recognise, print and draw."""
+    """Recognize, print and draw."""
     recognizer = Recognizer(arguments.model)
     config = SourceConfig(max_frames=arguments.max_frames)
     signs, stages = 0, []

@@ -165,7 +165,7 @@ def presence_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         precision=Precision.FP32,
         model="share of frames with a hand",
         trained_on="nothing",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         golden_tolerance=1e-3,
     )
     path = tmp_path_factory.mktemp("models") / "presence.bhar"

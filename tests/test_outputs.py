@@ -148,7 +148,7 @@ def test_a_bundle_is_enrolled_in_place_and_a_clip_is_not_written_over(
         ("bhar-train", ["qat", "sub", "--data", "d", "--out", "sub"]),
         ("bhar-train", ["qat", "sub/checkpoint", "--data", "d", "--out", "sub"]),
         ("bhar-train", ["reproduce", "utd-mhad", "--data-root", "sub", "--out", "./sub"]),
-        ("bhar-train", ["enrolment", "--row", "words", "--data-root", "sub", "--out", "sub"]),
+        ("bhar-train", ["enrollment", "--row", "words", "--data-root", "sub", "--out", "sub"]),
         ("bhar-train", ["eval", "sub", "--data", "d", "--confusion", "sub/curves.csv"]),
         ("bhar-train", ["eval", "r", "--data", "sub", "--recalls", "sub/data.npz"]),
         ("bhar-train", ["eval", "sub", "--data", "d.npz", "--recalls", "./d.npz"]),
@@ -193,7 +193,7 @@ def _subparsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 NOT_FILES = {
     "bhar replay": {"session"},  # they write nothing
     "bhar-train false-events": {"data"},
-    "bhar-train enrolment": {"checkpoint", "data"},  # with a checkpoint it writes nothing
+    "bhar-train enrollment": {"checkpoint", "data"},  # with a checkpoint it writes nothing
 }
 
 

@@ -63,7 +63,7 @@ def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) 
 
 
 @pytest.mark.long
-def test_a_wheel_carries_its_licence_and_notice(built: tuple[Path, set[str]]) -> None:
+def test_a_wheel_carries_its_license_and_notice(built: tuple[Path, set[str]]) -> None:
     """Apache-2.0 asks for both beside every copy."""
     files = {name.rsplit("/", 1)[-1] for name in built[1] if ".dist-info/" in name}
     assert {"LICENSE", "NOTICE"} <= files

@@ -5,22 +5,22 @@
     manifest.json     Manifest: what the model is, and size and sha256 of every other file
     model.onnx        float32 graph          (at least one of these four)
     model.fp16.onnx   the same in half precision
-    model.int8.onnx   quantised graph, QDQ
+    model.int8.onnx   quantized graph, QDQ
     model.mixed.onnx  the same, with more left in float
     model.step.onnx   one frame of a causal model, its state as inputs and outputs
     model.tflite      for LiteRT
     model.step.tflite the step form of a causal model for LiteRT: names have _ instead of .
-    model.qdq.onnx    quantised graph as TensorRT takes it
+    model.qdq.onnx    quantized graph as TensorRT takes it
     native/*          network for bharsdk's own kernels
     enrolment/*.npy   what new gestures are told from, and those that were enrolled
     golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
-                      of the other forms too, if they are quantised
+                      of the other forms too, if they are quantized
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 
 Loading trusts nothing: names, sizes and hashes are checked before any parser but JSON sees a byte,
-and what a bundle may cost is bounded by :mod:`bharsdk.files.limits`. Hashes show damage, not authorship:
-use bundles from people you trust.
+and what a bundle may cost is bounded by :mod:`bharsdk.files.limits`. Hashes show damage, not
+authorship: use bundles from people you trust.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ from bharsdk.values.brief import brief
 from bharsdk.values.checks import as_path
 
 __all__ = [
-    "ENROLMENT_GESTURES",
-    "ENROLMENT_KNOWN",
+    "ENROLLMENT_GESTURES",
+    "ENROLLMENT_KNOWN",
     "FORMAT_VERSION",
     "GOLDEN",
     "NATIVE_INTEGERS",
@@ -82,19 +82,19 @@ GOLDEN = {name: f"golden/{name}.npy" for name in ("body", "hands", "logits")}
 
 NATIVE_NETWORK, NATIVE_WEIGHTS = "native/network.json", "native/weights.bin"
 NATIVE_INTEGERS, NATIVE_LOGITS = "native/integers.bin", "golden/native-logits.npy"
-"""Of a quantised native network: rounding makes its logits others than those of the graph."""
+"""Of a quantized native network: rounding makes its logits others than those of the graph."""
 
 TFLITE_MODEL, TFLITE_LOGITS = "model.tflite", "golden/tflite-logits.npy"
-"""For LiteRT; the logits if it is quantised."""
+"""For LiteRT; the logits if it is quantized."""
 
 QDQ_MODEL, QDQ_LOGITS = "model.qdq.onnx", "golden/qdq-logits.npy"
 """For TensorRT, which builds its engine from it on the device."""
 
 STEP_MODEL, STEP_LOGITS = "model.step.onnx", "golden/step-logits.npy"
-"""A causal model frame by frame, in float32; the logits where the graph of clips is quantised."""
+"""A causal model frame by frame, in float32; the logits where the graph of clips is quantized."""
 STEP_TFLITE = "model.step.tflite"
 
-ENROLMENT_KNOWN, ENROLMENT_GESTURES = "enrolment/known.npy", "enrolment/gestures.npy"
+ENROLLMENT_KNOWN, ENROLLMENT_GESTURES = "enrolment/known.npy", "enrolment/gestures.npy"
 """See :mod:`bharsdk.gestures.storage`."""
 
 ALLOWED_FILES = frozenset(
@@ -103,7 +103,7 @@ ALLOWED_FILES = frozenset(
         *(NATIVE_NETWORK, NATIVE_WEIGHTS, NATIVE_INTEGERS, NATIVE_LOGITS),
         *(TFLITE_MODEL, TFLITE_LOGITS, QDQ_MODEL, QDQ_LOGITS),
         *(STEP_MODEL, STEP_LOGITS, STEP_TFLITE),
-        *(ENROLMENT_KNOWN, ENROLMENT_GESTURES),
+        *(ENROLLMENT_KNOWN, ENROLLMENT_GESTURES),
         *GOLDEN.values(),
         *(REPORT, MODEL_CARD),
     }

@@ -13,7 +13,7 @@ from bharsdk.errors import InputError
 __all__ = ["KEEP", "TEMPERATURES", "Calibration", "probabilities"]
 
 KEEP = 0.995
-"""Part of the recognised signs that stay accepted, unless told otherwise.
+"""Part of the recognized signs that stay accepted, unless told otherwise.
 
 Of whole clips: windows that slide over a sign are less sure than one that is cut around it, and of
 strangers less than of the people held out. What keeps 95 % of clips keeps three quarters of the
@@ -31,7 +31,7 @@ class Calibration:
 
     temperature: divides the logits before softmax (Guo et al. 2017). reject_below: an answer whose
     probability is less is taken for no sign. clips: how many it was measured on, none of them
-    trained on. keep: part of the signs recognised in them that ``reject_below`` accepts.
+    trained on. keep: part of the signs recognized in them that ``reject_below`` accepts.
     """
 
     temperature: float
@@ -58,7 +58,7 @@ class Calibration:
         """One line of text."""
         return (
             f"temperature {self.temperature:.3f}, rejects below {self.reject_below:.3f}"
-            f" ({100 * self.keep:g} % of recognised signs kept, {self.clips} clips)"
+            f" ({100 * self.keep:g} % of recognized signs kept, {self.clips} clips)"
         )
 
 

@@ -37,8 +37,8 @@ class DecoderConfig:
     time from one run of the model to the next. restart_gap_s: a pause of the source longer than
     this starts the window anew. debounce_s: how long after its end the same sign cannot start
     again. min_movement: how far a wrist or a hand must have moved within the window for an event to
-    start (:func:`bharsdk.landmarks.motion.movement`): a pose that is held is not the gesture that ends in it.
-    0 where poses are signs, as letters are.
+    start (:func:`bharsdk.landmarks.motion.movement`): a pose that is held is not the gesture that
+    ends in it. 0 where poses are signs, as letters are.
 
     The defaults are among the best of 144 settings on sessions of signer s1 with a model that was
     trained on s2 alone: most signs right, less those with another label and false events.

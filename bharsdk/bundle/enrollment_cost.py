@@ -1,13 +1,13 @@
 """What fitting enrolled gestures would take, from their figures alone.
 
-:class:`bharsdk.gestures.fit.Enrolment` fits the logits of new gestures as a bundle is loaded. The
+:class:`bharsdk.gestures.fit.Enrollment` fits the logits of new gestures as a bundle is loaded. The
 manifest says how many samples, classes and gestures there are, and so what that will cost.
 """
 
 from __future__ import annotations
 
 from bharsdk.errors import InputError
-from bharsdk.files.limits import MAX_ENROLMENT_BYTES, MAX_ENROLMENT_WORK
+from bharsdk.files.limits import MAX_ENROLLMENT_BYTES, MAX_ENROLLMENT_WORK
 
 __all__ = ["check_fitting_cost"]
 
@@ -34,10 +34,10 @@ def check_fitting_cost(samples: int, classes: int, gestures: int, dimensions: in
     work += 2 * gestures * everything * gestures * dimensions
     size = COPIES * samples * (dimensions + everything) + 4 * dimensions**2
     size += 2 * everything * gestures * dimensions + everything**2
-    if work > MAX_ENROLMENT_WORK or FLOAT * size > MAX_ENROLMENT_BYTES:
+    if work > MAX_ENROLLMENT_WORK or FLOAT * size > MAX_ENROLLMENT_BYTES:
         raise InputError(
-            f"enrolment: got {gestures} gestures and {samples} samples of {dimensions} numbers:"
+            f"enrollment: got {gestures} gestures and {samples} samples of {dimensions} numbers:"
             f" fitting them takes {work / 1e9:.0f}e9 multiply-adds and {FLOAT * size >> 20} MB,"
-            f" expected at most {MAX_ENROLMENT_WORK / 1e9:.0f}e9 and"
-            f" {MAX_ENROLMENT_BYTES >> 20} MB: remove gestures, or show fewer clips of each"
+            f" expected at most {MAX_ENROLLMENT_WORK / 1e9:.0f}e9 and"
+            f" {MAX_ENROLLMENT_BYTES >> 20} MB: remove gestures, or show fewer clips of each"
         )

@@ -14,7 +14,7 @@ from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.enrollment_cost import check_fitting_cost
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
 from bharsdk.errors import BundleError, IncompatibleError, InputError
-from bharsdk.files.codec import from_json_dict, to_json_dict
+from bharsdk.files.codec import KEY, from_json_dict, to_json_dict
 from bharsdk.files.limits import (
     MAX_GESTURES,
     MAX_INPUT_VALUES,
@@ -33,7 +33,7 @@ from bharsdk.values.brief import brief
 
 __all__ = [
     "FORMAT_VERSION",
-    "EnrolmentRecord",
+    "EnrollmentRecord",
     "FileRecord",
     "GestureRecord",
     "Manifest",
@@ -94,8 +94,8 @@ class GestureRecord:
 
 
 @dataclass(frozen=True)
-class EnrolmentRecord:
-    """What a bundle holds for enrolment (:mod:`bharsdk.gestures.storage`).
+class EnrollmentRecord:
+    """What a bundle holds for enrollment (:mod:`bharsdk.gestures.storage`).
 
     embedding: numbers in one embedding. known: samples of each of the model's labels, in their
     order. gestures: what was enrolled, in the order of their probabilities behind the model's.
@@ -109,7 +109,7 @@ class EnrolmentRecord:
     def __post_init__(self) -> None:
         counts = [n for gesture in self.gestures for n in (gesture.clips, gesture.samples)]
         if self.embedding < 1 or min(self.known, default=0) < 0 or min(counts, default=1) < 1:
-            raise InputError(f"got enrolment {self}, expected counts of at least 1, of known of 0")
+            raise InputError(f"got enrollment {self}, expected counts of at least 1, of known of 0")
 
     def __repr__(self) -> str:
         return brief(
@@ -123,10 +123,10 @@ class Manifest:
 
     labels: class names, in the order of the logits. background: the label that means "no sign", or
     None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
-    machine. model, trained_on, licence: for people. tools: name -> version of what exported it.
+    machine. model, trained_on, license: for people. tools: name -> version of what exported it.
     inputs: what the graph reads. files: every file but the manifest; :func:`save_bundle` fills it
     in. calibration: how probable an answer is, and when it is rejected; None: softmax of the
-    logits, and nothing is. enrolment: what new gestures are told from, and those there are; None:
+    logits, and nothing is. enrollment: what new gestures are told from, and those there are; None:
     it takes none.
     """
 
@@ -138,14 +138,14 @@ class Manifest:
     precision: Precision
     model: str
     trained_on: str
-    licence: str
+    license: str = field(metadata={KEY: "licence"})
     golden_tolerance: float
     skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
     inputs: tuple[ModelInput, ...] = tuple(ModelInput)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     calibration: Calibration | None = None
-    enrolment: EnrolmentRecord | None = None
+    enrollment: EnrollmentRecord | None = field(default=None, metadata={KEY: "enrolment"})
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class Manifest:
             raise InputError(f"got {len(self.labels)} labels, expected at least two, all different")
         if len(self.labels) > MAX_LABELS:
             raise InputError(f"got {len(self.labels)} labels, expected at most {MAX_LABELS}")
-        self._check_enrolment()
+        self._check_enrollment()
         for text in (*self.all_labels, self.name, self.model):
             # One printable line: labels and names end up in terminals and file names.
             if not 0 < len(text) <= 100 or not text.isprintable():
@@ -184,10 +184,11 @@ class Manifest:
             files=len(self.files),
         )
 
-    def _check_enrolment(self) -> None:
-        if self.enrolment is not None and len(self.enrolment.known) != len(self.labels):
+    def _check_enrollment(self) -> None:
+        if self.enrollment is not None and len(self.enrollment.known) != len(self.labels):
             raise InputError(
-                f"got enrolment of {len(self.enrolment.known)} labels, expected {len(self.labels)}"
+                f"got enrollment of {len(self.enrollment.known)} labels, expected"
+                f" {len(self.labels)}"
             )
         taught = [gesture.label for gesture in self.gestures]
         if len(set(taught)) != len(taught):
@@ -195,14 +196,14 @@ class Manifest:
         if len(taught) > MAX_GESTURES:
             raise InputError(f"got {len(taught)} gestures, expected at most {MAX_GESTURES}")
         new = [gesture for gesture in self.gestures if gesture.label not in self.labels]
-        if self.enrolment is not None and new:
-            samples = sum(self.enrolment.known) + sum(g.samples for g in self.gestures)
-            check_fitting_cost(samples, len(self.labels), len(new), self.enrolment.embedding)
+        if self.enrollment is not None and new:
+            samples = sum(self.enrollment.known) + sum(g.samples for g in self.gestures)
+            check_fitting_cost(samples, len(self.labels), len(new), self.enrollment.embedding)
 
     @property
     def gestures(self) -> tuple[GestureRecord, ...]:
         """What was enrolled."""
-        return () if self.enrolment is None else self.enrolment.gestures
+        return () if self.enrollment is None else self.enrollment.gestures
 
     @property
     def all_labels(self) -> tuple[str, ...]:

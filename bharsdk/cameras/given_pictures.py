@@ -101,7 +101,7 @@ class TakenPictures:
 def taken_over(image: object, what: str) -> Image:
     """Return a copy of ``image``, uint8 [height, width, 3] BGR.
 
-    image: uint8 [height, width, 3] BGR, [height, width, 4] BGRA, or grey, [height, width] or
+    image: uint8 [height, width, 3] BGR, [height, width, 4] BGRA, or gray, [height, width] or
     [height, width, 1]. Raises InputError naming ``what`` on anything else.
     """
     try:
@@ -113,15 +113,15 @@ def taken_over(image: object, what: str) -> Image:
         channels = 0
     match channels:
         case 1:
-            grey = array.reshape(*array.shape[:2], 1)
+            gray = array.reshape(*array.shape[:2], 1)
             taken: Image = np.empty((*array.shape[:2], 3), np.uint8)
-            taken[:] = grey
+            taken[:] = gray
         case 3 | 4:
             taken = np.array(array[:, :, :3], order="C")
         case _:
             raise InputError(
                 f"source: got {array.dtype} {list(array.shape)} as {what}, expected uint8"
-                " [height, width, 3] (BGR), [height, width, 4] (BGRA) or [height, width] (grey)"
+                " [height, width, 3] (BGR), [height, width, 4] (BGRA) or [height, width] (gray)"
             )
     return taken
 

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = Parser(
         prog="bhar",
-        description="Recognise body-and-hand actions from a camera, a video or a session.",
+        description="Recognize body-and-hand actions from a camera, a video or a session.",
         epilog=EXIT_CODES,
         formatter_class=RawDescriptionHelpFormatter,
     )

@@ -48,10 +48,10 @@ def exit_code_of(
     """Do the ``work`` of ``program`` and return its exit code: its own, or that of its error.
 
     arguments: of its command line; an output among them that is an input is refused first
-    (:mod:`bharsdk.files.outputs`). extra: what to install when a package is missing. when_interrupted:
-    what is left after Ctrl-C, SIGTERM or SIGHUP.
-    What is printed holds nothing that a terminal obeys (:mod:`bharsdk.values.terminal`).
-    What is not an error of data, settings or the machine keeps its traceback: it is a bug.
+    (:mod:`bharsdk.files.outputs`). extra: what to install when a package is missing.
+    when_interrupted: what is left after Ctrl-C, SIGTERM or SIGHUP. What is printed holds nothing
+    that a terminal obeys (:mod:`bharsdk.values.terminal`). What is not an error of data, settings
+    or the machine keeps its traceback: it is a bug.
     """
     try:
         with stopped_by_signals(), raised_outside_imports(), warnings_as_lines(program):

@@ -156,7 +156,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with run:
         printer = _Printer(run.frame_count, as_json=arguments.json)
         interrupted = _show(run, printer, arguments.save)
-    printer.summarise(recognizer.backend, run)
+    printer.summarize(recognizer.backend, run)
     if run.recording_error is not None:
         raise InputError(run.recording_error)
     if not interrupted or run.is_live:
@@ -284,7 +284,7 @@ class _Printer:
         """Take the progress line away."""
         self._progress.clear()
 
-    def summarise(self, backend: str, run: Run) -> None:
+    def summarize(self, backend: str, run: Run) -> None:
         """What the stages took, and what became of the frames."""
         from bharsdk.recognition.results import StageSummary
 

@@ -130,13 +130,13 @@ def open_engine(
     bundle: Bundle,
     backend: Backend = Backend.AUTO,
     *,
-    optimised: bool = True,
+    optimized: bool = True,
     build: bool = True,
     vouched: bool = False,
 ) -> Engine:
     """The engine for ``bundle``, unproven: see :func:`bharsdk.engines.selection.choose_engine`.
 
-    optimised: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
+    optimized: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
     so. vouched: the structure of its model was looked at before
     (:func:`bharsdk.engines.trial.try_model`). AUTO takes the native network if the bundle has one,
     else ONNX Runtime. Raises BundleError when the graph cannot be loaded or does not fit the
@@ -145,7 +145,7 @@ def open_engine(
     match backend:
         case Backend.AUTO:
             found = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
-            return open_engine(bundle, found, optimised=optimised, build=build, vouched=vouched)
+            return open_engine(bundle, found, optimized=optimized, build=build, vouched=vouched)
         case Backend.NATIVE:
             from bharsdk.engines.native import NativeEngine
 
@@ -153,7 +153,7 @@ def open_engine(
         case Backend.ONNX:
             from bharsdk.engines.onnx import OnnxEngine
 
-            return OnnxEngine(bundle, optimised=optimised, vouched=vouched)
+            return OnnxEngine(bundle, optimized=optimized, vouched=vouched)
         case Backend.ONNX_STEP:
             from bharsdk.engines.onnx_step import OnnxStepEngine
 

@@ -66,7 +66,7 @@ class NativeEngine:
         if got != expected:
             raise BundleError(f"{where}: got inputs and classes {got}, expected {expected}")
         self._where, self._embedded = where, self._network.embedding_size
-        record = bundle.manifest.enrolment
+        record = bundle.manifest.enrollment
         if record is not None and self._embedded not in (0, record.embedding):
             raise BundleError(
                 f"{where}: got an embedding of {self._embedded} numbers, expected"
@@ -94,7 +94,7 @@ class NativeEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own if it is quantised."""
+        """Those of the graph, or its own if it is quantized."""
         return self._golden
 
     @property

@@ -21,19 +21,19 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class OnnxEngine:
-    """See :class:`bharsdk.engines.engine.Engine`. Raises BundleError if the graph is not what it says.
+    """An :class:`~bharsdk.engines.engine.Engine`. Raises BundleError if the graph is another.
 
     vouched: see :func:`bharsdk.engines.engine.open_engine`.
     """
 
-    def __init__(self, bundle: Bundle, *, optimised: bool = True, vouched: bool = False) -> None:
+    def __init__(self, bundle: Bundle, *, optimized: bool = True, vouched: bool = False) -> None:
         self._precision = bundle.manifest.precision
-        self._optimised = optimised
+        self._optimized = optimized
         self._shapes = bundle.manifest.input_shapes
         self._where = f"{bundle.source}: {self._precision.model_file}"
         self._bundle = bundle
         self._work = 0.0 if vouched else check_onnx(bundle.model, self._where).work
-        self._session = checked_session(bundle.model, self._where, optimised=optimised)
+        self._session = checked_session(bundle.model, self._where, optimized=optimized)
         self._classes = len(bundle.manifest.labels)
         self._embedding = 0
         self._check_graph()
@@ -41,7 +41,7 @@ class OnnxEngine:
     @property
     def name(self) -> str:
         """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
-        return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
+        return f"onnxruntime {self._precision.value}" + ("" if self._optimized else ", not fused")
 
     @property
     def work(self) -> float:
@@ -105,7 +105,7 @@ class OnnxEngine:
         got |= outputs
         expected = {**self._shapes, "logits": (self._classes,)}
         if EMBEDDING in outputs:
-            record, shape = self._bundle.manifest.enrolment, outputs[EMBEDDING][1]
+            record, shape = self._bundle.manifest.enrollment, outputs[EMBEDDING][1]
             self._embedding = shape[-1] if record is None else record.embedding
             if len(shape) != 2 or not isinstance(self._embedding, int):
                 raise BundleError(f"{self._where}: got {EMBEDDING} {shape}, expected ['N', D]")

@@ -20,10 +20,10 @@ EMBEDDING = "embedding"
 _ERRORS_ONLY = 3
 
 
-def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntime.InferenceSession:
+def single_thread_session(model: bytes, *, optimized: bool = True) -> onnxruntime.InferenceSession:
     """A CPU session that computes on the calling thread and never spins.
 
-    optimised: let onnxruntime fuse nodes into its integer kernels; else it runs them as written.
+    optimized: let onnxruntime fuse nodes into its integer kernels; else it runs them as written.
 
     The machine belongs to the landmarker; more threads would only take it away. Raises
     BackendMissingError without onnxruntime, and whatever onnxruntime raises on a bad graph.
@@ -40,7 +40,7 @@ def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntim
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
-    if not optimised:
+    if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -55,14 +55,14 @@ def check_onnx(model: bytes, where: str) -> GraphCost:
 
 
 def checked_session(
-    model: bytes, where: str, *, optimised: bool = True
+    model: bytes, where: str, *, optimized: bool = True
 ) -> onnxruntime.InferenceSession:
     """:func:`single_thread_session` of a graph that :func:`check_onnx` accepted.
 
     Raises BackendMissingError without onnxruntime, BundleError when the graph does not load.
     """
     try:
-        return single_thread_session(model, optimised=optimised)
+        return single_thread_session(model, optimized=optimized)
     except BackendMissingError:
         raise
     # onnxruntime's exceptions have no common base class of their own.

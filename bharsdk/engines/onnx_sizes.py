@@ -98,7 +98,7 @@ class _Sizes:
             raise InputError(
                 f"got the operator {node.op[:40]!r}, which no graph of ours has: export it again"
             )
-        # Further outputs (means of a normalisation, masks) are never larger than the first input.
+        # Further outputs (means of a normalization, masks) are never larger than the first input.
         if len(node.outputs) > len(made):
             made += [self._shapes[node.inputs[0]]] * (len(node.outputs) - len(made))
         for name, shape in zip(node.outputs, made, strict=False):

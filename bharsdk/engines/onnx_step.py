@@ -131,7 +131,7 @@ class OnnxStepEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own beside a quantised one."""
+        """Those of the graph, or its own beside a quantized one."""
         return self._golden
 
     @property

@@ -89,8 +89,8 @@ def choose_engine(
     """The engine for ``bundle``, after it gave the golden logits on this machine.
 
     AUTO takes the fastest by measurement. TensorRT is among them once ``bhar build`` has built its
-    engine. Some releases of onnxruntime fuse quantised graphs into something else (1.23 does: it
-    recognises next to nothing of what 1.31 does). Where the fused graph fails, the graph as written
+    engine. Some releases of onnxruntime fuse quantized graphs into something else (1.23 does: it
+    recognizes next to nothing of what 1.31 does). Where the fused graph fails, the graph as written
     is taken: slower, and right. What fails is said in a warning; with ``require`` it is raised. A
     bundle without golden data is taken as it is. Raises ParityError when all fail, and what
     :func:`bharsdk.engines.engine.open_engine` raises.
@@ -188,7 +188,7 @@ def _candidates(bundle: Bundle) -> tuple[list[Backend], list[Backend]]:
     """(those that may be the fastest, those to take if none of these is right)."""
     from bharsdk.engines.tensorrt_cache import engine_path
 
-    # A recogniser asks for clips: taken frame by frame they cost as many steps.
+    # A recognizer asks for clips: taken frame by frame they cost as many steps.
     holds: list[Backend] = [b for b in backends_of(bundle) if b is not Backend.ONNX_STEP]
     if not engine_path(Path(bundle.source)).is_file():
         holds = [backend for backend in holds if backend is not Backend.TENSORRT]
@@ -259,7 +259,7 @@ def _proven(bundle: Bundle, backend: Backend, failed: list[BharError], *, build:
             raise
         failed.append(error)
         vouched = try_model(bundle, backend, fused=False)
-        engine = open_engine(bundle, backend, optimised=False, vouched=vouched)
+        engine = open_engine(bundle, backend, optimized=False, vouched=vouched)
         check_engine(bundle, engine)
     return engine
 

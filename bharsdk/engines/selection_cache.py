@@ -42,7 +42,7 @@ class ChoiceKey:
 
     @classmethod
     def of(cls, bundle: Bundle, backends: Iterable[Backend]) -> ChoiceKey:
-        """That of ``backends`` and ``bundle`` here; raises as :func:`bharsdk.kernels.ops.active_isa`."""
+        """Return that of ``backends`` and ``bundle`` here; raises what ``active_isa`` raises."""
         files = bundle.manifest.files
         runs = {*model_files(bundle).values(), NATIVE_WEIGHTS, NATIVE_INTEGERS}
         return cls(

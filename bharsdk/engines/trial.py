@@ -95,10 +95,10 @@ _known: dict[str, _Tried] = {}
 def try_model(bundle: Bundle, backend: Backend, *, fused: bool = True) -> bool:
     """Run the model of ``backend`` in a process of its own; return whether that vouches for it.
 
-    fused: as ``optimised`` of :func:`bharsdk.engines.engine.open_engine`. Raises what loading it there
-    raised, and BundleError when the process crashed or took more memory or time than it may. False
-    where nothing is tried: it is our own network, or the package that runs it is missing. A model
-    that ships is vouched for.
+    fused: as ``optimized`` of :func:`bharsdk.engines.engine.open_engine`. Raises what loading it
+    there raised, and BundleError when the process crashed or took more memory or time than it may.
+    False where nothing is tried: it is our own network, or the package that runs it is missing. A
+    model that ships is vouched for.
     """
     if backend not in RUNTIMES or backend not in model_files(bundle):
         return False
@@ -146,7 +146,7 @@ def _key(bundle: Bundle, backend: Backend, fused: bool) -> _Key:
         files,
         manifest.input_shapes,
         len(manifest.labels),
-        0 if manifest.enrolment is None else manifest.enrolment.embedding,
+        0 if manifest.enrollment is None else manifest.enrollment.embedding,
         processor(),
         versions(),
     )

@@ -67,7 +67,7 @@ def _data_bytes() -> int:
 
 
 def _run(bundle: Bundle, backend: Backend, *, fused: bool) -> None:
-    engine = open_engine(bundle, backend, optimised=fused, build=False)
+    engine = open_engine(bundle, backend, optimized=fused, build=False)
     shapes = bundle.manifest.input_shapes
     if all(GOLDEN[name] in bundle.files for name in (*shapes, "logits")):
         clips = dict(read_golden(bundle).inputs)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from bharsdk.errors import IncompatibleError, InputError
 from bharsdk.files.untrusted import reading
 
-__all__ = ["check_version", "from_json_dict", "to_json_dict"]
+__all__ = ["KEY", "check_version", "from_json_dict", "to_json_dict"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ MAX_INTEGER = 2**63 - 1
 """Larger ones overflow in numpy and in C++, wherever they end up."""
 MAX_SHOWN = 60
 """Signs of a value or key from the file in a message."""
+KEY = "key"
+"""In the metadata of a field: its JSON key, where files of 0.1.0 have another name for it."""
 
 
 def check_version(data: object, expected: int, where: str, remedy: str) -> None:
@@ -48,7 +50,7 @@ def to_json_dict(config: Any, *, defaults: bool = True) -> dict[str, Any]:
     """
     values = {f: getattr(config, f.name) for f in dataclasses.fields(config)}
     return {
-        f.name: _encode(value, defaults=defaults)
+        f.metadata.get(KEY, f.name): _encode(value, defaults=defaults)
         for f, value in values.items()
         if value != f.default or (defaults and value is not None)
     }
@@ -69,21 +71,22 @@ def from_json_dict(cls: type[T], data: object, where: str) -> T:
     if unknown:
         raise InputError(f"{where}: unknown key {_shown(unknown[0])}, expected {sorted(fields)}")
     values: dict[str, Any] = {}
-    for name, (hint, is_required) in fields.items():
-        if name in data:
-            values[name] = _decode(hint, data[name], f"{where}.{name}")
+    for key, (name, hint, is_required) in fields.items():
+        if key in data:
+            values[name] = _decode(hint, data[key], f"{where}.{key}")
         elif is_required:
-            raise InputError(f"{where}: key {name!r} is missing")
+            raise InputError(f"{where}: key {key!r} is missing")
     with reading(where, expected="values that fit together"):
         return cls(**values)
 
 
 @functools.cache
-def _fields_of(cls: type[Any]) -> dict[str, tuple[Any, bool]]:
-    """Name -> type and whether a key is required. Kept: a session may hold 50,000 events."""
+def _fields_of(cls: type[Any]) -> dict[str, tuple[str, Any, bool]]:
+    """Key -> field, type, whether it is required. Kept: a session may hold 50,000 events."""
     hints = typing.get_type_hints(cls)
     return {
-        field.name: (
+        field.metadata.get(KEY, field.name): (
+            field.name,
             hints[field.name],
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
         )
@@ -146,7 +149,7 @@ def _decode(hint: Any, value: object, where: str) -> Any:
 def _member(hints: list[Any], value: object) -> Any:
     """Of several dataclasses, the one that has all the keys of ``value``; else the first."""
     for hint in hints:
-        names = {field.name for field in dataclasses.fields(hint)} if len(hints) > 1 else set()
+        names = set(_fields_of(hint)) if len(hints) > 1 else set()
         if isinstance(value, dict) and set(value) <= names:
             return hint
     return hints[0]

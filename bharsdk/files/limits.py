@@ -15,8 +15,8 @@ __all__ = [
     "MAX_CLIP_FRAMES",
     "MAX_COORDINATE",
     "MAX_DATASET_BYTES",
-    "MAX_ENROLMENT_BYTES",
-    "MAX_ENROLMENT_WORK",
+    "MAX_ENROLLMENT_BYTES",
+    "MAX_ENROLLMENT_WORK",
     "MAX_EVENTS",
     "MAX_FPS",
     "MAX_GESTURES",
@@ -127,9 +127,9 @@ MAX_RANK = 8
 """Axes of a tensor in a graph."""
 MAX_GESTURES = 200
 """That may be enrolled in one bundle."""
-MAX_ENROLMENT_BYTES = 256 << 20
-"""That fitting the enrolled gestures may take: see :func:`bharsdk.bundle.manifest.enrolment_cost`."""
-MAX_ENROLMENT_WORK = 1e11
+MAX_ENROLLMENT_BYTES = 256 << 20
+"""What fitting the enrolled gestures may take: see :mod:`bharsdk.bundle.enrollment_cost`."""
+MAX_ENROLLMENT_WORK = 1e11
 """Multiply-adds of fitting them. Twenty gestures of five clips beside 26 classes take 1e10."""
 
 # ---- data sets ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A clip of a gesture as it might have been made or filmed another time: what enrolment looks at.
+"""A clip of a gesture as it might have been made or filmed another time: what enrollment looks at.
 
 Three to five clips say little about how a gesture varies. Each is also taken a little earlier and
 later, slower and faster, from a turned camera and by someone of another build. Everything happens
@@ -53,7 +53,7 @@ VARIATIONS = (
     Variation(stretch=(0.92, 1.08, 1.1)),
 )
 """The clip as it is, and within what training varies clips by. No mirror image: with a gesture of
-one hand it would enrol the other hand's too, which may mean something else."""
+one hand it would enroll the other hand's too, which may mean something else."""
 
 
 def features_of_variations(
@@ -64,8 +64,8 @@ def features_of_variations(
 ) -> list[Features]:
     """Features of one window for each of :data:`VARIATIONS`, around the middle of the gesture.
 
-    Where that is says :func:`~bharsdk.landmarks.action.find_action`, as in training. subject: what must be
-    seen for anybody to be there. Raises InputError, naming ``where``, when nobody is.
+    Where that is says :func:`~bharsdk.landmarks.action.find_action`, as in training. subject: what
+    must be seen for anybody to be there. Raises InputError, naming ``where``, when nobody is.
     """
     check_seen(clip, subject, where)
     middle_ms = find_action(clip, config.window_ms).middle_ms
@@ -92,11 +92,11 @@ def check_seen(clip: LandmarkSequence, subject: ModelInput, where: str) -> None:
 def _window(
     clip: LandmarkSequence, config: FeatureConfig, middle_ms: float, variation: Variation
 ) -> Features:
-    centre = np.array([0.5, 0.5, 0.0], np.float32)
+    center = np.array([0.5, 0.5, 0.0], np.float32)
     transform = _transform(variation, clip.aspect)
     body = clip.body.copy()
-    body[..., :3] = (body[..., :3] - centre) @ transform + centre
-    hands = (clip.hands - centre) @ transform + centre
+    body[..., :3] = (body[..., :3] - center) @ transform + center
+    hands = (clip.hands - center) @ transform + center
     varied = clip.replaced(
         timestamps_ms=clip.timestamps_ms / variation.speed, body=body, hands=hands
     )

@@ -4,7 +4,7 @@ The network stays as it was shipped. A gesture is the embeddings of its clips; b
 holds a few embeddings of each class that the model was trained on. From both::
 
     whitening   of what varies within a gesture or class, so that all directions count alike
-    logits      of the new gestures, linear in the whitened embedding, by regularised logistic
+    logits      of the new gestures, linear in the whitened embedding, by regularized logistic
                 regression beside the model's own logits, which are taken as they are
     radius      what lies further from a gesture than its clips may is none of it; nor is what lies
                 about as near to a class that the model knows
@@ -29,7 +29,7 @@ from bharsdk.bundle.calibration import probabilities
 from bharsdk.errors import InputError
 from bharsdk.values.brief import brief
 
-__all__ = ["Enrolment", "Gesture", "Samples", "unlike_the_others"]
+__all__ = ["Enrollment", "Gesture", "Samples", "unlike_the_others"]
 
 FloatArray = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.float64]
@@ -40,14 +40,14 @@ dimensions."""
 DECAY = 1e-4
 """L2 penalty on the weights of a gesture's logit, of unit features."""
 RADIUS = 4.0
-"""Largest squared distance from a gesture's centre, in those of a known class's sample from the
+"""Largest squared distance from a gesture's center, in those of a known class's sample from the
 mean of the other samples of its class: their median."""
 RATIO = 0.8
-"""A movement is a gesture only if it lies nearer to its centre, in squared distances, than this
+"""A movement is a gesture only if it lies nearer to its center, in squared distances, than this
 part of how near it lies to a class's mean: another person's known signs, each a little off its
 class, then stay what they are."""
 RIVAL = 2.0
-"""A class whose mean lies within so many times the radius (squared) of a gesture's centre is alike:
+"""A class whose mean lies within so many times the radius (squared) of a gesture's center is alike:
 strangers make it that much their own way. Letters that a finger tells apart (m and n, r and u, k
 and v) lay within 1.8, most others beyond 2."""
 RIVAL_RATIO = 0.1
@@ -79,11 +79,11 @@ class Samples:
             with np.errstate(over="ignore"):
                 stored = values.astype(np.float16).astype(np.float32)
             if values.ndim != 2 or not np.isfinite(stored).all():
-                raise InputError(f"enrolment: got {name} {values.shape}, expected finite [n, ...]")
+                raise InputError(f"enrollment: got {name} {values.shape}, expected finite [n, ...]")
             object.__setattr__(self, name, stored)
         if len(self.logits) != len(self.embeddings):
             raise InputError(
-                f"enrolment: got {len(self.logits)} logits and {len(self.embeddings)} embeddings,"
+                f"enrollment: got {len(self.logits)} logits and {len(self.embeddings)} embeddings,"
                 " expected one of each for every clip"
             )
 
@@ -116,12 +116,12 @@ class Gesture:
 
 
 @dataclass(frozen=True, eq=False)
-class Enrolment:
+class Enrollment:
     """A model's classes and the gestures enrolled beside them. Immutable.
 
     known: samples of the model's classes. known_classes: int [len(known)], the class of each.
     gestures: in the order of their probabilities, at least one. temperature: divides the model's
-    logits before softmax. shown: class -> samples of it by whoever enrols.
+    logits before softmax. shown: class -> samples of it by whoever enrolls.
     """
 
     known: Samples
@@ -138,7 +138,7 @@ class Enrolment:
         """Float64 [n, classes + gestures] of logits [n, classes] and embeddings [n, D]."""
         whitened = embeddings @ self._whitening
         mine = _with_one(self._unit(whitened)) @ self._weights
-        distances = _squared_distances(whitened, self._centres)
+        distances = _squared_distances(whitened, self._centers)
         of_known = _squared_distances(whitened, self._known_means).min(1, keepdims=True)
         own = np.asarray(logits, np.float64) / self.temperature
         is_rival = self._rivals[:, own.argmax(1)].T
@@ -149,7 +149,7 @@ class Enrolment:
     def alike(self, label: str) -> tuple[int, ...]:
         """Classes that were not shown and are much like the gesture ``label``, nearest first."""
         gesture = [g.label for g in self.gestures].index(label)
-        distances = _squared_distances(self._known_means, self._centres)[:, gesture]
+        distances = _squared_distances(self._known_means, self._centers)[:, gesture]
         order = np.argsort(distances, kind="stable")
         near = (int(self._sampled[i]) for i in order if distances[i] <= RIVAL * self._limit)
         return tuple(c for c in near if c not in self.shown)
@@ -211,11 +211,11 @@ class Enrolment:
         return unit
 
     @cached_property
-    def _centres(self) -> Exact:
+    def _centers(self) -> Exact:
         """[gestures, D], whitened."""
         means = np.stack([gesture.samples.embeddings.mean(0) for gesture in self.gestures])
-        centres: Exact = means @ self._whitening
-        return centres
+        centers: Exact = means @ self._whitening
+        return centers
 
     @cached_property
     def _known_means(self) -> Exact:
@@ -242,7 +242,7 @@ class Enrolment:
     def _weights(self) -> Exact:
         """[D + 1, gestures]: of a gesture's logit, the last one its bias.
 
-        Minimises the cross entropy of all samples, every class and gesture weighing the same, by
+        Minimizes the cross entropy of all samples, every class and gesture weighing the same, by
         accelerated gradient descent (Nesterov 1983) from zeros: the same samples, the same weights.
         """
         known, known_classes = self._of_classes
@@ -275,9 +275,9 @@ def unlike_the_others(
 ) -> tuple[int, ...]:
     """Which of ``clips``, at least three, the first row of each its plain window, are so.
 
-    known, known_classes: as of :class:`Enrolment`; how far two samples of a class lie apart.
+    known, known_classes: as of :class:`Enrollment`; how far two samples of a class lie apart.
     """
-    measure = Enrolment(known, known_classes, ())
+    measure = Enrollment(known, known_classes, ())
     points = np.stack([clip.embeddings[0] for clip in clips]) @ measure._whitening
     apart = _squared_distances(points, points)
     unlike = []
@@ -294,7 +294,7 @@ def _with_one(features: Exact) -> Exact:
     return np.concatenate([features, np.ones((len(features), 1))], axis=1)
 
 
-def _squared_distances(points: Exact, centres: Exact) -> Exact:
-    """points [n, D], centres [m, D] -> [n, m]."""
-    distances: Exact = ((points[:, None] - centres[None]) ** 2).sum(2)
+def _squared_distances(points: Exact, centers: Exact) -> Exact:
+    """points [n, D], centers [m, D] -> [n, m]."""
+    distances: Exact = ((points[:, None] - centers[None]) ** 2).sum(2)
     return distances

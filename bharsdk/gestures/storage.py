@@ -1,4 +1,4 @@
-"""Enrolment as a bundle holds it.
+"""Enrollment as a bundle holds it.
 
 ::
 
@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import (
-    ENROLMENT_GESTURES,
-    ENROLMENT_KNOWN,
+    ENROLLMENT_GESTURES,
+    ENROLLMENT_KNOWN,
     MODEL_CARD,
     Bundle,
     make_bundle,
 )
-from bharsdk.bundle.manifest import EnrolmentRecord, GestureRecord, Manifest
+from bharsdk.bundle.manifest import EnrollmentRecord, GestureRecord, Manifest
 from bharsdk.errors import BundleError, InputError
 from bharsdk.files.npy import decode_array, encode_array
-from bharsdk.gestures.fit import Enrolment, Gesture, Samples
+from bharsdk.gestures.fit import Enrollment, Gesture, Samples
 
-__all__ = ["encode_known", "gestures_of", "known_samples", "read_enrolment", "with_gestures"]
+__all__ = ["encode_known", "gestures_of", "known_samples", "read_enrollment", "with_gestures"]
 
 SECTION = "\n## Enrolled gestures\n"
 """Of the model card, at its end."""
@@ -38,11 +38,11 @@ SECTION = "\n## Enrolled gestures\n"
 def encode_known(samples: Samples, classes: npt.NDArray[np.int64]) -> bytes:
     """``enrolment/known.npy`` of samples that are sorted by class."""
     if len(classes) != len(samples) or (np.diff(classes) < 0).any():
-        raise InputError("enrolment: got samples in no order, expected them class by class")
+        raise InputError("enrollment: got samples in no order, expected them class by class")
     return _encode(samples)
 
 
-def read_enrolment(bundle: Bundle) -> Enrolment | None:
+def read_enrollment(bundle: Bundle) -> Enrollment | None:
     """The model's classes beside the gestures of ``bundle``; None without any.
 
     What was shown of a label that the model knows stands beside the samples of its class.
@@ -54,7 +54,7 @@ def read_enrolment(bundle: Bundle) -> Enrolment | None:
     if not new:
         return None
     calibration = bundle.manifest.calibration
-    return Enrolment(
+    return Enrollment(
         *known_samples(bundle),
         new,
         1.0 if calibration is None else calibration.temperature,
@@ -63,9 +63,9 @@ def read_enrolment(bundle: Bundle) -> Enrolment | None:
 
 
 def known_samples(bundle: Bundle) -> tuple[Samples, npt.NDArray[np.int64]]:
-    """(samples of the model's classes, the class of each); raises as :func:`read_enrolment`."""
+    """(samples of the model's classes, the class of each); raises as :func:`read_enrollment`."""
     record = _record(bundle)
-    samples = _read(bundle, ENROLMENT_KNOWN, sum(record.known))
+    samples = _read(bundle, ENROLLMENT_KNOWN, sum(record.known))
     return samples, np.repeat(np.arange(len(bundle.manifest.labels)), record.known)
 
 
@@ -74,7 +74,7 @@ def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:
     records = bundle.manifest.gestures
     if not records:
         return ()
-    samples = _read(bundle, ENROLMENT_GESTURES, sum(record.samples for record in records))
+    samples = _read(bundle, ENROLLMENT_GESTURES, sum(record.samples for record in records))
     ends = np.cumsum([record.samples for record in records])
     return tuple(
         Gesture(record.label, record.clips, samples.take(slice(end - record.samples, end)))
@@ -88,18 +88,18 @@ def with_gestures(bundle: Bundle, gestures: Sequence[Gesture]) -> Bundle:
     Raises InputError on a label that it knows already, BundleError when it takes no gestures.
     """
     records = tuple(GestureRecord(g.label, g.clips, len(g.samples)) for g in gestures)
-    manifest = replace(bundle.manifest, enrolment=replace(_record(bundle), gestures=records))
-    files = {name: data for name, data in bundle.files.items() if name != ENROLMENT_GESTURES}
+    manifest = replace(bundle.manifest, enrollment=replace(_record(bundle), gestures=records))
+    files = {name: data for name, data in bundle.files.items() if name != ENROLLMENT_GESTURES}
     if gestures:
-        files[ENROLMENT_GESTURES] = _encode(Samples.joined([g.samples for g in gestures]))
+        files[ENROLLMENT_GESTURES] = _encode(Samples.joined([g.samples for g in gestures]))
     if MODEL_CARD in files:
         files[MODEL_CARD] = _card(bundle.model_card, manifest).encode()
     return make_bundle(bundle.source, manifest, files)
 
 
-def _record(bundle: Bundle) -> EnrolmentRecord:
-    record = bundle.manifest.enrolment
-    if record is None or ENROLMENT_KNOWN not in bundle.files or not sum(record.known):
+def _record(bundle: Bundle) -> EnrollmentRecord:
+    record = bundle.manifest.enrollment
+    if record is None or ENROLLMENT_KNOWN not in bundle.files or not sum(record.known):
         raise BundleError(
             f"{bundle.source} holds no samples of what it knows, from which new gestures are told:"
             " export it again, with recordings as  --calib"

@@ -29,7 +29,7 @@ __all__ = [
     "onnxruntime_library",
     "pairwise_tanh",
     "pooled_attention",
-    "quantise",
+    "quantize",
     "refined_aggregate",
     "temporal_conv",
     "temporal_conv_step",
@@ -120,7 +120,7 @@ def pooled_attention(
     """Attention from one stream to another along time, joints and instances, pooled to O outputs.
 
     Along each axis a, the tokens q of x and k of context are means over the two other axes, then
-    normalised over their channels (LayerNorm without weights). With the positive random features
+    normalized over their channels (LayerNorm without weights). With the positive random features
     ``phi(u) = exp(u @ directions - |u|^2 / 2 - largest) + 1e-6`` of the H heads of
     ``q @ query + query_bias`` and ``k @ key + key_bias``,
 
@@ -141,7 +141,7 @@ def pooled_attention(
         key: float32 [3, C, H * D], its bias [3, H * D].
         key_bias: see key.
         directions: float32 [3, D, J], the random directions as columns.
-        value: float32 [3, H, C, O], from normalised tokens to outputs.
+        value: float32 [3, H, C, O], from normalized tokens to outputs.
         bias: float32 [O].
         out: float32 [N, O] to write into, sharing no memory with the inputs.
 
@@ -288,7 +288,7 @@ def integer_graph_aggregate(
     Stands for x = ``(x - zero) * step`` and a = ``a * scale``.
 
     Args:
-        x: uint8 [N, K, C, T, V], features for each of K partitions; :func:`quantise` makes it.
+        x: uint8 [N, K, C, T, V], features for each of K partitions; :func:`quantize` makes it.
         a: int8 [K, V, W], one adjacency for all, or int8 [N, K, C, V, W], channel-wise; -63 to 63:
             two products with a byte fit 16 bits. K * V is at most 2^17, V rounded up to fours.
         scale: float32 [W], of the edges to each joint: what differs within a sum has no place.
@@ -327,7 +327,7 @@ def integer_temporal_conv(
     Stands for x = ``(x - zero) * step`` and weight = ``weight * scale``.
 
     Args:
-        x: uint8 [N, T, V, I], I a multiple of 4; :func:`quantise` makes it.
+        x: uint8 [N, T, V, I], I a multiple of 4; :func:`quantize` makes it.
         weight: int8 [K, I, O], -63 to 63: two products with a byte fit 16 bits.
         scale: float32 [O].
         bias: float32 [O].
@@ -353,15 +353,15 @@ def integer_temporal_conv(
         )
 
 
-def quantise(x: FloatArray, *, step: float, zero: int) -> npt.NDArray[np.uint8]:
+def quantize(x: FloatArray, *, step: float, zero: int) -> npt.NDArray[np.uint8]:
     """The bytes that stand for ``x``: ``round(x / step + zero)``, halves to even, 0 to 255.
 
     NaN becomes 0. The same on every instruction set. x: float32, C-contiguous, any shape; step:
     above 0; zero: 0 to 255. Raises InputError, UsageError and IncompatibleError as
     :func:`graph_aggregate`.
     """
-    with _told("quantise"):
-        return _ops.quantise(x, step, zero)
+    with _told("quantize"):
+        return _ops.quantize(x, step, zero)
 
 
 def active_isa() -> str:

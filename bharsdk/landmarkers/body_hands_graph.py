@@ -31,17 +31,17 @@ class SlotStreams:
 
     @property
     def outputs(self) -> tuple[str, str, str]:
-        """Pose, left hand, right hand: normalised landmark lists."""
+        """Pose, left hand, right hand: normalized landmark lists."""
         return self.pose, f"left_hand_{self.number}", f"right_hand_{self.number}"
 
     @property
     def pose(self) -> str:
-        """Output, a normalised landmark list."""
+        """Output, a normalized landmark list."""
         return f"pose_{self.number}"
 
     @property
     def seed(self) -> str:
-        """Input, a normalised rectangle: where to start if ``is_seeded``."""
+        """Input, a normalized rectangle: where to start if ``is_seeded``."""
         return f"seed_{self.number}"
 
     @property

@@ -34,7 +34,7 @@ REGION_SCALE = 1.25
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the image: centre and size in fractions of it, rotation in radians."""
+    """A rectangle of the image: center and size in fractions of it, rotation in radians."""
 
     x: float
     y: float

@@ -1,6 +1,6 @@
 """Where in a clip the action is: decided here, once, for everything that looks at part of a clip.
 
-Training, validation, evaluation, calibration, export and enrolment all ask :func:`find_action`. A
+Training, validation, evaluation, calibration, export and enrollment all ask :func:`find_action`. A
 clip that fits into a window is all action. In a longer one, the action is where the hands are, and
 where they move.
 
@@ -27,7 +27,7 @@ HANDS, MOVING, PERSON = 1.0, 0.5, 0.1
 anybody. Signs that are held count by their hands; where hands are always seen, movement decides."""
 LEAST = 0.85
 """A window that holds this part of the best window's sum shows the action, too."""
-OFF_CENTRE = 0.2
+OFF_CENTER = 0.2
 """A window at the end of a clip counts less by this part: people start early and stop late."""
 MIN_FRAMES = 2
 """Of a part that is cut out."""
@@ -81,8 +81,8 @@ def find_action(sequence: LandmarkSequence, window_ms: float) -> ActionSpan:
     looks = min(len(counts), round(window_ms / step_ms) + 1)
     total = np.concatenate([[0.0], np.cumsum(counts)])
     sums = total[looks:] - total[:-looks]
-    off_centre = np.abs(np.linspace(-1.0, 1.0, len(sums))) if len(sums) > 1 else np.zeros(1)
-    best = int(np.argmax(sums * (1.0 - OFF_CENTRE * off_centre)))
+    off_center = np.abs(np.linspace(-1.0, 1.0, len(sums))) if len(sums) > 1 else np.zeros(1)
+    best = int(np.argmax(sums * (1.0 - OFF_CENTER * off_center)))
     poor = np.flatnonzero(sums < LEAST * sums[best])
     first = int(poor[poor < best].max(initial=-1)) + 1
     last = int(poor[poor > best].min(initial=len(sums))) - 1

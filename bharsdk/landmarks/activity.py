@@ -1,8 +1,8 @@
 """What happens in a clip from moment to moment: who is seen, which hands, and how fast they move.
 
-The measure behind :mod:`bharsdk.landmarks.action`. Speeds are in shoulder widths a second, seen from the
-shoulders, so that neither the distance to the camera nor a step aside counts. Nothing here needs a
-model; the same clip gives the same numbers everywhere.
+The measure behind :mod:`bharsdk.landmarks.action`. Speeds are in shoulder widths a second, seen
+from the shoulders, so that neither the distance to the camera nor a step aside counts. Nothing here
+needs a model; the same clip gives the same numbers everywhere.
 """
 
 from __future__ import annotations

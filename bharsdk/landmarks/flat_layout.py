@@ -1,6 +1,6 @@
 """Whether values that are read as MediaPipe's are in its order and units.
 
-The public flat layouts are recognised by how many values a frame has. Other orders have as many:
+The public flat layouts are recognized by how many values a frame has. Other orders have as many:
 hands before the pose, the face elsewhere, the right hand first; and so have pixels, and -1 for what
 was not detected. What the values mean shows in what they are, over some frames.
 """

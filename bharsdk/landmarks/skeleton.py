@@ -95,9 +95,9 @@ class Skeleton:
         return matrix
 
     def partitions(self) -> npt.NDArray[np.float32]:
-        """A float32 [3, V, V]: self, centripetal, centrifugal, each column-normalised (A·D^-1).
+        """A float32 [3, V, V]: self, centripetal, centrifugal, each column-normalized (A·D^-1).
 
-        ``y = x @ A[k]`` sums over neighbours v of joint w. Extra edges join equals, so they count
+        ``y = x @ A[k]`` sums over neighbors v of joint w. Extra edges join equals, so they count
         in both directions. (Yan et al. 2018, section 3.3)
         """
         v = self.joint_count
@@ -108,13 +108,13 @@ class Skeleton:
         for a, b in self.extra_edges:
             for matrix in (inward, outward):
                 matrix[a, b] = matrix[b, a] = 1.0
-        return np.stack([np.eye(v, dtype=np.float32), _normalise(inward), _normalise(outward)])
+        return np.stack([np.eye(v, dtype=np.float32), _normalize(inward), _normalize(outward)])
 
 
-def _normalise(adjacency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _normalize(adjacency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     degree = adjacency.sum(axis=0)
-    normalised: npt.NDArray[np.float32] = adjacency / np.where(degree > 0, degree, 1.0)
-    return normalised.astype(np.float32)
+    normalized: npt.NDArray[np.float32] = adjacency / np.where(degree > 0, degree, 1.0)
+    return normalized.astype(np.float32)
 
 
 def _mirror_by_name(joints: tuple[str, ...]) -> tuple[int, ...]:

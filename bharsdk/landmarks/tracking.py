@@ -32,12 +32,12 @@ SIZE_COST = 0.25
 UNSEEN_COST = 0.25
 """Of a track as long unseen as may be."""
 PALMS_PER_TORSO = 5.0
-"""A torso is about half a metre long, a palm a fifth of it: the size of who shows hands alone."""
+"""A torso is about half a meter long, a palm a fifth of it: the size of who shows hands alone."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person is and how large: centre and length of the torso, in image heights."""
+    """Where a person is and how large: center and length of the torso, in image heights."""
 
     x: float
     y: float
@@ -50,10 +50,10 @@ def place_of(landmarks: Landmarks) -> Place | None:
         body = _true(landmarks.body, landmarks.aspect)
         shoulders = body[[BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER]]
         hips = body[[BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP]]
-        centre = (shoulders.mean(axis=0) + hips.mean(axis=0)) / 2.0
+        center = (shoulders.mean(axis=0) + hips.mean(axis=0)) / 2.0
         # Who bends forward has a short torso, who turns sideways narrow shoulders.
         length = math.dist(shoulders.mean(axis=0), hips.mean(axis=0))
-        return _place(centre, max(length, math.dist(*shoulders)))
+        return _place(center, max(length, math.dist(*shoulders)))
     hands = [hand for hand in landmarks.hands if not np.isnan(hand[0, 0])]
     if not hands:
         return None
@@ -268,8 +268,8 @@ def _true(joints: npt.NDArray[np.float32], aspect: float) -> Points:
     return joints[..., :2].astype(np.float64) * (aspect, 1.0)
 
 
-def _place(centre: Points, size: float) -> Place:
-    return Place(float(centre[0]), float(centre[1]), max(size, 1e-3))
+def _place(center: Points, size: float) -> Place:
+    return Place(float(center[0]), float(center[1]), max(size, 1e-3))
 
 
 def _palm(hand: Points) -> float:

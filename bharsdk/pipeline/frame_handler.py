@@ -15,11 +15,11 @@ from bharsdk.recognition.options import RecognizerOptions
 from bharsdk.recognition.results import Person, Result, StageTimes
 from bharsdk.recognition.stream import Stream
 
-__all__ = ["Recognition", "Recorder"]
+__all__ = ["FrameHandler", "Recorder"]
 
 
 class Recorder(Protocol):
-    """Keeps what was recognised, frame by frame."""
+    """Keeps what was recognized, frame by frame."""
 
     def add(self, frame: Frame, events: Sequence[Event]) -> None:
         """One frame and its events; with the last frame again, those that the end brought."""
@@ -35,8 +35,8 @@ class Recorder(Protocol):
         ...
 
 
-class Recognition:
-    """The state of one run. Not shared between threads, but for :meth:`absorb`.
+class FrameHandler:
+    """The state of one run. Not shared between threads, but for :meth:`merge_lost_events`.
 
     backend: what runs the model, for the results.
     """
@@ -101,7 +101,7 @@ class Recognition:
         self._record(frame, result)
         return result
 
-    def absorb(self, lost: Sequence[Result], result: Result) -> Result:
+    def merge_lost_events(self, lost: Sequence[Result], result: Result) -> Result:
         """``result`` with the events of ``lost``, each with the person who made it."""
         missed: dict[int, list[Event]] = {}
         for earlier in lost:

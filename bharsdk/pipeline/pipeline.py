@@ -3,11 +3,11 @@
 ::
 
     capture --FrameQueue--> landmarks --FrameQueue--> handle --FrameQueue--> the consumer
-    (reads pictures)        (finds people)            (recognises)           (iterates)
+    (reads pictures)        (finds people)            (recognizes)           (iterates)
 
 A landmarker whose stages overlap gets the next picture before it has given the last one's people.
 What is handled is handled for every frame with landmarks, however slow the consumer: it loses
-results, never what they report (:meth:`Handler.absorb`).
+results, never what they report (:meth:`Handler.merge_lost_events`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bharsdk.events import DropCause
 from bharsdk.landmarkers.failures import Failures
 from bharsdk.landmarkers.landmarker import Landmarker, PipelinedLandmarker
 from bharsdk.pipeline.backpressure import FrameCounts
-from bharsdk.pipeline.stages import Delivery, Handled, Handler
+from bharsdk.pipeline.stages import Delivery, HandledFrame, Handler
 from bharsdk.pipeline.workers import Capture, Detection, Handling, Shared
 from bharsdk.process.closeable import CLOSE_S, Countdown, close_aside
 
@@ -49,8 +49,8 @@ class Pipeline(Generic[T]):
     on_trouble: told, by a thread of the pipeline, about a picture on which the landmarker failed.
     clock: seconds, for tests. What a thread raises, iterating raises, after all that came before:
     also an error when the landmarker failed on ten pictures in a row, or on all there were
-    (:class:`bharsdk.landmarkers.failures.Failures`), and InputError when it gave something else than
-    Landmarks.
+    (:class:`bharsdk.landmarkers.failures.Failures`), and InputError when it gave something else
+    than Landmarks.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Pipeline(Generic[T]):
                     raise error if error is not None else StopIteration
                 finally:
                     del error  # its traceback holds this frame: no cycle
-            shot = handled.shot
-            if shot is not None and shared.is_stale(shot):
+            captured = handled.captured
+            if captured is not None and shared.is_stale(captured):
                 shared.ledger.drop(DropCause.STALE)
                 shared.lost.append(handled)
                 continue
-            age_s = 0.0 if shot is None else shared.age_s(shot)
-            result = self._handler.absorb(self._lost_before(handled), handled.result)
-            dropped = {} if shot is None else shared.ledger.deliver()
+            age_s = 0.0 if captured is None else shared.age_s(captured)
+            result = self._handler.merge_lost_events(self._lost_before(handled), handled.result)
+            dropped = {} if captured is None else shared.ledger.deliver()
             return Delivery(result, age_s * 1000.0, dropped)
 
     def close(self, within_s: float = CLOSE_S) -> None:
@@ -124,13 +124,13 @@ class Pipeline(Generic[T]):
         self._finalizer.detach()
         self._closing.close(within_s)
 
-    def _lost_before(self, handled: Handled[T]) -> list[T]:
+    def _lost_before(self, handled: HandledFrame[T]) -> list[T]:
         """Results of earlier frames that nobody took in time."""
         lost, waiting = [], self._shared.lost
         while waiting and (
-            handled.shot is None
-            or (first := waiting[0].shot) is None
-            or first.number < handled.shot.number
+            handled.captured is None
+            or (first := waiting[0].captured) is None
+            or first.number < handled.captured.number
         ):
             lost.append(waiting.popleft().result)
         return lost

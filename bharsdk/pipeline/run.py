@@ -1,4 +1,4 @@
-"""A source being recognised: an iterator of results with a state, counts and a close."""
+"""A source being recognized: an iterator of results with a state, counts and a close."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bharsdk.errors import BharError
 from bharsdk.events import DropCause
 from bharsdk.pipeline.backpressure import FrameCounts
 from bharsdk.pipeline.board import StatusBoard, check_callback
-from bharsdk.pipeline.frame_handler import Recognition
+from bharsdk.pipeline.frame_handler import FrameHandler
 from bharsdk.pipeline.stages import Delivery
 from bharsdk.pipeline.status import RunState, Status
 from bharsdk.process.closeable import CLOSE_S, Closing, Countdown
@@ -31,7 +31,7 @@ DEGRADED_FRAMES = 60
 
 
 class Deliveries(Protocol):
-    """What a run iterates over: a pipeline, or a :class:`bharsdk.recordings.replay.SerialRun`."""
+    """What a run iterates over: a pipeline, or a :class:`bharsdk.recordings.replay.Replay`."""
 
     @property
     def is_live(self) -> bool:
@@ -75,7 +75,7 @@ class Run(Closing):
     def __init__(
         self,
         deliveries: Deliveries,
-        recognition: Recognition,
+        recognition: FrameHandler,
         board: StatusBoard,
         source: Described,
     ) -> None:

@@ -11,7 +11,7 @@ from bharsdk.events import DropCause
 from bharsdk.landmarks.frame import Frame
 from bharsdk.landmarks.landmarks import Landmarks
 
-__all__ = ["Delivery", "Found", "Handled", "Handler", "Shot"]
+__all__ = ["CapturedFrame", "Delivery", "DetectedFrame", "HandledFrame", "Handler"]
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Handler(Protocol[T]):
         """What the end of the source makes certain; also when it was closed before."""
         ...
 
-    def absorb(self, lost: Sequence[T], result: T) -> T:
+    def merge_lost_events(self, lost: Sequence[T], result: T) -> T:
         """``result`` with what must not get lost of ``lost``, earlier ones nobody took in time.
 
         Called by the consumer's thread.
@@ -52,7 +52,7 @@ class Delivery(Generic[T]):
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class CapturedFrame:
     """A picture under way. arrived_s: when, by the pipeline's clock."""
 
     number: int
@@ -61,34 +61,34 @@ class Shot:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class DetectedFrame:
     """A picture with what the landmarker gave for it; None where it has yet to give that.
 
     begun_s: when it was given to the landmarker.
     """
 
-    shot: Shot
+    captured: CapturedFrame
     begun_s: float
     people: object
 
     def frame(self, people: Sequence[Landmarks], landmarks_ms: float) -> Frame:
         """The frame that is handled."""
-        picture = self.shot.picture
+        picture = self.captured.picture
         height, width = picture.image.shape[:2]
         return Frame(
             picture.timestamp_ms,
             tuple(people),
             width / height,
             picture.image,
-            self.shot.number,
+            self.captured.number,
             picture.capture_ms,
             landmarks_ms,
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Handled(Generic[T]):
-    """A result with its picture. shot: None for what the end of the source brought."""
+class HandledFrame(Generic[T]):
+    """A result with its picture. captured: None for what the end of the source brought."""
 
-    shot: Shot | None
+    captured: CapturedFrame | None
     result: T

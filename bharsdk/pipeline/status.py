@@ -18,7 +18,7 @@ class RunState(enum.Enum):
     """Source and landmarker are being opened; no frame yet. With a message: the source is not there
     yet and is waited for."""
     WARMING = "warming"
-    """Frames come; the receptive field is not filled, so nothing can be recognised yet."""
+    """Frames come; the receptive field is not filled, so nothing can be recognized yet."""
     RUNNING = "running"
     DEGRADED = "degraded"
     """Works, but most frames of the last moments were dropped: the message says why."""

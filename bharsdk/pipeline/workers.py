@@ -20,7 +20,7 @@ from bharsdk.events import DropCause
 from bharsdk.landmarkers.failures import Failures, checked_people
 from bharsdk.landmarkers.landmarker import Landmarker, PipelinedLandmarker
 from bharsdk.pipeline.backpressure import FrameLedger, FrameQueue
-from bharsdk.pipeline.stages import Found, Handled, Handler, Shot
+from bharsdk.pipeline.stages import CapturedFrame, DetectedFrame, HandledFrame, Handler
 from bharsdk.pipeline.time_guard import TimeGuard
 
 __all__ = ["Capture", "Detection", "Handling", "Shared"]
@@ -47,7 +47,7 @@ class Shared(Generic[T]):
         self.stopping = stopping = threading.Event()
         self.halted = threading.Event()
         self.room = threading.Semaphore(depth)
-        self.lost = lost = deque[Handled[T]]()
+        self.lost = lost = deque[HandledFrame[T]]()
         self.error: BaseException | None = None
         self._interrupt: Callable[[], None] | None = pictures.interrupt
 
@@ -55,24 +55,26 @@ class Shared(Generic[T]):
         def drop(cause: DropCause) -> None:
             ledger.drop(DropCause.CLOSED if stopping.is_set() else cause)
 
-        def lose(handled: Handled[T]) -> None:
-            if handled.shot is not None:
+        def lose(handled: HandledFrame[T]) -> None:
+            if handled.captured is not None:
                 drop(DropCause.BUSY_CONSUMER)
             lost.append(handled)
 
-        self.shots = FrameQueue[Shot](
+        self.shots = FrameQueue[CapturedFrame](
             config.slots, policy, lambda _: drop(DropCause.BUSY_LANDMARKER)
         )
-        self.found = FrameQueue[Found](depth, Backpressure.WAIT, lambda _: drop(DropCause.CLOSED))
-        self.handled = FrameQueue[Handled[T]](config.slots, policy, lose)
+        self.found = FrameQueue[DetectedFrame](
+            depth, Backpressure.WAIT, lambda _: drop(DropCause.CLOSED)
+        )
+        self.handled = FrameQueue[HandledFrame[T]](config.slots, policy, lose)
 
-    def is_stale(self, shot: Shot) -> bool:
+    def is_stale(self, captured: CapturedFrame) -> bool:
         """Whether a picture has waited for too long."""
-        return self._max_age_s is not None and self.age_s(shot) > self._max_age_s
+        return self._max_age_s is not None and self.age_s(captured) > self._max_age_s
 
-    def age_s(self, shot: Shot) -> float:
+    def age_s(self, captured: CapturedFrame) -> float:
         """Seconds since a picture arrived."""
-        return self.clock() - shot.arrived_s
+        return self.clock() - captured.arrived_s
 
     def fail(self, error: BaseException) -> None:
         """Keep what ends the pipeline; what its closing brings about is nobody's error."""
@@ -135,7 +137,7 @@ class Capture(Generic[T]):
                 continue
             if time_ms != picture.timestamp_ms:
                 picture = replace(picture, timestamp_ms=time_ms)
-            if not shared.shots.put(Shot(number, picture, shared.clock())):
+            if not shared.shots.put(CapturedFrame(number, picture, shared.clock())):
                 shared.ledger.drop(DropCause.CLOSED)
                 return
 
@@ -170,8 +172,8 @@ class Detection(Generic[T]):
 
     def _detect(self) -> None:
         shared = self._shared
-        while (shot := shared.shots.get()) is not None:
-            if shared.is_stale(shot):
+        while (captured := shared.shots.get()) is not None:
+            if shared.is_stale(captured):
                 shared.ledger.drop(DropCause.STALE)
                 continue
             if self._pipelined is not None:
@@ -181,16 +183,16 @@ class Detection(Generic[T]):
                 return
             begun_s = shared.clock()
             try:
-                people = self._begin(shot.picture)
+                people = self._begin(captured.picture)
             except Exception as error:
                 shared.ledger.drop(DropCause.FAILED)
                 shared.room.release()
                 if shared.stopping.is_set():
                     return
-                self._failures.failed(shot.number, error)
+                self._failures.failed(captured.number, error)
                 self._on_trouble(error)
                 continue
-            if not shared.found.put(Found(shot, begun_s, people)):
+            if not shared.found.put(DetectedFrame(captured, begun_s, people)):
                 shared.ledger.drop(DropCause.CLOSED)
                 return
 
@@ -249,7 +251,7 @@ class Handling(Generic[T]):
             shared.fail(error)
         finally:
             self._failures.forget()
-            shared.handled.end(None if last is None else Handled(None, last))
+            shared.handled.end(None if last is None else HandledFrame(None, last))
         if shared.error is not None:
             shared.interrupt_capture()
 
@@ -282,13 +284,13 @@ class Handling(Generic[T]):
                 shared.ledger.drop(DropCause.FAILED)
                 if shared.stopping.is_set():
                     return
-                self._failures.failed(found.shot.number, error)
+                self._failures.failed(found.captured.number, error)
                 self._on_trouble(error)
                 continue
             if not self._pass_on(found, people):
                 return
 
-    def _people(self, found: Found) -> object:
+    def _people(self, found: DetectedFrame) -> object:
         if self._pipelined is None:
             return found.people
         try:
@@ -296,12 +298,12 @@ class Handling(Generic[T]):
         finally:
             self._shared.room.release()
 
-    def _pass_on(self, found: Found, given: object) -> bool:
+    def _pass_on(self, found: DetectedFrame, given: object) -> bool:
         """One frame's people to the handler. Returns whether the next ones are wanted."""
         shared = self._shared
         try:
             people = checked_people(given, self._landmarker)
-            self._failures.succeeded(found.shot.number)
+            self._failures.succeeded(found.captured.number)
             self._saw_somebody |= any(person.has_body for person in people)
             landmarks_ms = (shared.clock() - found.begun_s) * 1000.0
             with self._lock:
@@ -312,7 +314,7 @@ class Handling(Generic[T]):
         except BaseException:
             shared.ledger.drop(DropCause.FAILED)
             raise
-        if not shared.handled.put(Handled(found.shot, result)):
+        if not shared.handled.put(HandledFrame(found.captured, result)):
             shared.ledger.drop(DropCause.CLOSED)
         return True
 

@@ -24,9 +24,9 @@ from bharsdk.values.image import Image
 __all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result"]
 
 BLANK_HEIGHT = 480
-BODY_COLOUR = (200, 160, 60)
-HAND_COLOURS = ((80, 200, 80), (60, 120, 250))
-TEXT_COLOUR, SHADOW_COLOUR = (255, 255, 255), (0, 0, 0)
+BODY_COLOR = (200, 160, 60)
+HAND_COLORS = ((80, 200, 80), (60, 120, 250))
+TEXT_COLOR, SHADOW_COLOR = (255, 255, 255), (0, 0, 0)
 MIN_VISIBILITY = 0.5
 FAR_OUTSIDE = 4.0
 """Image sizes. Guesses further out than this are not drawn: OpenCV's coordinates are 16 bit."""
@@ -102,10 +102,10 @@ def draw_landmarks(canvas: Image, landmarks: Landmarks) -> None:
     """Draw joints and bones into ``canvas``, uint8 [height, width, 3] BGR."""
     count = MEDIAPIPE_BODY25.joint_count
     body = landmarks.body[:count]
-    _skeleton(canvas, MEDIAPIPE_BODY25, body[:, :2], body[:, 3] >= MIN_VISIBILITY, BODY_COLOUR)
+    _skeleton(canvas, MEDIAPIPE_BODY25, body[:, :2], body[:, 3] >= MIN_VISIBILITY, BODY_COLOR)
     shown = np.ones(MEDIAPIPE_HAND21.joint_count, bool)
-    for hand, colour in zip(landmarks.hands, HAND_COLOURS, strict=True):
-        _skeleton(canvas, MEDIAPIPE_HAND21, hand[:, :2], shown, colour)
+    for hand, color in zip(landmarks.hands, HAND_COLORS, strict=True):
+        _skeleton(canvas, MEDIAPIPE_HAND21, hand[:, :2], shown, color)
 
 
 def _skeleton(
@@ -113,7 +113,7 @@ def _skeleton(
     skeleton: Skeleton,
     points: npt.NDArray[np.float32],
     shown: npt.NDArray[np.bool_],
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
 ) -> None:
     """Joints at ``points`` [V, 2], fractions of the image, where ``shown``; and their bones."""
     cv2: Any = import_cv2()
@@ -125,9 +125,9 @@ def _skeleton(
     thick = max(1, height // 360)
     for a, b in skeleton.bones:
         if shown[a] and shown[b]:
-            cv2.line(canvas, at[a], at[b], colour, thick, cv2.LINE_AA)
+            cv2.line(canvas, at[a], at[b], color, thick, cv2.LINE_AA)
     for point in np.flatnonzero(shown):
-        cv2.circle(canvas, at[point], thick + 1, colour, -1, cv2.LINE_AA)
+        cv2.circle(canvas, at[point], thick + 1, color, -1, cv2.LINE_AA)
 
 
 def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> None:
@@ -135,8 +135,8 @@ def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> N
     at, font = (round(x + 12 * scale) + 4, round(y)), cv2.FONT_HERSHEY_SIMPLEX
     # OpenCV's fonts are ASCII; anything else would print as question marks of its own choosing.
     text = text.encode("ascii", "replace").decode()
-    for colour, extra in ((SHADOW_COLOUR, 3), (TEXT_COLOUR, 1)):
-        cv2.putText(canvas, text, at, font, scale, colour, round(scale) + extra, cv2.LINE_AA)
+    for color, extra in ((SHADOW_COLOR, 3), (TEXT_COLOR, 1)):
+        cv2.putText(canvas, text, at, font, scale, color, round(scale) + extra, cv2.LINE_AA)
 
 
 class AnnotatedVideo:

@@ -1,6 +1,6 @@
 """Landmarks -> model input. The one implementation, for training and for run time.
 
-A window of landmarks is resampled to a fixed rate, normalised so that position in the image,
+A window of landmarks is resampled to a fixed rate, normalized so that position in the image,
 distance to the camera and image aspect do not matter, and written as body and hand tensors::
 
     LandmarkSequence -> resample -> body: shoulders as unit, hands: wrist as origin -> joint | bone
@@ -30,7 +30,7 @@ from bharsdk.landmarks.skeleton import (
 )
 from bharsdk.values.brief import brief
 
-__all__ = ["Features", "extract", "normalise_hand"]
+__all__ = ["Features", "extract", "normalize_hand"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -79,11 +79,11 @@ def extract(
 
     body, body_seen = _resample(times, sequence.body[:, : BODY.joint_count], wanted, max_gap_ms)
     points, visibility = body[..., :3] * metric, body[..., 3] * body_seen[:, None]
-    body_points = _normalise_body(points, body_seen)
+    body_points = _normalize_body(points, body_seen)
     hand_points, hand_seen = [], []
     for side in range(2):
         hand, seen = _resample(times, sequence.hands[:, side], wanted, max_gap_ms)
-        hand_points.append(normalise_hand(hand * metric, seen))
+        hand_points.append(normalize_hand(hand * metric, seen))
         hand_seen.append(seen)
     return Features(
         body=_channels(body_points[None], body_seen[None], visibility[None], BODY_BONES, config),
@@ -131,7 +131,7 @@ _HALF_FRAME_MS = 17.0
 """Half a frame of a 30 fps camera: as far as one detection speaks for the time around it."""
 
 
-def _normalise_body(points: FloatArray, seen: BoolArray) -> FloatArray:
+def _normalize_body(points: FloatArray, seen: BoolArray) -> FloatArray:
     """points [T, 25, 3], image heights -> shoulder widths from the middle of the shoulders.
 
     Origin and unit are medians over the window, so a step or a lean within it stays visible.
@@ -145,17 +145,17 @@ def _normalise_body(points: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(seen[:, None, None], scaled, np.float32(0)).astype(np.float32)
 
 
-def normalise_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
+def normalize_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
     """points [T, 21, 3] of any unit -> hand lengths from the wrist, per frame. seen: bool [T].
 
     The unit is the window's median of the mean bone, which a turn of the hand changes little.
     """
     if not seen.any():
         return points
-    centred = points - points[:, HandJoint.WRIST : HandJoint.WRIST + 1]
-    bones = np.linalg.norm(centred[seen] - centred[seen][:, HAND_PARENTS], axis=2)
+    centered = points - points[:, HandJoint.WRIST : HandJoint.WRIST + 1]
+    bones = np.linalg.norm(centered[seen] - centered[seen][:, HAND_PARENTS], axis=2)
     length = float(np.median(bones.sum(axis=1))) / (HAND.joint_count - 1) * HAND_LENGTH_IN_BONES
-    scaled: FloatArray = centred / np.float32(max(length, 1e-4))
+    scaled: FloatArray = centered / np.float32(max(length, 1e-4))
     return scaled
 
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a recogniser, named as MediaPipe's tasks name it."""
+"""What a user may ask of a recognizer, named as MediaPipe's tasks name it."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One frame of a source, and what the recogniser knows at that moment.
+    """One frame of a source, and what the recognizer knows at that moment.
 
     timestamp_ms: capture time, milliseconds. frame: its number among those the source gave, from 0,
     dropped ones included. people: everyone who is followed. backend: what runs the model. age_ms:

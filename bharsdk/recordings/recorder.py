@@ -29,7 +29,7 @@ class SessionRecorder:
     a session too: after a crash, or on a full disk, it holds all frames so far. A disk that fails,
     or a recording as long as one can be, ends the recording and not what is being recorded: see
     :attr:`error`. model: sha256 of the bundle.
-    options: what was asked of the recogniser, as JSON values.
+    options: what was asked of the recognizer, as JSON values.
     Raises UsageError on another suffix, InputError when the file cannot be written.
     """
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from bharsdk.events import DropCause
 from bharsdk.landmarks.frame import Frame
 from bharsdk.pipeline.backpressure import FrameCounts, FrameLedger
-from bharsdk.pipeline.frame_handler import Recognition
+from bharsdk.pipeline.frame_handler import FrameHandler
 from bharsdk.pipeline.stages import Delivery
 from bharsdk.pipeline.time_guard import TimeGuard
 from bharsdk.process.closeable import CLOSE_S
 from bharsdk.recognition.results import Result
 
-__all__ = ["SerialRun"]
+__all__ = ["Replay"]
 
 
-class SerialRun:
+class Replay:
     """Recorded landmarks through a recognition, one after another, in the consumer's thread.
 
     Frames whose time does not increase are dropped and counted. Iterates as a pipeline does; any
@@ -29,7 +29,7 @@ class SerialRun:
     def __init__(
         self,
         frames: Iterator[Frame],
-        recognition: Recognition,
+        recognition: FrameHandler,
         close: Callable[[], None] = lambda: None,
         interrupt: Callable[[], None] = lambda: None,
     ) -> None:
@@ -44,7 +44,7 @@ class SerialRun:
         """What became of the frames so far."""
         return self._ledger.counts
 
-    def __iter__(self) -> SerialRun:
+    def __iter__(self) -> Replay:
         return self
 
     def __next__(self) -> Delivery[Result]:

@@ -57,7 +57,7 @@ class Session:
     sequence: the first person. truth: in time order; empty where nobody noted it. note: where the
     frames come from. others: further people, at the same times, NaN where not seen. aspects:
     float64 [T], image width / height of each frame, where it changed. events, model, options: what
-    was recognised when it was recorded, by which bundle (its sha256), and what was asked of it;
+    was recognized when it was recorded, by which bundle (its sha256), and what was asked of it;
     None where nothing was. Raises InputError on others at other times, and on other aspects than
     images have.
     """
@@ -65,7 +65,7 @@ class Session:
     sequence: LandmarkSequence
     truth: tuple[TrueEvent, ...] = ()
     note: str = ""
-    licence: str = ""
+    license: str = ""
     others: tuple[LandmarkSequence, ...] = ()
     aspects: npt.NDArray[np.float64] | None = None
     events: tuple[Event, ...] | None = None

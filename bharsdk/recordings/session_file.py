@@ -3,7 +3,7 @@
 ::
 
     session.json       format_version, frames, aspect, truth [{label, start_ms, end_ms}], note,
-                       licence; of a recognised session also persons, events, model, options
+                       license; of a recognized session also persons, events, model, options
     timestamps_ms.npy  float64 [T]
     body.npy           float16 or float32 [33, 4, T]
     hands.npy          float16 or float32 [2, 21, 3, T]
@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event
-from bharsdk.files.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.files.codec import KEY, check_version, from_json_dict, to_json_dict
 from bharsdk.files.limits import MAX_HEADER_BYTES
 from bharsdk.files.untrusted import parse_json, reading, reason_of
 from bharsdk.files.writing import write_atomically
@@ -70,7 +70,7 @@ class _Header:
     aspect: float = DEFAULT_ASPECT
     truth: tuple[TrueEvent, ...] = ()
     note: str = ""
-    licence: str = ""
+    license: str = field(default="", metadata={KEY: "licence"})
     persons: int | None = None
     events: tuple[Event, ...] | None = None
     model: str | None = None
@@ -107,7 +107,7 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
         sequence.aspect,
         session.truth,
         session.note,
-        session.licence,
+        session.license,
         1 + len(session.others) if later else None,
         session.events,
         session.model if later else None,
@@ -144,9 +144,9 @@ def _header_bytes(header: _Header) -> bytes:
 def load_session(path: str | Path) -> Session:
     """Read a session, or what there is of one whose recording was cut off.
 
-    Takes at most 1 GB and 10 s, whatever the file says (:mod:`bharsdk.files.limits`). Raises InputError
-    naming the file when it is missing, damaged, too large or no session, IncompatibleError when it
-    was written by a later format version.
+    Takes at most 1 GB and 10 s, whatever the file says (:mod:`bharsdk.files.limits`). Raises
+    InputError naming the file when it is missing, damaged, too large or no session,
+    IncompatibleError when it was written by a later format version.
     """
     path = as_path(path, "session: got the path")
     if not path.is_file():
@@ -185,7 +185,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Session:
         first,
         header.truth,
         header.note,
-        header.licence,
+        header.license,
         tuple(others),
         aspects,
         header.events,

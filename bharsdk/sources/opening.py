@@ -50,7 +50,7 @@ SourceLike = (
 )
 """A camera number, an address (:mod:`bharsdk.cameras.address`), a path (also as text), a recording
 in memory, or in time order single Landmarks or (image, timestamp_ms). Images are uint8, BGR, BGRA
-or grey; they are copied, so their memory may be used again for the next one."""
+or gray; they are copied, so their memory may be used again for the next one."""
 
 
 def open_source(
@@ -215,7 +215,7 @@ class _Frames:
     def finish(self) -> None:
         return None
 
-    def absorb(self, lost: Sequence[Frame], result: Frame) -> Frame:
+    def merge_lost_events(self, lost: Sequence[Frame], result: Frame) -> Frame:
         return result
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which characters a label may have: decided once, for training, enrolment and the command line."""
+"""Which characters a label may have: one rule for training, enrollment and the command line."""
 
 from __future__ import annotations
 

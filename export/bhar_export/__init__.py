@@ -1,1 +1,1 @@
-"""Export of bharsdk checkpoints: deploy graph, quantisation, verification, bundles."""
+"""Export of bharsdk checkpoints: deploy graph, quantization, verification, bundles."""

@@ -9,14 +9,14 @@ from functools import cached_property
 from onnx import ModelProto
 from torch import nn
 
-from bhar_export.graph.exported_model import Artefact, form_name
+from bhar_export.graph.exported_model import ExportedModel, form_name
 from bhar_export.graph.spec import ExportSpec, Target
 from bhar_export.litert import target as tflite
 from bhar_export.native import target as native
 from bhar_export.onnx import target as onnx
-from bhar_export.onnx.quantize import GraphQuantiser
-from bhar_export.quantization.calibration_clips import MAX_CALIBRATION_CLIPS, LabelledFeatures
-from bhar_export.quantization.selection import Judge, Quantiser, quantise
+from bhar_export.onnx.quantize import GraphQuantizer
+from bhar_export.quantization.calibration_clips import MAX_CALIBRATION_CLIPS, LabeledFeatures
+from bhar_export.quantization.selection import Judge, Quantizer, quantize
 from bhar_export.step import target as step
 from bhar_export.step.form import is_causal
 from bhar_export.tensorrt import target as tensorrt
@@ -40,7 +40,7 @@ class Deployed:
 class Calibrated:
     """What integers need: ``clips`` for their ranges, and who judges what they make."""
 
-    clips: LabelledFeatures
+    clips: LabeledFeatures
     judge: Judge
 
 
@@ -48,8 +48,8 @@ def make_forms(
     spec: ExportSpec,
     model: Deployed,
     calibrated: Calibrated | None,
-    done: Callable[[Artefact], None] = lambda form: None,
-) -> tuple[list[Artefact], dict[str, str]]:
+    done: Callable[[ExportedModel], None] = lambda form: None,
+) -> tuple[list[ExportedModel], dict[str, str]]:
     """The forms of all targets, and of those that cannot be made: name -> why.
 
     done: told each as soon as it is made. The first is the ONNX graph in float32, whatever the
@@ -57,7 +57,7 @@ def make_forms(
     only one.
     """
     maker = _Maker(spec, model, calibrated)
-    made: list[Artefact] = []
+    made: list[ExportedModel] = []
     for target in dict.fromkeys((Target.ONNX, *spec.targets)):
         try:
             for form in maker.forms(target):
@@ -77,7 +77,7 @@ class _Maker:
     calibrated: Calibrated | None
     impossible: dict[str, str] = field(default_factory=dict)
 
-    def forms(self, target: Target) -> Iterator[Artefact]:
+    def forms(self, target: Target) -> Iterator[ExportedModel]:
         match target:
             case Target.ONNX:
                 return self._onnx()
@@ -90,44 +90,44 @@ class _Maker:
             case _:
                 assert_never(target)
 
-    def _onnx(self) -> Iterator[Artefact]:
+    def _onnx(self) -> Iterator[ExportedModel]:
         yield onnx.build(self.model.graph)
         yield from self._step(Target.ONNX)
         if self.precision is Precision.FP16:
             yield onnx.build(self.model.graph, Precision.FP16)
         if self.precision.in_integers:
-            yield self._chosen(onnx.OnnxQuantiser(self._graph, self.precision))
+            yield self._chosen(onnx.OnnxQuantizer(self._graph, self.precision))
 
-    def _native(self) -> Iterator[Artefact]:
+    def _native(self) -> Iterator[ExportedModel]:
         model = self.model.module, self.model.shapes, self.model.classes
         yield native.build(*model)
         if self.precision is Precision.FP16:
             raise UsageError("target native computes in float32 or integers: fp32, int8 or mixed")
         if self.precision.in_integers:
             clips = self._clips.batches(tuple(self.model.shapes))
-            yield self._chosen(native.NativeQuantiser(*model, clips, self.precision))
+            yield self._chosen(native.NativeQuantizer(*model, clips, self.precision))
 
-    def _tflite(self) -> Iterator[Artefact]:
+    def _tflite(self) -> Iterator[ExportedModel]:
         in_float32 = tflite.build(self.model.module, self.model.shapes)
         yield in_float32
         yield from self._step(Target.TFLITE)
         if self.precision is Precision.FP16:
             yield tflite.build_half(in_float32)
         if self.precision.in_integers:
-            yield self._chosen(tflite.TfliteQuantiser(in_float32, self._clips, self.precision))
+            yield self._chosen(tflite.TfliteQuantizer(in_float32, self._clips, self.precision))
 
-    def _jetson(self) -> Iterator[Artefact]:
+    def _jetson(self) -> Iterator[ExportedModel]:
         if self.precision is Precision.FP32:
             raise UsageError("target jetson: got fp32, expected --precision fp16, int8 or mixed")
         if self.precision is Precision.FP16:
             form = tensorrt.build_half(self.model.graph)
         else:
-            form = self._chosen(tensorrt.TensorrtQuantiser(self._graph, self.precision))
+            form = self._chosen(tensorrt.TensorrtQuantizer(self._graph, self.precision))
         (graph,) = form.files.values()
         tensorrt.accepted_by_tensorrt(graph, self.model.shapes, self.spec.gpus)
         yield form
 
-    def _step(self, target: Target) -> Iterator[Artefact]:
+    def _step(self, target: Target) -> Iterator[ExportedModel]:
         """Of a causal model: one frame in, state as inputs and outputs; in float32."""
         if not is_causal(self.model.module):
             return
@@ -141,16 +141,16 @@ class _Maker:
         return self.spec.precision
 
     @property
-    def _clips(self) -> LabelledFeatures:
+    def _clips(self) -> LabeledFeatures:
         assert self.calibrated is not None, "ExportSpec refuses integers without calibration"
         return self.calibrated.clips.evenly(MAX_CALIBRATION_CLIPS)
 
     @cached_property
-    def _graph(self) -> GraphQuantiser:
+    def _graph(self) -> GraphQuantizer:
         """Of both targets that are ONNX graphs: their tensors are observed once."""
-        return GraphQuantiser(self.model.graph, self._clips)
+        return GraphQuantizer(self.model.graph, self._clips)
 
-    def _chosen(self, quantiser: Quantiser) -> Artefact:
+    def _chosen(self, quantizer: Quantizer) -> ExportedModel:
         assert self.calibrated is not None
         mixed = self.precision is Precision.MIXED
-        return quantise(quantiser, self.calibrated.judge, mixed=mixed)
+        return quantize(quantizer, self.calibrated.judge, mixed=mixed)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.spec import Target
-from bhar_export.quantization.calibration_clips import LabelledFeatures
-from bharsdk.bundle.bundle import ENROLMENT_KNOWN
-from bharsdk.bundle.manifest import EnrolmentRecord, Precision
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bharsdk.bundle.bundle import ENROLLMENT_KNOWN
+from bharsdk.bundle.manifest import EnrollmentRecord, Precision
 from bharsdk.gestures.fit import Samples
 from bharsdk.gestures.storage import encode_known
 
@@ -24,17 +24,19 @@ MIN_CLIPS_OF_A_CLASS = 2
 
 
 def known_files(
-    artefacts: Sequence[Artefact],
+    exported_models: Sequence[ExportedModel],
     precision: Precision,
-    calibration: LabelledFeatures | None,
+    calibration: LabeledFeatures | None,
     classes: int,
-) -> tuple[EnrolmentRecord | None, dict[str, bytes]]:
+) -> tuple[EnrollmentRecord | None, dict[str, bytes]]:
     """The manifest's entry, and ``enrolment/known.npy`` by name; none where nothing embeds.
 
     calibration: clips that the model was trained on, or like them. Of each class a few are taken,
     evenly spread, and looked at by the native network of ``precision``, or else by its ONNX graph.
     """
-    forms = {a.target: a for a in artefacts if a.precision is precision and a.embed is not None}
+    forms = {
+        a.target: a for a in exported_models if a.precision is precision and a.embed is not None
+    }
     form = forms.get(Target.NATIVE) or forms.get(Target.ONNX)
     if form is None or form.embed is None or calibration is None:
         return None, {}
@@ -47,13 +49,13 @@ def known_files(
     truth = chosen.truth[kept]
     known = tuple(int(n) for n in np.bincount(truth, minlength=classes))
     samples = Samples(logits[kept], embeddings[kept])
-    return EnrolmentRecord(embeddings.shape[1], known), {
-        ENROLMENT_KNOWN: encode_known(samples, truth)
+    return EnrollmentRecord(embeddings.shape[1], known), {
+        ENROLLMENT_KNOWN: encode_known(samples, truth)
     }
 
 
 def _evenly_of_each_class(
-    clips: LabelledFeatures, count: int
+    clips: LabeledFeatures, count: int
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Indices of at most ``count`` clips of each class, class by class."""
     found = [np.flatnonzero(clips.truth == c) for c in np.unique(clips.truth)]

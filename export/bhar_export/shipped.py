@@ -23,7 +23,7 @@ from bharsdk.files.outputs import declare_files
 __all__ = ["SHIPPED", "Shipped", "main"]
 
 CHECKPOINTS = Path("training", "checkpoints")
-LICENCE = "code Apache-2.0; trained on MIT data, (c) 2022 traduttore"
+LICENSE = "code Apache-2.0; trained on MIT data, (c) 2022 traduttore"
 MAX_DROP_POINTS = 0.5
 
 
@@ -98,7 +98,7 @@ def _arguments(name: str, arguments: argparse.Namespace) -> list[str]:
         *("--calib", data, "--calib-signers", ",".join(model.trained_on)),
         *("--eval", data, "--eval-signers", ",".join(model.tested_on)),
         *("--max-drop", str(MAX_DROP_POINTS), "--decoder", model.decoder),
-        *("--licence", LICENCE, "--name", name),
+        *("--license", LICENSE, "--name", name),
         *("--output", f"{out}.bhar", "--plot", f"{out}.png"),
     ]
 

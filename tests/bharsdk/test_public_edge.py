@@ -16,7 +16,7 @@ import bharsdk
 from bharsdk import Landmarks, LandmarkSequence, Recognizer, load_bundle
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.feature_config import FeatureConfig
-from bharsdk.bundle.manifest import EnrolmentRecord, GestureRecord
+from bharsdk.bundle.manifest import EnrollmentRecord, GestureRecord
 from bharsdk.cameras.pictures import CapturedImage
 from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.errors import InputError
@@ -88,7 +88,7 @@ VALUES: list[tuple[Any, str]] = [
     (FeatureConfig(frames=12), "FeatureConfig(frames=12)"),
     (BodyHandsConfig(depth=3), "BodyHandsConfig(depth=3)"),
     (PeopleConfig(), "PeopleConfig()"),
-    (EnrolmentRecord(64, (9,) * 500, (GestureRecord(LONG, 3, 30),) * 9), "known=4500"),
+    (EnrollmentRecord(64, (9,) * 500, (GestureRecord(LONG, 3, 30),) * 9), "known=4500"),
     (Samples(np.zeros((9, 16), np.float32), np.zeros((9, 64), np.float32)), "float32 [9, 16]"),
     (Features(np.zeros((7, 24, 25, 1)), np.zeros((7, 24, 21, 2))), "body=float64 [7, 24, 25, 1]"),
 ]

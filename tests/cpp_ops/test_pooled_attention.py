@@ -46,10 +46,10 @@ def _problem(
 
 def _tokens(x: Exact, axes: tuple[int, int]) -> Exact:
     tokens = x.mean(axes)
-    normalised: Exact = (tokens - tokens.mean(-1, keepdims=True)) / np.sqrt(
+    normalized: Exact = (tokens - tokens.mean(-1, keepdims=True)) / np.sqrt(
         tokens.var(-1, keepdims=True) + 1e-5
     )
-    return normalised
+    return normalized
 
 
 def _features(x: Exact, directions: Exact, axes: tuple[int, ...]) -> Exact:

@@ -98,7 +98,7 @@ def test_sessions_are_made_of_the_clips_with_their_truth(tmp_path: Path):
     starts = session.sequence.timestamps_ms[20::40]
     np.testing.assert_allclose([event.start_ms for event in session.truth], starts)
     assert "jumps" in session.note
-    assert "MIT" in session.licence
+    assert "MIT" in session.license
 
 
 def test_too_few_clips_for_a_session_is_bad_input(tmp_path: Path):

@@ -208,7 +208,7 @@ def test_a_clock_that_is_set_back_silences_a_source_for_a_second_and_not_for_an_
 
 
 def test_a_day_s_gap_starts_the_window_anew(recognizer: Recognizer, waving: LandmarkSequence):
-    """Nothing is recognised from frames on both sides of it."""
+    """Nothing is recognized from frames on both sides of it."""
     day_ms = 86_400_000.0
     times = waving.timestamps_ms.copy()
     times[60:] += day_ms

@@ -151,7 +151,7 @@ def test_an_error_of_ours_keeps_its_class(recognizer: Recognizer, waving: Landma
         list(recognizer.run(NumberedPictures(_times(3)), landmarker=Missing(waving)))
 
 
-def test_enrolment_from_videos_says_it_too(recognizer: Recognizer, waving: LandmarkSequence):
+def test_enrollment_from_videos_says_it_too(recognizer: Recognizer, waving: LandmarkSequence):
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
     landmarker = KnownLandmarker(waving, fails=lambda number: True)
     with pytest.raises(SourceError, match=r"in a row of .*yo_001\.mp4.*graph broke"):

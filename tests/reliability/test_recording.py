@@ -1,4 +1,4 @@
-"""Recordings keep what was recognised, whatever happens to the disk or the process."""
+"""Recordings keep what was recognized, whatever happens to the disk or the process."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_what_a_session_in_memory_holds_is_written_or_refused_as_a_whole(
 
 
 @pytest.mark.parametrize("last_ms", [1.8e12, MAX_TIMESTAMP_MS])
-def test_times_up_to_the_bound_are_recognised_as_any_others(
+def test_times_up_to_the_bound_are_recognized_as_any_others(
     recognizer: Recognizer, waving: LandmarkSequence, path: Path, last_ms: float
 ) -> None:
     """What loads runs: the events are those of a recording that begins at 0."""

@@ -59,7 +59,7 @@ def socket(monkeypatch: pytest.MonkeyPatch) -> Socket:
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["run", "start"])
-def test_a_camera_that_comes_later_is_recognised_from_then_on(
+def test_a_camera_that_comes_later_is_recognized_from_then_on(
     recognizer: Recognizer, waving: LandmarkSequence, socket: Socket, start: bool
 ):
     said: list[Status] = []

@@ -166,8 +166,8 @@ class BharNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         response.success = self._did(lambda: self._recognition.set_enabled(request.data))
-        recognises = "recognises" if self._recognition.is_running else "does not recognise"
-        response.message = f"{self._recognition.state.value}, {recognises}"
+        recognizes = "recognizes" if self._recognition.is_running else "does not recognize"
+        response.message = f"{self._recognition.state.value}, {recognizes}"
         return response
 
     def _publish(self, stamped: StampedResult) -> None:

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep-fp32", action="store_true", help="keep the float32 graph beside int8")
     add("--plot", type=Path, metavar="OUT.png", help="draw what became of each form")
     add("--name", type=some_text, help="name in the manifest, default that of the output")
-    add("--licence", default="not stated", help="licence of the training data, for the card")
+    add("--license", default="not stated", help="license of the training data, for the card")
     add(
         "--decoder",
         type=some_text,
@@ -137,7 +137,7 @@ def _spec(arguments: argparse.Namespace) -> ExportSpec:
         force=arguments.force,
         keep_fp32=arguments.keep_fp32,
         name=arguments.name or "",
-        licence=arguments.licence,
+        license=arguments.license,
         decoder=_decoder(arguments.decoder),
     )
 

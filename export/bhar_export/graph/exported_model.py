@@ -13,7 +13,14 @@ from bharsdk.bundle.bundle import GOLDEN, Precision
 from bharsdk.engines.engine import Backend
 from bharsdk.engines.onnx_session import EMBEDDING, single_thread_session
 
-__all__ = ["Artefact", "IntegerNodes", "Selection", "form_name", "onnx_artefact", "onnx_runner"]
+__all__ = [
+    "ExportedModel",
+    "IntegerNodes",
+    "Selection",
+    "exported_onnx",
+    "form_name",
+    "onnx_runner",
+]
 
 FloatArray = npt.NDArray[np.float32]
 Run = Callable[[Mapping[str, FloatArray]], FloatArray]
@@ -27,7 +34,7 @@ def form_name(target: Target, precision: Precision, *, step: bool = False) -> st
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a quantised form was measured and chosen; errors are relative (``Difference``).
+    """What of a quantized form was measured and chosen; errors are relative (``Difference``).
 
     ranges: the method of its ranges. range_errors: method -> error, of all that were tried.
     in_float: layers left in float so that the gate passes -> error when that layer alone is in
@@ -41,7 +48,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class IntegerNodes:
-    """What of a quantised form really runs in integers.
+    """What of a quantized form really runs in integers.
 
     integer: nodes that multiply in integers. float_compute: names of nodes that multiply in
     float32. float_other: cheaper operators between float tensors, operator -> count, where the back
@@ -54,16 +61,16 @@ class IntegerNodes:
 
 
 @dataclass(frozen=True, eq=False)
-class Artefact:
+class ExportedModel:
     """One form of a model. files: of the bundle, by name. reads: its inputs.
 
     run: inputs by name, those of ``reads`` or more -> logits float32 [N, classes]. backend: what
     replays it from the bundle; None where it cannot run on this machine. embed: the logits and the
     embedding float32 [N, D]; None where it gives none. golden: the file that
-    holds its logits; a quantised form rounds in its own way and has its own. selection: what was
+    holds its logits; a quantized form rounds in its own way and has its own. selection: what was
     chosen for it by measurement. step: of a step form, which ``run`` takes through whole clips: one
     frame of such inputs, to be timed. nodes: counts what of
-    a quantised form runs in integers.
+    a quantized form runs in integers.
     """
 
     target: Target
@@ -84,7 +91,7 @@ class Artefact:
         return form_name(self.target, self.precision, step=self.step is not None)
 
     @property
-    def quantised(self) -> bool:
+    def quantized(self) -> bool:
         """Whether it loses accuracy, and has to show how much."""
         return self.precision is not Precision.FP32
 
@@ -94,15 +101,15 @@ class Artefact:
         return sum(map(len, self.files.values()))
 
 
-def onnx_artefact(precision: Precision, model: bytes) -> Artefact:
+def exported_onnx(precision: Precision, model: bytes) -> ExportedModel:
     """An ONNX graph under ONNX Runtime."""
     reads, run, embed = onnx_runner(model)
     files = {precision.model_file: model}
-    return Artefact(Target.ONNX, precision, files, reads, run, Backend.ONNX, embed=embed)
+    return ExportedModel(Target.ONNX, precision, files, reads, run, Backend.ONNX, embed=embed)
 
 
 def onnx_runner(model: bytes) -> tuple[tuple[str, ...], Run, Embed | None]:
-    """What the graph ``model`` reads, and calls that run it under ONNX Runtime: see Artefact."""
+    """What ``model`` reads, and calls that run it under ONNX Runtime: see ExportedModel."""
     session = single_thread_session(model)
     reads = tuple(value.name for value in session.get_inputs())
 

@@ -151,7 +151,7 @@ def _drop_unread(model: onnx.ModelProto) -> None:
 
 
 def check_graph(model: onnx.ModelProto) -> None:
-    """Raise ParityError, naming the nodes, unless ``model`` is fit to quantise and deploy."""
+    """Raise ParityError, naming the nodes, unless ``model`` is fit to quantize and deploy."""
     names = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
     inputs, outputs = [name for name in INPUTS if name in names[0]], [OUTPUT, EMBEDDING]
     if not inputs or names[0] != inputs or names[1] not in (outputs, outputs[:1]):

@@ -44,7 +44,7 @@ class Target(enum.Enum):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Labelled recordings. signers: only these; empty for all. fps: of layouts without time."""
+    """Labeled recordings. signers: only these; empty for all. fps: of layouts without time."""
 
     path: Path
     signers: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class ExportSpec:
     force: bool = False
     keep_fp32: bool = False
     name: str = ""
-    licence: str = "not stated"
+    license: str = "not stated"
     decoder: DecoderConfig = field(default_factory=lambda: DECODERS["words"])
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """LiteRT float32 -> LiteRT INT8 or half precision, by ai-edge-quantizer.
 
 Its own calibrator reads every tensor of every clip in Python, and by default cuts the ranges by
-moving averages. Here LiteRT runs the clips, all tensors are observed once, and the quantiser is
+moving averages. Here LiteRT runs the clips, all tensors are observed once, and the quantizer is
 handed the ranges.
 """
 
@@ -20,7 +20,7 @@ from bhar_export.litert.shrink import small_form
 from bhar_export.litert.tools import imported, silent
 from bhar_export.quantization.ranges import Histogram, RangeMethod, observe, ranges_of
 
-__all__ = ["FlatbufferQuantiser", "halved"]
+__all__ = ["FlatbufferQuantizer", "halved"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -39,14 +39,14 @@ themselves are bytes all the same."""
 ATTENTION = ".*[aA]ttention.*"
 """And random features, their sums, and what is divided by them."""
 DIFFERENCES = ".*PRGCN_net;.*", ("SLICE", "PAD", "PADV2")
-"""And of PR-GCN's motion: what of a module subtracts coordinates of neighbouring frames."""
+"""And of PR-GCN's motion: what of a module subtracts coordinates of neighboring frames."""
 COMPUTE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators that hold the multiply-adds of what is in eight bits."""
 PRODUCT = "BATCH_MATMUL"
 SIGNATURE = "serving_default"
 
 
-class FlatbufferQuantiser:
+class FlatbufferQuantizer:
     """INT8 forms of one float32 model, whose tensors are observed once.
 
     clips: what the model reads, one clip at a time, by name.
@@ -87,7 +87,7 @@ class FlatbufferQuantiser:
         kept = [_short(name) for name in self.layers if name in in_float]
         return IntegerNodes(len(self.layers) - len(kept), (*self._in_float, *kept))
 
-    def quantised(
+    def quantized(
         self, ranges: RangeMethod = RangeMethod.MIN_MAX, in_float: Collection[str] = ()
     ) -> bytes:
         """Weights, per channel, and activations in eight bits; ``in_float``: not these layers."""

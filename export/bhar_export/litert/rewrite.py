@@ -3,7 +3,7 @@
 - A product with a constant matrix becomes FULLY_CONNECTED; a broadcast BATCH_MATMUL takes several
   times as long. Of a single frame the converter makes neither: there it is a convolution.
 - Replicate padding becomes CONCATENATION (GATHER_ND), an average of whole windows MEAN (with a
-  ceiling, a REDUCE_WINDOW that the quantiser refuses).
+  ceiling, a REDUCE_WINDOW that the quantizer refuses).
 - A refined topology is applied apart from the constant one. Their sum makes the converter store the
   constant for every channel: 24 MB for BHaRNet-E instead of 10.
 - Partitions come one after the other: side by side, an INT8 form takes a fifth longer.

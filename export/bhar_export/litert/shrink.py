@@ -20,7 +20,7 @@ def small_form(flatbuffer: bytes) -> bytes:
     signature, which stay. Zero points are eight bytes for each output of each layer, all of them
     zero, and of a bias as many: a tenth of an INT8 BHaRNet-E.
     """
-    # Of the quantiser, not LiteRT's: that leaves buffers out which lie behind the flatbuffer.
+    # Of the quantizer, not LiteRT's: that leaves buffers out which lie behind the flatbuffer.
     read_model = imported("ai_edge_quantizer.utils.tfl_flatbuffer_utils").read_model
     with silent():
         model = read_model(flatbuffer)

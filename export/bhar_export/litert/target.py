@@ -1,6 +1,6 @@
 """Target ``tflite``: phones and small boards, run by LiteRT.
 
-litert-torch converts the deployed torch model, ai-edge-quantizer quantises it: weights and
+litert-torch converts the deployed torch model, ai-edge-quantizer quantizes it: weights and
 activations in eight bits, bytes in and out where the accuracy allows it.
 """
 
@@ -14,56 +14,59 @@ from functools import partial
 import torch
 from torch import nn
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.graph import OfInputs
 from bhar_export.graph.spec import Target
-from bhar_export.litert.quantize import FlatbufferQuantiser, halved
+from bhar_export.litert.quantize import FlatbufferQuantizer, halved
 from bhar_export.litert.rewrite import InOperatorsOfLiteRt, litert_form
 from bhar_export.litert.tools import imported, silent
-from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.ranges import RangeMethod
 from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
 from bharsdk.engines.engine import Backend
 from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import UsageError
 
-__all__ = ["TfliteQuantiser", "build", "build_half", "convert", "convert_called"]
+__all__ = ["TfliteQuantizer", "build", "build_half", "convert", "convert_called"]
 
 
-def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Artefact:
+def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> ExportedModel:
     """The deployed ``model`` in float32.
 
     shapes: of what it reads, without batch, by name. Raises BackendMissingError where the
     converters are not installed, UsageError for a model that they cannot convert.
     """
-    return _artefact(Precision.FP32, convert(model, shapes))
+    return _exported(Precision.FP32, convert(model, shapes))
 
 
-def build_half(in_float32: Artefact) -> Artefact:
+def build_half(in_float32: ExportedModel) -> ExportedModel:
     """The same with weights in half precision; it computes in float32."""
-    return _artefact(Precision.FP16, halved(in_float32.files[TFLITE_MODEL]), TFLITE_LOGITS)
+    return _exported(Precision.FP16, halved(in_float32.files[TFLITE_MODEL]), TFLITE_LOGITS)
 
 
-class TfliteQuantiser:
-    """See :class:`bhar_export.quantization.selection.Quantiser`. in_float32: the model to quantise."""
+class TfliteQuantizer:
+    """A ``quantization.selection.Quantizer``. in_float32: the model to quantize."""
 
     def __init__(
-        self, in_float32: Artefact, clips: LabelledFeatures, precision: Precision = Precision.INT8
+        self,
+        in_float32: ExportedModel,
+        clips: LabeledFeatures,
+        precision: Precision = Precision.INT8,
     ) -> None:
         one_by_one = clips.batches(in_float32.reads, 1)
-        self._quantiser = FlatbufferQuantiser(in_float32.files[TFLITE_MODEL], one_by_one)
+        self._quantizer = FlatbufferQuantizer(in_float32.files[TFLITE_MODEL], one_by_one)
         self._precision = precision
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the tensors that they give."""
-        return self._quantiser.layers
+        return self._quantizer.layers
 
-    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> ExportedModel:
         """The model in INT8."""
-        flatbuffer = self._quantiser.quantised(ranges, in_float)
-        form = _artefact(self._precision, flatbuffer, TFLITE_LOGITS)
-        return replace(form, nodes=partial(self._quantiser.nodes, in_float))
+        flatbuffer = self._quantizer.quantized(ranges, in_float)
+        form = _exported(self._precision, flatbuffer, TFLITE_LOGITS)
+        return replace(form, nodes=partial(self._quantizer.nodes, in_float))
 
 
 def convert(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> bytes:
@@ -89,9 +92,11 @@ def convert_called(model: nn.Module, examples: Mapping[str, torch.Tensor]) -> by
         return bytes(converted.model_content())
 
 
-def _artefact(precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["logits"]) -> Artefact:
+def _exported(
+    precision: Precision, flatbuffer: bytes, golden: str = GOLDEN["logits"]
+) -> ExportedModel:
     model = TfliteModel(flatbuffer, TFLITE_MODEL)
-    return Artefact(
+    return ExportedModel(
         target=Target.TFLITE,
         precision=precision,
         files={TFLITE_MODEL: flatbuffer},

@@ -16,33 +16,33 @@ from bhar_training.models.deployed_attention import (
     DeployedPooledAttention,
 )
 from bhar_training.models.fold import pointwise
-from bharsdk.engines.network import Attention, Gelu, Layer, Normalise, PooledAttention
+from bharsdk.engines.network import Attention, Gelu, Layer, Normalize, PooledAttention
 
-__all__ = ["write_interaction", "write_normalised", "write_pooled_attention"]
+__all__ = ["write_interaction", "write_normalized", "write_pooled_attention"]
 
 
-def write_normalised(w: NetworkWriter, x: Flow) -> Flow:
+def write_normalized(w: NetworkWriter, x: Flow) -> Flow:
     """LayerNorm without weights, which the layers behind it have in them."""
     out = w.features(x.of, x.channels)
-    w.add(Layer(normalise=Normalise(x.part, out.part, x.channels)))
+    w.add(Layer(normalize=Normalize(x.part, out.part, x.channels)))
     return out
 
 
 def write_interaction(
     w: NetworkWriter,
     x: Flow,
-    normalised: Flow,
+    normalized: Flow,
     context: Flow,
     branch: nn.Module,
     head: nn.Linear,
 ) -> None:
-    """The logits of a stream ``x`` that looks at another one, whose normalised form is ``context``.
+    """The logits of a stream ``x`` that looks at another one, whose normalized form is ``context``.
 
     head: the branch's own, or a multiple of it.
     """
     assert isinstance(branch, DeployedInteractiveBranch)
     attention = branch.attention
-    query = _write_linear(w, normalised, attention.query)
+    query = _write_linear(w, normalized, attention.query)
     key = _write_linear(w, context, attention.key)
     value = _write_linear(w, context, attention.value)
     mixed = w.features(x.of, query.channels)
@@ -50,7 +50,7 @@ def write_interaction(
     parts = query.part, key.part, value.part, mixed.part
     w.add(Layer(attention=Attention(*parts, directions, HEADS, attention.window)))
     seen = _write_linear(w, mixed, attention.out, add=x)
-    hidden = _write_linear(w, write_normalised(w, seen), branch.hidden)
+    hidden = _write_linear(w, write_normalized(w, seen), branch.hidden)
     raised = w.features(x.of, hidden.channels)
     w.add(Layer(gelu=Gelu(hidden.part, raised.part, hidden.channels)))
     w.classify(raised, head, attention.window, greatest=False)

@@ -108,7 +108,7 @@ class NetworkWriter:
         norm: nn.Module,
         of_rows: Callable[[Tensor], Tensor],
     ) -> None:
-        """The sources, normalised; ``of_rows``: the constants of ``norm`` -> [rows, C]."""
+        """The sources, normalized; ``of_rows``: the constants of ``norm`` -> [rows, C]."""
         assert isinstance(norm, Affine)
         scale, shift = (self.constant(of_rows(c).contiguous()) for c in (norm.scale, norm.shift))
         self.add(Layer(input=Input(out.part, rows, scale, shift)))

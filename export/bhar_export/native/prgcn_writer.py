@@ -48,9 +48,9 @@ def _write_temporal(
 ) -> Flow:
     assert isinstance(layer.norm, Affine)
     affine = layer.norm.scale, layer.norm.shift
-    normalised = w.pool(x, w.features(x.of, x.channels), affine)
+    normalized = w.pool(x, w.features(x.of, x.channels), affine)
     first = -2 if layer.causal else -1
-    return w.conv(normalised, layer.conv, out, slope=RELU, first=first, zero_edges=True)
+    return w.conv(normalized, layer.conv, out, slope=RELU, first=first, zero_edges=True)
 
 
 def _write_graph(w: NetworkWriter, x: Flow, layer: GraphConv, out: Flow | None = None) -> Flow:

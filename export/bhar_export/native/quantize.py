@@ -40,7 +40,7 @@ from bharsdk.engines.network import (
     scales_shape,
 )
 
-__all__ = ["NetworkQuantiser", "QuantisedNetwork"]
+__all__ = ["NetworkQuantizer", "QuantizedNetwork"]
 
 FloatArray = npt.NDArray[np.float32]
 Part = TypeVar("Part")
@@ -56,7 +56,7 @@ LEAST_INTEGERS = 512
 
 
 @dataclass(frozen=True)
-class QuantisedNetwork:
+class QuantizedNetwork:
     """``spec`` and what ``weights.bin`` and ``integers.bin`` hold."""
 
     spec: NetworkSpec
@@ -79,7 +79,7 @@ class QuantisedNetwork:
         return IntegerNodes(len(integer), tuple(name for name in compute if name not in integer))
 
 
-class NetworkQuantiser:
+class NetworkQuantizer:
     """``spec`` in integers; what its layers meet is observed once, on ``clips``.
 
     network: what ``spec`` and ``weights`` make, in floats. clips: batches of what it reads, by the
@@ -105,9 +105,9 @@ class NetworkQuantiser:
             if isinstance(_part(layer)[1], COMPUTE) and not isinstance(_part(layer)[1], Classify)
         )
 
-    def quantised(
+    def quantized(
         self, ranges: RangeMethod = RangeMethod.MIN_MAX, in_float: Collection[str] = ()
-    ) -> QuantisedNetwork:
+    ) -> QuantizedNetwork:
         """The network in integers, but for those of ``layers`` that are to stay ``in_float``."""
         writer = _Writer(np.frombuffer(self._weights, "<f4"))
         layers = tuple(
@@ -117,7 +117,7 @@ class NetworkQuantiser:
             )
         )
         spec = replace(self._spec, layers=layers)
-        return QuantisedNetwork(spec, writer.weights(), writer.integers())
+        return QuantizedNetwork(spec, writer.weights(), writer.integers())
 
 
 def _observed(network: _ops.Network, clips: list[list[FloatArray]]) -> list[Histogram | None]:
@@ -202,9 +202,9 @@ class _Writer:
         values = self._from[constant.offset : constant.offset + size].reshape(constant.shape)
         if kept or len(constant.shape) < 2 or size < LEAST_INTEGERS:
             return Constant(self._float(values), constant.shape)
-        return self._quantised(values, largest)
+        return self._quantized(values, largest)
 
-    def _quantised(self, values: FloatArray, largest: int) -> Constant:
+    def _quantized(self, values: FloatArray, largest: int) -> Constant:
         middle = tuple(range(1 if values.ndim > 2 else 0, values.ndim - 1))
         most = np.abs(values).max(axis=middle, keepdims=True)
         scales = np.where(most > 0, most / largest, 1).astype(np.float32)

@@ -15,17 +15,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.spec import Target
 from bhar_export.native.attention_writer import (
     write_interaction,
-    write_normalised,
+    write_normalized,
     write_pooled_attention,
 )
 from bhar_export.native.degcn_writer import write_expert, write_features
 from bhar_export.native.network_writer import Flow, NetworkWriter, no_native_form
 from bhar_export.native.prgcn_writer import write_prgcn
-from bhar_export.native.quantize import NetworkQuantiser
+from bhar_export.native.quantize import NetworkQuantizer
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_training.models.backbone import Backbone
 from bhar_training.models.bharnet import (
@@ -57,10 +57,10 @@ from bharsdk.engines.network import (
     encode_network,
 )
 
-__all__ = ["NativeQuantiser", "build"]
+__all__ = ["NativeQuantizer", "build"]
 
 
-def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> Artefact:
+def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> ExportedModel:
     """The native network of ``model``, which is deployed, in float32.
 
     shapes: of what it reads, [C, T, V, M] by name. Raises UsageError for a model whose layers have
@@ -68,11 +68,11 @@ def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int)
     """
     spec, weights = _written(model, shapes, classes)
     files = {NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights}
-    return _artefact(Precision.FP32, files, tuple(shapes))
+    return _exported(Precision.FP32, files, tuple(shapes))
 
 
-class NativeQuantiser:
-    """See :class:`bhar_export.quantization.selection.Quantiser`; ``clips``: batches of what the model reads."""
+class NativeQuantizer:
+    """A ``quantization.selection.Quantizer``; ``clips``: batches of what the model reads."""
 
     def __init__(
         self,
@@ -84,23 +84,23 @@ class NativeQuantiser:
     ) -> None:
         spec, weights = _written(model, shapes, classes)
         network = network_of({NATIVE_NETWORK: encode_network(spec), NATIVE_WEIGHTS: weights})
-        self._quantiser = NetworkQuantiser(spec, weights, network, clips)
+        self._quantizer = NetworkQuantizer(spec, weights, network, clips)
         self._reads, self._precision = tuple(shapes), precision
 
     @property
     def layers(self) -> tuple[str, ...]:
         """By their place in the network."""
-        return self._quantiser.layers
+        return self._quantizer.layers
 
-    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> ExportedModel:
         """The network in integers."""
-        made = self._quantiser.quantised(ranges, in_float)
+        made = self._quantizer.quantized(ranges, in_float)
         files = {
             NATIVE_NETWORK: encode_network(made.spec),
             NATIVE_WEIGHTS: made.weights,
             NATIVE_INTEGERS: made.integers,
         }
-        form = _artefact(self._precision, files, self._reads, NATIVE_LOGITS)
+        form = _exported(self._precision, files, self._reads, NATIVE_LOGITS)
         return replace(form, nodes=lambda: made.nodes)
 
 
@@ -117,12 +117,12 @@ def _written(
     return writer.spec(classes, _fusion(model), causal=causal), writer.weights()
 
 
-def _artefact(
+def _exported(
     precision: Precision,
     files: Mapping[str, bytes],
     reads: tuple[str, ...],
     golden: str = GOLDEN["logits"],
-) -> Artefact:
+) -> ExportedModel:
     network = network_of(files)
 
     def run(inputs: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -133,7 +133,7 @@ def _artefact(
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         return network.embed([np.ascontiguousarray(inputs[name]) for name in reads])
 
-    form = Artefact(Target.NATIVE, precision, files, reads, run, Backend.NATIVE, golden)
+    form = ExportedModel(Target.NATIVE, precision, files, reads, run, Backend.NATIVE, golden)
     return replace(form, embed=embed) if network.embedding_size else form
 
 
@@ -179,7 +179,7 @@ def _write_streams(
 def _write_all_branches(w: NetworkWriter, model: BHaRNetE, streams: tuple[Flow, Flow]) -> None:
     """Two experts, and two branches that look at the other stream."""
     body, hand = streams
-    of_body, of_hand = write_normalised(w, body), write_normalised(w, hand)
+    of_body, of_hand = write_normalized(w, body), write_normalized(w, hand)
     # Of four logits the sum is four times the mean: exact in floating point.
     factor = 4 if model.fusion is Fusion.MEAN else 1
     for x, net in ((body, model.body), (hand, model.hand)):

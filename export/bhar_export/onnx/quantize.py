@@ -25,13 +25,13 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from bhar_export.graph.exported_model import IntegerNodes
 from bhar_export.onnx.float_nodes import beside, sensitive_nodes
 from bhar_export.onnx.shrink_onnx import small_form
-from bhar_export.quantization.calibration_clips import MAX_CALIBRATION_CLIPS, LabelledFeatures
+from bhar_export.quantization.calibration_clips import MAX_CALIBRATION_CLIPS, LabeledFeatures
 from bhar_export.quantization.ranges import Histogram, RangeMethod, observe, ranges_of
 from bhar_training.console.quiet import quiet
 from bharsdk.engines.onnx_session import single_thread_session
 from bharsdk.errors import assert_never
 
-__all__ = ["GraphQuantiser", "Profile", "integer_nodes", "quantize"]
+__all__ = ["GraphQuantizer", "Profile", "integer_nodes", "quantize"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -42,7 +42,7 @@ FREE_OPS = ("QuantizeLinear", "DequantizeLinear", "Reshape", "Transpose", "Squee
 
 
 class Profile(enum.Enum):
-    """For whose integer kernels a graph is quantised."""
+    """For whose integer kernels a graph is quantized."""
 
     CPU = "cpu"
     """ONNX Runtime's: unsigned activations, signed weights."""
@@ -50,10 +50,10 @@ class Profile(enum.Enum):
     """Signed and symmetric; weights are bytes with a scale per channel, biases float."""
 
 
-class GraphQuantiser:
+class GraphQuantizer:
     """INT8 graphs of one float32 graph, whose tensors are observed once, on ``clips``."""
 
-    def __init__(self, model: onnx.ModelProto, clips: LabelledFeatures) -> None:
+    def __init__(self, model: onnx.ModelProto, clips: LabeledFeatures) -> None:
         with tempfile.TemporaryDirectory() as folder, quiet():
             source, prepared = (str(Path(folder, f"{name}.onnx")) for name in ("in", "out"))
             onnx.save(model, source)
@@ -71,7 +71,7 @@ class GraphQuantiser:
         left = (n.name for n in nodes if n.op_type in COMPUTE_OPS)
         return tuple(name for name in left if name not in self._sensitive)
 
-    def quantised(
+    def quantized(
         self,
         profile: Profile = Profile.CPU,
         ranges: RangeMethod = RangeMethod.MIN_MAX,
@@ -116,18 +116,18 @@ class GraphQuantiser:
 
 def quantize(
     model: onnx.ModelProto,
-    clips: LabelledFeatures,
+    clips: LabeledFeatures,
     profile: Profile = Profile.CPU,
     *,
     reduce_range: bool = True,
 ) -> onnx.ModelProto:
     """The INT8 graph of ``model`` that runs fastest, its ranges all that ``clips`` led to."""
-    quantiser = GraphQuantiser(model, clips)
-    return quantiser.quantised(profile, reduce_range=reduce_range, small=False)
+    quantizer = GraphQuantizer(model, clips)
+    return quantizer.quantized(profile, reduce_range=reduce_range, small=False)
 
 
 def _tensors(
-    model: onnx.ModelProto, in_float: Collection[str], clips: LabelledFeatures
+    model: onnx.ModelProto, in_float: Collection[str], clips: LabeledFeatures
 ) -> Iterator[Iterator[tuple[str, FloatArray]]]:
     """What tensors of ``model`` hold, for one clip after the other.
 
@@ -137,7 +137,7 @@ def _tensors(
     shown = onnx.shape_inference.infer_shapes(model)
     computed = [node for node in shown.graph.node if node.name not in in_float]
     asked_for = {name for node in computed for name in (*node.input, *node.output)}
-    # Some that are described were optimised away.
+    # Some that are described were optimized away.
     hidden = {name for node in shown.graph.node for name in node.output} & asked_for
     hidden -= {value.name for value in shown.graph.output}
     shown.graph.output.extend(
@@ -146,7 +146,7 @@ def _tensors(
         if value.name in hidden and value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     )
     # As it is: fused, tensors that are to be seen would not be.
-    session = single_thread_session(shown.SerializeToString(), optimised=False)
+    session = single_thread_session(shown.SerializeToString(), optimized=False)
     names = [value.name for value in session.get_outputs()]
     inputs = [value.name for value in session.get_inputs()]
     for clip in clips.evenly(MAX_CALIBRATION_CLIPS).batches(inputs, 1):
@@ -191,11 +191,11 @@ def _per_tensor(model: onnx.ModelProto) -> dict[str, list[dict[str, QuantType]]]
 
 
 def integer_nodes(model: bytes) -> IntegerNodes:
-    """Count what runs in integers once ONNX Runtime has optimised ``model`` for this machine."""
+    """Count what runs in integers once ONNX Runtime has optimized ``model`` for this machine."""
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder, quiet():
-        path = str(Path(folder, "optimised.onnx"))
+        path = str(Path(folder, "optimized.onnx"))
         options = onnxruntime.SessionOptions()
         options.optimized_model_filepath = path
         options.log_severity_level = 3

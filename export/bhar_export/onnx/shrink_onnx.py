@@ -97,7 +97,7 @@ def _compute_scales_of_biases(graph: onnx.GraphProto) -> None:
         made = [maker.get(name) for name in node.input]
         if len(made) != 3 or None in made:
             continue
-        x, weight, bias = (dequantise.input[1] for dequantise in made if dequantise is not None)
+        x, weight, bias = (dequantize.input[1] for dequantize in made if dequantize is not None)
         if {x, weight, bias} <= set(constants) and bias not in products:
             exact = _values(constants[x]) * _values(constants[weight])
             if np.array_equal(exact, _values(constants[bias])):

@@ -15,7 +15,7 @@ from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
 from bharsdk.errors import InputError
 
-__all__ = ["MAX_CALIBRATION_CLIPS", "LabelledFeatures", "load_features"]
+__all__ = ["MAX_CALIBRATION_CLIPS", "LabeledFeatures", "load_features"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -26,7 +26,7 @@ AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFeatures:
+class LabeledFeatures:
     """N clips as model input: body [N, C, T, 25, 1], hands [N, C, T, 21, 2], truth int64 [N].
 
     truth: class index. source: where they come from, for the report. signers: those that occur.
@@ -41,7 +41,7 @@ class LabelledFeatures:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def evenly(self, count: int) -> LabelledFeatures:
+    def evenly(self, count: int) -> LabeledFeatures:
         """At most ``count`` clips, spread evenly over all."""
         return self.at(self.evenly_spread(count))
 
@@ -50,9 +50,9 @@ class LabelledFeatures:
         spread = np.linspace(0, len(self) - 1, min(count, len(self)))
         return np.unique(spread.round().astype(np.int64))
 
-    def at(self, keep: npt.NDArray[np.int64]) -> LabelledFeatures:
+    def at(self, keep: npt.NDArray[np.int64]) -> LabeledFeatures:
         """The clips at these indices."""
-        return LabelledFeatures(
+        return LabeledFeatures(
             self.source, self.body[keep], self.hands[keep], self.truth[keep], self.signers
         )
 
@@ -65,7 +65,7 @@ class LabelledFeatures:
             yield {name: arrays[name][start : start + size] for name in inputs}
 
 
-def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
+def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabeledFeatures:
     """The clips of ``spec`` through the features of the checkpoint, the same as in training.
 
     Raises InputError on missing data, unknown labels and signers, and on no clips at all.
@@ -74,8 +74,8 @@ def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabelledFeatures:
     if spec.signers:
         clips = clips.of_signers(spec.signers)
     if not len(clips):
-        raise InputError(f"{spec.path}: got no clips, expected labelled recordings")
+        raise InputError(f"{spec.path}: got no clips, expected labeled recordings")
     truth = class_indices(clips, meta.labels)
     body, hands = features_of(clips, meta.features)
     signers = tuple(sorted(set(clips.signers) - {""}))
-    return LabelledFeatures(str(spec), body.numpy(), hands.numpy(), truth, signers)
+    return LabeledFeatures(str(spec), body.numpy(), hands.numpy(), truth, signers)

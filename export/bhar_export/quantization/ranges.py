@@ -100,7 +100,7 @@ class Histogram:
         return counts
 
     @property
-    def _centres(self) -> npt.NDArray[np.float64]:
+    def _centers(self) -> npt.NDArray[np.float64]:
         return (np.arange(BINS) + 0.5) * (2 * self.limit / BINS) - self.limit
 
     def _percentile(self, whole: tuple[float, float]) -> tuple[float, float]:
@@ -114,7 +114,7 @@ class Histogram:
 
     def _least_error(self, whole: tuple[float, float]) -> tuple[float, float]:
         seen = self.counts > 0
-        values, counts = self._centres[seen], self.counts[seen]
+        values, counts = self._centers[seen], self.counts[seen]
 
         def error(fraction: float) -> float:
             least, most = fraction * whole[0], fraction * whole[1]

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.graph import INPUTS
-from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.evaluation.metrics import Report, report
 
@@ -32,8 +32,8 @@ __all__ = [
     "difference",
     "latency_ms",
     "machine",
-    "run_artefact",
-    "run_artefacts",
+    "run_all_exported",
+    "run_exported",
     "run_torch",
     "tool_versions",
 ]
@@ -83,15 +83,17 @@ class Difference:
     limit: float = PARITY_LIMIT
 
 
-def run_artefact(artefact: Artefact, clips: LabelledFeatures) -> FloatArray:
-    """Logits [N, classes] of ``artefact``."""
-    return np.concatenate([artefact.run(batch) for batch in clips.batches(artefact.reads)])
+def run_exported(exported: ExportedModel, clips: LabeledFeatures) -> FloatArray:
+    """Logits [N, classes] of ``exported``."""
+    return np.concatenate([exported.run(batch) for batch in clips.batches(exported.reads)])
 
 
-def run_artefacts(artefacts: Sequence[Artefact], clips: LabelledFeatures) -> list[FloatArray]:
+def run_all_exported(
+    exported_models: Sequence[ExportedModel], clips: LabeledFeatures
+) -> list[FloatArray]:
     """The logits of each, [N, classes]; on as many cores as there are, each on one."""
     with ThreadPoolExecutor(_cores()) as pool:
-        return list(pool.map(lambda artefact: run_artefact(artefact, clips), artefacts))
+        return list(pool.map(lambda exported: run_exported(exported, clips), exported_models))
 
 
 class Replay:
@@ -100,7 +102,7 @@ class Replay:
     What makes them is Python for the most part and leaves cores free, which run what is made.
     """
 
-    def __init__(self, clips: LabelledFeatures) -> None:
+    def __init__(self, clips: LabeledFeatures) -> None:
         self._clips = clips
         self._pool = ThreadPoolExecutor(_cores())
         self._found: dict[str, Future[FloatArray]] = {}
@@ -111,9 +113,9 @@ class Replay:
     def __exit__(self, *raised: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def start(self, form: Artefact) -> None:
+    def start(self, form: ExportedModel) -> None:
         """Run ``form``, soon."""
-        self._found[form.name] = self._pool.submit(run_artefact, form, self._clips)
+        self._found[form.name] = self._pool.submit(run_exported, form, self._clips)
 
     def logits(self) -> dict[str, FloatArray]:
         """[N, classes] of each form that was started, by name, once they are all there."""
@@ -125,7 +127,7 @@ def _cores() -> int:
 
 
 @torch.no_grad()
-def run_torch(module: nn.Module, clips: LabelledFeatures) -> FloatArray:
+def run_torch(module: nn.Module, clips: LabeledFeatures) -> FloatArray:
     """Logits [N, classes] of a torch module."""
     parts = [
         module(torch.from_numpy(batch["body"]), torch.from_numpy(batch["hands"])).numpy()
@@ -149,7 +151,7 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
 
 
 def deciding_inputs(
-    form: Artefact, clips: LabelledFeatures, meta: CheckpointMeta
+    form: ExportedModel, clips: LabeledFeatures, meta: CheckpointMeta
 ) -> dict[str, str]:
     """Label -> ``body`` or ``hands``: without which of them ``form`` is less sure of the class.
 
@@ -160,7 +162,7 @@ def deciding_inputs(
     clips = clips.at(np.concatenate(few))
     nothing = {name: np.zeros_like(getattr(clips, name)) for name in INPUTS}
     sure = {
-        name: _log_probability(run_artefact(form, replace(clips, **{name: nothing[name]})), clips)
+        name: _log_probability(run_exported(form, replace(clips, **{name: nothing[name]})), clips)
         for name in INPUTS
     }
     found = {}
@@ -171,7 +173,7 @@ def deciding_inputs(
     return found
 
 
-def _log_probability(logits: FloatArray, clips: LabelledFeatures) -> FloatArray:
+def _log_probability(logits: FloatArray, clips: LabeledFeatures) -> FloatArray:
     """Of the truth of each clip, [N]."""
     exact = torch.from_numpy(logits).double().log_softmax(1).numpy()
     found: FloatArray = exact[np.arange(len(clips)), clips.truth]
@@ -179,7 +181,7 @@ def _log_probability(logits: FloatArray, clips: LabelledFeatures) -> FloatArray:
 
 
 def accuracy(
-    logits: FloatArray, clips: LabelledFeatures, meta: CheckpointMeta, decides: Mapping[str, str]
+    logits: FloatArray, clips: LabeledFeatures, meta: CheckpointMeta, decides: Mapping[str, str]
 ) -> Accuracy:
     """Count the most likely class of logits [N, classes] against the truth.
 
@@ -195,20 +197,20 @@ def accuracy(
 
 
 def latency_ms(
-    artefacts: Sequence[Artefact], clips: LabelledFeatures, runs: int = 40
+    exported_models: Sequence[ExportedModel], clips: LabeledFeatures, runs: int = 40
 ) -> dict[str, float]:
-    """Median milliseconds of one clip, or one step, on one thread, for each of ``artefacts``.
+    """Median milliseconds of one clip, or one step, on one thread, for each of ``exported_models``.
 
     Runs are interleaved, so that whatever else the machine does meets all alike.
     """
     inputs = next(clips.batches(INPUTS, 1))
-    times: dict[str, list[float]] = {artefact.name: [] for artefact in artefacts}
+    times: dict[str, list[float]] = {exported.name: [] for exported in exported_models}
     for i in range(runs + 3):
-        for artefact in artefacts:
+        for exported in exported_models:
             start = time.perf_counter()
-            (artefact.step or artefact.run)(inputs)
+            (exported.step or exported.run)(inputs)
             if i >= 3:  # the first runs allocate
-                times[artefact.name].append(1000.0 * (time.perf_counter() - start))
+                times[exported.name].append(1000.0 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -35,7 +35,7 @@ def _head(manifest: Manifest, proof: Proof) -> str:
     return (
         f"# {manifest.name}\n\n"
         f"{manifest.model}, {proof.parameters:,} parameters, {manifest.precision.value}."
-        f" Recognises {len(signs)} actions from MediaPipe Holistic landmarks{alone}"
+        f" Recognizes {len(signs)} actions from MediaPipe Holistic landmarks{alone}"
         f" (window {features.window_ms / 1000:.2f} s at {features.fps:g} frames a second):"
         f" {', '.join(signs)}{background}.{forced}"
     )
@@ -48,7 +48,7 @@ def _data(manifest: Manifest, meta: CheckpointMeta, proof: Proof) -> str:
         "## Data",
         f"- Trained on: {manifest.trained_on}",
         f"- Tested on: {tested}",
-        f"- Licence of the data: {manifest.licence}",
+        f"- License of the data: {manifest.license}",
     ]
     if strangers:
         lines.append(f"- Strangers to the model, never seen in training: {', '.join(strangers)}")

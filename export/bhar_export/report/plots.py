@@ -12,11 +12,11 @@ from bhar_training.evaluation.plots import save_figure
 
 __all__ = ["plot_forms"]
 
-COLOURS = {
+COLORS = {
     Status.OK: "tab:blue",
     Status.UNEQUAL: "tab:red",
     Status.INACCURATE: "tab:red",
-    Status.IMPOSSIBLE: "tab:grey",
+    Status.IMPOSSIBLE: "tab:gray",
 }
 
 
@@ -38,12 +38,12 @@ def plot_forms(proof: Proof, picture: Path) -> None:
     _bars(size, forms, [f.size_bytes / 1e6 for f in forms.values()])
     size.set(xlabel="MB")
     accuracy.invert_yaxis()
-    clips = proof.evaluated_on or "no labelled clips"
+    clips = proof.evaluated_on or "no labeled clips"
     figure.suptitle(f"{proof.model}, {clips}; dotted: torch")
     save_figure(figure, picture)
 
 
 def _bars(axes: Axes, forms: dict[str, Form], values: list[float]) -> None:
-    bars = axes.barh(list(forms), values, color=[COLOURS[f.status] for f in forms.values()])
+    bars = axes.barh(list(forms), values, color=[COLORS[f.status] for f in forms.values()])
     axes.bar_label(bars, [f"{value:.1f}" if value else "" for value in values], padding=3)
     axes.margins(x=0.15)

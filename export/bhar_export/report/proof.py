@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bhar_export.graph.exported_model import Artefact, IntegerNodes, Selection
+from bhar_export.graph.exported_model import ExportedModel, IntegerNodes, Selection
 from bhar_export.graph.spec import MIN_CALIBRATION_CLIPS, ExportSpec
-from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.verify import (
     Accuracy,
     Difference,
@@ -51,9 +51,9 @@ class Form:
     """One form of the model, measured. reason: why it is not ok.
 
     difference: of its logits from those of the checkpoint's own model, in torch. accuracy: None
-    where there were no labelled clips. drop_points: top-1 that it loses, in points; below 0: gains.
+    where there were no labeled clips. drop_points: top-1 that it loses, in points; below 0: gains.
     latency_ms: median of one clip, or of one frame of a step form, on one thread. nodes: what of a
-    quantised form runs in integers, where that is known. selection: what was chosen for it by
+    quantized form runs in integers, where that is known. selection: what was chosen for it by
     measurement.
     """
 
@@ -107,7 +107,7 @@ class Evaluated:
     by name.
     """
 
-    clips: LabelledFeatures
+    clips: LabeledFeatures
     exact: FloatArray
     logits: Mapping[str, FloatArray]
 
@@ -115,38 +115,38 @@ class Evaluated:
 def prove(
     spec: ExportSpec,
     checkpoint: Checkpoint,
-    artefacts: Sequence[Artefact],
+    exported_models: Sequence[ExportedModel],
     impossible: Mapping[str, str],
-    calibration: LabelledFeatures | None,
+    calibration: LabeledFeatures | None,
     evaluated: Evaluated,
 ) -> Proof:
-    """What ``evaluated`` says of each of ``artefacts``, the ONNX graph in float32 first.
+    """What ``evaluated`` says of each of ``exported_models``, the ONNX graph in float32 first.
 
     impossible: forms that were asked for and could not be made -> why.
     """
     meta, clips, exact = checkpoint.meta, evaluated.clips, evaluated.exact
-    decides = deciding_inputs(artefacts[0], clips, meta) if clips.source else {}
+    decides = deciding_inputs(exported_models[0], clips, meta) if clips.source else {}
     before = accuracy(exact, clips, meta, decides) if clips.source else None
-    times = latency_ms(artefacts, clips)
+    times = latency_ms(exported_models, clips)
 
-    def measured(artefact: Artefact, logits: FloatArray) -> Form:
+    def measured(exported: ExportedModel, logits: FloatArray) -> Form:
         after = accuracy(logits, clips, meta, decides) if before is not None else None
         drop = None if before is None or after is None else 100 * (before.top1 - after.top1)
         off = difference(exact, logits)
-        status, reason = _judged(spec, artefact.quantised, off, before, after)
+        status, reason = _judged(spec, exported.quantized, off, before, after)
         return Form(
             status=status,
             reason=reason,
             difference=off,
             accuracy=after,
             drop_points=drop,
-            latency_ms=round(times[artefact.name], 3),
-            size_bytes=artefact.size,
-            nodes=artefact.nodes() if artefact.nodes else None,
-            selection=artefact.selection,
+            latency_ms=round(times[exported.name], 3),
+            size_bytes=exported.size,
+            nodes=exported.nodes() if exported.nodes else None,
+            selection=exported.selection,
         )
 
-    forms = {a.name: measured(a, evaluated.logits[a.name]) for a in artefacts}
+    forms = {a.name: measured(a, evaluated.logits[a.name]) for a in exported_models}
     failed = any(form.status in GATES for form in forms.values())
     forms |= {name: Form(Status.IMPOSSIBLE, why) for name, why in impossible.items()}
     return Proof(
@@ -189,7 +189,7 @@ def check_gates(spec: ExportSpec, proof: Proof) -> None:
 
 def _judged(
     spec: ExportSpec,
-    quantised: bool,
+    quantized: bool,
     off: Difference,
     before: Accuracy | None,
     after: Accuracy | None,
@@ -197,7 +197,7 @@ def _judged(
     """Whether a form passes its gates, and why not."""
     if not off.finite:
         return Status.UNEQUAL, "gives logits that are not finite"
-    if not quantised and not off.largest <= off.limit:
+    if not quantized and not off.largest <= off.limit:
         reason = f"is off torch by {off.largest:.2g}, expected at most {off.limit:.2g}"
         return Status.UNEQUAL, reason
     if before is not None and after is not None:
@@ -212,7 +212,7 @@ def _judged(
 
 
 def _without_gain(forms: Mapping[str, Form]) -> list[str]:
-    """Quantised forms that run on this CPU, and take as long as in float32 or longer."""
+    """Quantized forms that run on this CPU, and take as long as in float32 or longer."""
     found = []
     for name, form in forms.items():
         target, _, precision = name.rpartition("-")
@@ -228,7 +228,7 @@ def _without_gain(forms: Mapping[str, Form]) -> list[str]:
 
 
 def _warnings(
-    spec: ExportSpec, calibration: LabelledFeatures | None, clips: LabelledFeatures
+    spec: ExportSpec, calibration: LabeledFeatures | None, clips: LabeledFeatures
 ) -> tuple[str, ...]:
     found = []
     if calibration is not None and len(calibration) < MIN_CALIBRATION_CLIPS:

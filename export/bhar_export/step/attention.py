@@ -10,7 +10,7 @@ from bhar_training.models.deployed_attention import (
     DeployedAxisAttention,
     DeployedInteractiveBranch,
     DeployedPooledAttention,
-    normalised,
+    normalized,
     tokens_of,
 )
 
@@ -74,13 +74,13 @@ class StepPooledAttention(DeployedPooledAttention):
         return self.state.held(logits)
 
     def _tokens(self, x: Tensor, state: LayerState, window: int) -> list[Tensor]:
-        """[N, 256, 1, M, V] -> normalised tokens [N, tokens, 256], as pooled_tokens gives."""
+        """[N, 256, 1, M, V] -> normalized tokens [N, tokens, 256], as pooled_tokens gives."""
         means = zip(("joints", "instances"), (3, 4), strict=True)
         tokens = [state.below("time").recent(x.mean((3, 4)), window)]
         tokens += [
             state.below(name).running_mean(x.mean(axis), window)[:, :, 0] for name, axis in means
         ]
-        return [normalised(of.transpose(1, 2)) for of in tokens]
+        return [normalized(of.transpose(1, 2)) for of in tokens]
 
 
 def _along_time(

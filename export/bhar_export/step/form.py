@@ -107,7 +107,8 @@ def to_step_onnx(step: StepModel) -> onnx.ModelProto:
     """The ONNX graph of ``step``: opset 18, any batch size, checked.
 
     Inputs: the frames by name, then ``state.NAME``; outputs: ``logits``, then ``next.NAME``, as
-    many and in the same order. Raises ParityError as :func:`bhar_export.graph.graph.check_operators`.
+    many and in the same order. Raises ParityError as
+    :func:`bhar_export.graph.graph.check_operators`.
     """
 
     def batch(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.spec import Target
 from bhar_export.litert.target import convert_called
 from bhar_export.step.form import StepModel, step_form, to_step_onnx
@@ -25,28 +25,28 @@ Inputs = Mapping[str, FloatArray]
 
 def build(
     target: Target, model: nn.Module, shapes: Mapping[str, tuple[int, ...]], precision: Precision
-) -> Artefact:
+) -> ExportedModel:
     """Of the deployed ``model``, in float32, for a bundle of ``precision``: ONNX or TFLITE.
 
     shapes: of the clips that it reads, [C, T, V, M] by name. Raises UsageError for a model that has
     no step form or that LiteRT's converter refuses, BackendMissingError where that is missing.
     """
     step = step_form(model, shapes)
-    # The golden logits of a quantised bundle are those of its integers.
+    # The golden logits of a quantized bundle are those of its integers.
     golden = GOLDEN["logits"] if precision is Precision.FP32 else STEP_LOGITS
     if target is Target.TFLITE:
         return _of_litert(step, golden)
     return _of_onnx(to_step_onnx(step).SerializeToString(deterministic=True), golden)
 
 
-def _of_onnx(graph: bytes, golden: str) -> Artefact:
+def _of_onnx(graph: bytes, golden: str) -> ExportedModel:
     runner = OnnxStep(graph)
     reset = runner.reset()
 
     def first(inputs: Inputs) -> None:
         runner.step({name: inputs[name][:, :, :1] for name in runner.frame}, reset)
 
-    return Artefact(
+    return ExportedModel(
         target=Target.ONNX,
         precision=Precision.FP32,
         files={STEP_MODEL: graph},
@@ -76,7 +76,7 @@ def _spelt(prefix: str, name: str) -> str:
     return (prefix + name).replace(".", "_")
 
 
-def _of_litert(step: StepModel, golden: str) -> Artefact:
+def _of_litert(step: StepModel, golden: str) -> ExportedModel:
     reset = {_spelt(STATE, name): x for name, x in step.state.items()}
     flatbuffer = convert_called(_ByName(step), {**step.frame, **reset})
     model, names = TfliteModel(flatbuffer, STEP_TFLITE), list(step.frame)
@@ -101,7 +101,7 @@ def _of_litert(step: StepModel, golden: str) -> Artefact:
     def first(inputs: Inputs) -> None:
         model.call({**frame(inputs, 0, 0), **zeros})
 
-    return Artefact(
+    return ExportedModel(
         target=Target.TFLITE,
         precision=Precision.FP32,
         files={STEP_TFLITE: flatbuffer},

@@ -14,20 +14,20 @@ from dataclasses import replace
 
 import onnx
 
-from bhar_export.graph.exported_model import Artefact, onnx_runner
+from bhar_export.graph.exported_model import ExportedModel, onnx_runner
 from bhar_export.graph.graph import logits_alone
 from bhar_export.graph.spec import GPUS, Target
 from bhar_export.onnx.quantize import Profile
-from bhar_export.onnx.target import OnnxQuantiser
+from bhar_export.onnx.target import OnnxQuantizer
 from bhar_export.onnx.target import build as build_onnx
 from bharsdk.bundle.bundle import QDQ_LOGITS, QDQ_MODEL, Precision
 from bharsdk.engines.tensorrt_build import build_engine
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
 
-__all__ = ["TensorrtQuantiser", "accepted_by_tensorrt", "build_half"]
+__all__ = ["TensorrtQuantizer", "accepted_by_tensorrt", "build_half"]
 
 
-class TensorrtQuantiser(OnnxQuantiser):
+class TensorrtQuantizer(OnnxQuantizer):
     """The same in TensorRT's profile. What it makes is still to be accepted."""
 
     profile = Profile.TENSORRT
@@ -36,14 +36,14 @@ class TensorrtQuantiser(OnnxQuantiser):
         """Logits alone: an embedding would be computed for nothing."""
         return logits_alone(graph)
 
-    def artefact(self, model: bytes) -> Artefact:
+    def exported(self, model: bytes) -> ExportedModel:
         """The form that ``model`` is; ONNX Runtime runs it."""
         reads, run, _ = onnx_runner(model)
         files = {QDQ_MODEL: model}
-        return Artefact(Target.JETSON, self.precision, files, reads, run, None, QDQ_LOGITS)
+        return ExportedModel(Target.JETSON, self.precision, files, reads, run, None, QDQ_LOGITS)
 
 
-def build_half(graph: onnx.ModelProto) -> Artefact:
+def build_half(graph: onnx.ModelProto) -> ExportedModel:
     """The graph in half precision: the one of target ``onnx``."""
     half = build_onnx(graph, Precision.FP16)
     return replace(half, target=Target.JETSON, backend=None)

@@ -39,7 +39,7 @@ MANIFEST = Manifest(
     precision=Precision.FP32,
     model="pr-gcn",
     trained_on="nothing",
-    licence="MIT",
+    license="MIT",
     golden_tolerance=0.001,
 )
 GOLDEN_SHA256 = "141a5f9e9bf3151b314da45d5dbfc6b597e308fa7a3fbbd22378458b48805e7d"

@@ -21,7 +21,7 @@ from bharsdk.bundle.bundle import GOLDEN, NATIVE_NETWORK, REPORT, Bundle, load_b
 from bharsdk.bundle.calibration import Calibration, probabilities
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.manifest import (
-    EnrolmentRecord,
+    EnrollmentRecord,
     FileRecord,
     GestureRecord,
     Manifest,
@@ -100,8 +100,8 @@ def test_too_many_golden_clips_are_refused() -> None:
     costs_little(lambda: read_golden(bundle), BundleError, "800 golden clips .* 1 to 16")
 
 
-def _taught(gestures: int, samples: int = 55, embedding: int = 256) -> EnrolmentRecord:
-    record = PRGCN.manifest.enrolment
+def _taught(gestures: int, samples: int = 55, embedding: int = 256) -> EnrollmentRecord:
+    record = PRGCN.manifest.enrollment
     assert record is not None
     new = tuple(GestureRecord(f"g{i}", 5, samples) for i in range(gestures))
     return replace(record, embedding=embedding, gestures=new)
@@ -117,14 +117,14 @@ def _taught(gestures: int, samples: int = 55, embedding: int = 256) -> Enrolment
     ],
 )
 def test_gestures_that_take_minutes_to_fit_are_refused(
-    record: Callable[[], EnrolmentRecord], reason: str
+    record: Callable[[], EnrollmentRecord], reason: str
 ) -> None:
     """As they are read, and as they are enrolled."""
-    costs_little(lambda: replace(PRGCN.manifest, enrolment=record()), InputError, reason)
+    costs_little(lambda: replace(PRGCN.manifest, enrollment=record()), InputError, reason)
 
 
-def test_as_many_gestures_as_anybody_enrols_are_taken() -> None:
-    assert len(replace(PRGCN.manifest, enrolment=_taught(60)).gestures) == 60
+def test_as_many_gestures_as_anybody_enrolls_are_taken() -> None:
+    assert len(replace(PRGCN.manifest, enrollment=_taught(60)).gestures) == 60
 
 
 def test_one_gesture_too_many_is_refused_as_it_is_enrolled() -> None:
@@ -140,7 +140,7 @@ def test_an_embedding_of_another_size_than_the_manifest_says_is_refused() -> Non
     known = Samples(np.zeros((80, 16), np.float32), np.zeros((80, 7), np.float32))
     record = replace(_taught(0), embedding=7)
     files = {**PRGCN.files, "enrolment/known.npy": encode_known(known, np.repeat(np.arange(16), 5))}
-    other = make_bundle("other", replace(PRGCN.manifest, enrolment=record), files)
+    other = make_bundle("other", replace(PRGCN.manifest, enrollment=record), files)
     taught = with_gestures(other, [Gesture("g", 5, known.take(slice(5)))])
     for bundle in (other, taught):
         with pytest.raises(BundleError, match="embedding of 256 numbers, expected 7"):

@@ -1,4 +1,4 @@
-"""Pictures that others make: grey, colour, or with alpha, in memory that is used again."""
+"""Pictures that others make: gray, color, or with alpha, in memory that is used again."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_wrong_kernels_are_left_out_and_said_so(
 def test_a_machine_that_computes_wrongly_is_refused(
     bundle: Bundle, spoilt: Callable[..., None]
 ) -> None:
-    """When no form of the model gives the golden logits, nothing is recognised at all."""
+    """When no form of the model gives the golden logits, nothing is recognized at all."""
     spoilt(OnnxEngine, by=3.0)
     spoilt(NativeEngine, by=3.0)
     with pytest.raises(ParityError, match="off the golden logits"):

@@ -16,9 +16,9 @@ import pytest
 
 from bharsdk.bundle.bundle import TFLITE_MODEL, Bundle, load_bundle, make_bundle
 from bharsdk.bundle.shipped import SHIPPED
+from bharsdk.engines import machine, trial
 from bharsdk.engines import selection as choice
 from bharsdk.engines import selection_cache as choice_cache
-from bharsdk.engines import machine, trial
 from bharsdk.engines.engine import Backend, Engine, open_engine
 from bharsdk.engines.golden_check import Golden, encode_golden
 from bharsdk.engines.native import NativeEngine

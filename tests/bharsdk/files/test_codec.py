@@ -12,7 +12,7 @@ from bharsdk.errors import IncompatibleError, InputError
 from bharsdk.files.codec import check_version, from_json_dict, to_json_dict
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "red"
     BLUE = "blue"
 
@@ -27,7 +27,7 @@ class Inner:
 class Outer:
     name: str
     inner: Inner
-    colours: tuple[Colour, ...]
+    colors: tuple[Color, ...]
     pair: tuple[int, str] = (1, "a")
     rates: dict[str, float] = field(default_factory=dict)
     parts: tuple[Inner, ...] = ()
@@ -36,9 +36,9 @@ class Outer:
 
 
 FULL = Outer(
-    "x", Inner(3, 0.5), (Colour.BLUE, Colour.RED), (2, "b"), {"top1": 0.9}, (Inner(1),), True, "n"
+    "x", Inner(3, 0.5), (Color.BLUE, Color.RED), (2, "b"), {"top1": 0.9}, (Inner(1),), True, "n"
 )
-LEAST: dict[str, Any] = {"name": "x", "inner": {"size": 3}, "colours": []}
+LEAST: dict[str, Any] = {"name": "x", "inner": {"size": 3}, "colors": []}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_absent_keys_take_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"nmae": 1}, r"here: unknown key 'nmae', expected \['colours'"),
+        ({"nmae": 1}, r"here: unknown key 'nmae', expected \['colors'"),
         ({"inner": {"size": 1, "x": 2}}, r"here\.inner: unknown key 'x'"),
         ({"inner": {}}, r"here\.inner: key 'size' is missing"),
         ({"name": 3}, r"here\.name: got int, expected str"),
@@ -74,8 +74,8 @@ def test_absent_keys_take_their_defaults() -> None:
         ({"inner": {"size": 1, "scale": True}}, r"here\.inner\.scale: got bool, expected float"),
         ({"inner": {"size": 1, "scale": "1"}}, r"here\.inner\.scale: got str, expected float"),
         ({"on": 1}, r"here\.on: got int, expected bool"),
-        ({"colours": "red"}, r"here\.colours: got str, expected a list"),
-        ({"colours": ["green"]}, r"here\.colours\[0\]: got 'green', expected one of"),
+        ({"colors": "red"}, r"here\.colors: got str, expected a list"),
+        ({"colors": ["green"]}, r"here\.colors\[0\]: got 'green', expected one of"),
         ({"pair": [1]}, r"here\.pair: got 1 values, expected 2"),
         ({"pair": ["a", 1]}, r"here\.pair\[0\]: got str, expected int"),
         ({"rates": {"top1": "high"}}, r"here\.rates\.top1: got str, expected float"),
@@ -94,7 +94,7 @@ def test_a_wrong_value_is_refused_with_its_path(change: dict[str, Any], message:
 def test_a_missing_key_is_refused() -> None:
     """A key without a default must be there."""
     with pytest.raises(InputError, match="key 'name' is missing"):
-        from_json_dict(Outer, {"inner": {"size": 1}, "colours": []}, "here")
+        from_json_dict(Outer, {"inner": {"size": 1}, "colors": []}, "here")
 
 
 @pytest.mark.parametrize("data", [None, 3, "text", [LEAST]])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from bharsdk import Recognizer, load_bundle
-from bharsdk.bundle.bundle import ENROLMENT_GESTURES, ENROLMENT_KNOWN, Bundle, make_bundle
+from bharsdk.bundle.bundle import ENROLLMENT_GESTURES, ENROLLMENT_KNOWN, Bundle, make_bundle
 from bharsdk.cli import main
 from bharsdk.engines.engine import open_engine
 from bharsdk.engines.golden_check import verify_bundle
@@ -66,7 +66,7 @@ def _probabilities(recognizer: Recognizer, clip: LandmarkSequence) -> npt.NDArra
     return said
 
 
-def test_a_gesture_is_recognised_in_clips_it_was_not_enrolled_from(taught: Path, clips: Clips):
+def test_a_gesture_is_recognized_in_clips_it_was_not_enrolled_from(taught: Path, clips: Clips):
     recognizer = Recognizer(taught, device="native")
     assert recognizer.labels[-2:] == ("hello", "no")
     for label in ("hello", "no"):
@@ -233,22 +233,22 @@ def test_removing_what_is_not_there_names_what_is(taught: Path):
 
 def test_a_bundle_without_known_samples_takes_no_gestures(clips: Clips):
     bundle = load_bundle(bundle_path(MODEL))
-    files = {name: data for name, data in bundle.files.items() if name != ENROLMENT_KNOWN}
-    bare = make_bundle("bare.bhar", replace(bundle.manifest, enrolment=None), files)
+    files = {name: data for name, data in bundle.files.items() if name != ENROLLMENT_KNOWN}
+    bare = make_bundle("bare.bhar", replace(bundle.manifest, enrollment=None), files)
     with pytest.raises(BundleError, match=r"bare.bhar holds no samples .* --calib"):
         Recognizer(bare, device="native").enroll("hello", clips["hello"][:3])
 
 
 def _without_gestures_file(files: dict[str, bytes]) -> None:
-    del files[ENROLMENT_GESTURES]
+    del files[ENROLLMENT_GESTURES]
 
 
 def _cut(files: dict[str, bytes]) -> None:
-    files[ENROLMENT_GESTURES] = files[ENROLMENT_GESTURES][:-2]
+    files[ENROLLMENT_GESTURES] = files[ENROLLMENT_GESTURES][:-2]
 
 
 def _not_finite(files: dict[str, bytes]) -> None:
-    files[ENROLMENT_GESTURES] = files[ENROLMENT_GESTURES][:-2] + b"\x00\x7c"
+    files[ENROLLMENT_GESTURES] = files[ENROLLMENT_GESTURES][:-2] + b"\x00\x7c"
 
 
 @pytest.mark.parametrize("damage", [_without_gestures_file, _cut, _not_finite])
@@ -256,7 +256,7 @@ def test_damaged_gestures_are_refused(taught: Path, damage: Callable[[dict[str, 
     bundle = load_bundle(taught)
     files = dict(bundle.files)
     damage(files)
-    with pytest.raises(BundleError, match=ENROLMENT_GESTURES):
+    with pytest.raises(BundleError, match=ENROLLMENT_GESTURES):
         gestures_of(make_bundle("damaged.bhar", bundle.manifest, files))
 
 
@@ -276,7 +276,7 @@ def _waves() -> list[LandmarkSequence]:
 
 def test_gestures_leave_every_other_file_as_it_was(taught: Path):
     bundle, shipped = load_bundle(taught), load_bundle(bundle_path(MODEL))
-    changed = {ENROLMENT_GESTURES, "MODEL_CARD.md"}
+    changed = {ENROLLMENT_GESTURES, "MODEL_CARD.md"}
     assert {n for n in bundle.files if bundle.files[n] != shipped.files.get(n)} == changed
     bare: Bundle = with_gestures(bundle, [])
     assert dict(bare.files) == dict(shipped.files)
@@ -291,7 +291,7 @@ def test_embeddings_come_with_the_logits_of_a_plain_run(clips: Clips):
     assert embedding.shape == (1, 512)
 
 
-def test_the_command_enrols_lists_and_removes(
+def test_the_command_enrolls_lists_and_removes(
     clips: Clips, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     sessions = [

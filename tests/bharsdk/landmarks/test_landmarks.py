@@ -102,7 +102,7 @@ def test_timestamps_must_increase_strictly(times: list[float]) -> None:
 
 
 def test_a_wrong_timestamp_is_named() -> None:
-    """Both neighbours stand in the message."""
+    """Both neighbors stand in the message."""
     with pytest.raises(InputError, match="got timestamp 40 ms after 80 ms"):
         _sequence(timestamps_ms=np.array([0, 80, 40, 120.0]))
 

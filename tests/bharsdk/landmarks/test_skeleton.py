@@ -70,8 +70,8 @@ def test_the_mirror_keeps_bones_and_extra_edges(skeleton: Skeleton) -> None:
 
 
 @each_skeleton
-def test_partitions_are_column_normalised(skeleton: Skeleton) -> None:
-    """Each column of A·D^-1 sums to one where the joint has such a neighbour, else to zero."""
+def test_partitions_are_column_normalized(skeleton: Skeleton) -> None:
+    """Each column of A·D^-1 sums to one where the joint has such a neighbor, else to zero."""
     itself, inward, outward = skeleton.partitions()
     np.testing.assert_array_equal(itself, np.eye(skeleton.joint_count))
     for matrix in (inward, outward):

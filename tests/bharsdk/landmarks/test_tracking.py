@@ -43,11 +43,11 @@ ANYBODY = RECORDED["a"][0]
 
 def at(landmarks: Landmarks, dx: float, dy: float = 0.0, scale: float = 1.0) -> Landmarks:
     """The person moved by image heights, and larger or smaller about the middle of the picture."""
-    centre = np.array([0.5, 0.5, 0.0], np.float32)
-    shift = np.array([dx / landmarks.aspect, dy, 0.0], np.float32) + centre
+    center = np.array([0.5, 0.5, 0.0], np.float32)
+    shift = np.array([dx / landmarks.aspect, dy, 0.0], np.float32) + center
     body = landmarks.body.copy()
-    body[:, :3] = (body[:, :3] - centre) * scale + shift
-    return replace(landmarks, body=body, hands=(landmarks.hands - centre) * scale + shift)
+    body[:, :3] = (body[:, :3] - center) * scale + shift
+    return replace(landmarks, body=body, hands=(landmarks.hands - center) * scale + shift)
 
 
 def ids(tracker: PeopleTracker, frames: Sequence[Sequence[Landmarks]]) -> list[list[int | None]]:
@@ -234,13 +234,13 @@ def test_a_hand_belongs_to_the_person_with_the_nearer_wrist():
     for other_side in range(2):
         hands = np.full_like(owner.hands, np.nan)
         hands[other_side] = owner.hands[1] + np.float32(0.002)
-        neighbour = replace(at(ANYBODY, 0.6), hands=hands)
-        for people in ([owner, neighbour], [neighbour, owner]):
+        neighbor = replace(at(ANYBODY, 0.6), hands=hands)
+        for people in ([owner, neighbor], [neighbor, owner]):
             kept = own_hands(people)
             mine, theirs = (kept[i] for i in ((0, 1) if people[0] is owner else (1, 0)))
             np.testing.assert_array_equal(mine.hands, owner.hands)
             assert np.isnan(theirs.hands).all()
-            np.testing.assert_array_equal(theirs.body, neighbour.body)
+            np.testing.assert_array_equal(theirs.body, neighbor.body)
 
 
 def test_hands_apart_stay_with_their_people():

@@ -41,7 +41,7 @@ def test_what_was_saved_comes_back_bit_for_bit(recording: LandmarkSequence, path
     np.testing.assert_array_equal(session.sequence.body, recording.body)
     np.testing.assert_array_equal(session.sequence.hands, recording.hands)
     assert session.sequence.aspect == recording.aspect
-    assert (session.truth, session.note, session.licence) == (TRUTH, "note", "MIT")
+    assert (session.truth, session.note, session.license) == (TRUTH, "note", "MIT")
 
 
 def test_float16_keeps_what_was_float16(recording: LandmarkSequence, tmp_path: Path):
@@ -166,7 +166,7 @@ def test_an_extra_member_is_refused(path: Path):
 
 
 @pytest.fixture(scope="module")
-def recognised(recording: LandmarkSequence, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def recognized(recording: LandmarkSequence, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Two people, events, and a camera that changed its shape: everything a session may hold."""
     part = LandmarkSequence.from_frames(list(recording.frames())[:20])
     event = Event("tea", EventPhase.END, 100.0, 900.0, 0.8, track_id=1)
@@ -179,26 +179,26 @@ def recognised(recording: LandmarkSequence, tmp_path_factory: pytest.TempPathFac
         model="ab" * 32,
         options={"max_persons": 2},
     )
-    path = tmp_path_factory.mktemp("recognised") / "a.bhar-session"
+    path = tmp_path_factory.mktemp("recognized") / "a.bhar-session"
     return save_session(path, session).read_bytes()
 
 
-def test_everything_a_recognised_session_holds_comes_back(recognised: bytes, tmp_path: Path):
+def test_everything_a_recognized_session_holds_comes_back(recognized: bytes, tmp_path: Path):
     path = tmp_path / "a.bhar-session"
-    path.write_bytes(recognised)
+    path.write_bytes(recognized)
     session = load_session(path)
     assert session.events is not None
     assert session.events[0] == Event("tea", EventPhase.END, 100.0, 900.0, 0.8, track_id=1)
     assert (session.model, session.options) == ("ab" * 32, {"max_persons": 2})
     assert session.aspects is not None
-    assert save_session(tmp_path / "b.bhar-session", session).read_bytes() == recognised
+    assert save_session(tmp_path / "b.bhar-session", session).read_bytes() == recognized
     aspects = [frame.aspect for frame in session.frames()]
     assert aspects == list(np.linspace(1.0, 2.0, 20))
 
 
-def test_an_aspect_that_no_image_has_is_refused(recognised: bytes, tmp_path: Path):
+def test_an_aspect_that_no_image_has_is_refused(recognized: bytes, tmp_path: Path):
     path = tmp_path / "a.bhar-session"
-    path.write_bytes(recognised)
+    path.write_bytes(recognized)
     np.save(tmp_path / "a.npy", np.full(20, np.nan))
     _rewrite(path, aspects__npy=(tmp_path / "a.npy").read_bytes())
     with pytest.raises(InputError, match="aspect nan"):
@@ -208,11 +208,11 @@ def test_an_aspect_that_no_image_has_is_refused(recognised: bytes, tmp_path: Pat
 @settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_damaged_session_is_one_error_that_names_it_or_still_the_same(
-    data: st.DataObject, damage: Callable[..., bytes], recognised: bytes, tmp_path: Path
+    data: st.DataObject, damage: Callable[..., bytes], recognized: bytes, tmp_path: Path
 ):
     """Cut, flipped or grown anywhere."""
     path = tmp_path / "damaged.bhar-session"
-    path.write_bytes(damage(data, recognised))
+    path.write_bytes(damage(data, recognized))
     try:
         session = load_session(path)
     except BharError as error:
@@ -224,13 +224,13 @@ def test_a_damaged_session_is_one_error_that_names_it_or_still_the_same(
 
 
 def test_every_damaged_byte_of_the_directory_is_one_error_or_harmless(
-    recognised: bytes, tmp_path: Path
+    recognized: bytes, tmp_path: Path
 ):
     """Names, sizes, flags, methods and checksums of all members."""
     path = tmp_path / "damaged.bhar-session"
-    for at in range(recognised.index(b"PK\x01\x02"), len(recognised)):
+    for at in range(recognized.index(b"PK\x01\x02"), len(recognized)):
         for flip in (1, 8, 255):
-            damaged = bytearray(recognised)
+            damaged = bytearray(recognized)
             damaged[at] ^= flip
             path.write_bytes(damaged)
             try:

@@ -50,7 +50,7 @@ def test_a_bundle_cannot_speak_to_the_terminal(
     """Neither its card nor its report nor its manifest; JSON leaves C1 controls as they are."""
     bundle = load_bundle(presence_bundle)
     text = ESCAPES if file == MODEL_CARD else '{"a": "\\u001b]0;x\\u0007\x9b31m\x7f"}'
-    manifest = replace(bundle.manifest, licence=ESCAPES)
+    manifest = replace(bundle.manifest, license=ESCAPES)
     save_bundle(tmp_path / "a.bhar", manifest, {**bundle.files, file: text.encode()})
     assert main(["inspect", str(tmp_path / "a.bhar"), *([option] if option else [])]) == 0
     shown = capsys.readouterr().out

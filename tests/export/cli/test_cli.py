@@ -68,22 +68,22 @@ def test_the_bundle_runs_the_int8_graph_that_was_measured(int8_bundle: Path) -> 
 
 def test_the_report_holds_the_proof(int8_bundle: Path) -> None:
     report = load_bundle(int8_bundle).report
-    exact, quantised = report["forms"]["onnx-fp32"], report["forms"]["onnx-int8"]
+    exact, quantized = report["forms"]["onnx-fp32"], report["forms"]["onnx-int8"]
     assert set(report["forms"]) == {"onnx-fp32", "onnx-int8"}
     assert exact["difference"]["largest"] <= 1e-4
     assert exact["difference"]["cosine"] == pytest.approx(1, abs=1e-9)
-    assert exact["difference"]["relative"] < quantised["difference"]["relative"] < 1
+    assert exact["difference"]["relative"] < quantized["difference"]["relative"] < 1
     assert report["held_out"] is True
     assert report["forced"] is False
     assert report["signers"] == ["s2"]
-    assert quantised["size_bytes"] < 0.5 * exact["size_bytes"]
-    assert quantised["latency_ms"] > 0 < exact["latency_ms"]
+    assert quantized["size_bytes"] < 0.5 * exact["size_bytes"]
+    assert quantized["latency_ms"] > 0 < exact["latency_ms"]
     assert exact["status"] == "ok" and exact["reason"] == ""
     assert report["accuracy"]["clips"] == exact["accuracy"]["clips"] == 24
     assert report["accuracy"]["top1"] == exact["accuracy"]["top1"]
     assert set(report["decides"]) == set(exact["accuracy"]["recalls"])
     assert set(exact["accuracy"]["top1_of"]) == set(report["decides"].values())
-    nodes = quantised["nodes"]
+    nodes = quantized["nodes"]
     assert len(nodes["float_compute"]) < nodes["integer"] / 2
     assert any("calibration clips" in warning for warning in report["warnings"])
 
@@ -92,7 +92,7 @@ def test_the_card_says_who_trained_and_who_is_a_stranger(int8_bundle: Path) -> N
     card = load_bundle(int8_bundle).model_card
     assert "signers s1, 24 clips" in card
     assert "never seen in training: s2" in card
-    assert "Licence of the data: MIT" in card
+    assert "License of the data: MIT" in card
     assert "recall of `coffee`" in card
 
 
@@ -184,7 +184,7 @@ def test_a_checkpoint_of_another_version_is_exit_5(
 
 @pytest.fixture
 def certain(checkpoint: Path, tmp_path: Path) -> Path:
-    """The recordings labelled with what the float model says: its accuracy on them is 100 %."""
+    """The recordings labeled with what the float model says: its accuracy on them is 100 %."""
     model = load_checkpoint(checkpoint)
     clips = load_clips(WORDS)
     with torch.no_grad():

@@ -9,10 +9,10 @@ import onnx
 import pytest
 import torch
 
-from bhar_export.graph.exported_model import onnx_artefact
+from bhar_export.graph.exported_model import exported_onnx
 from bhar_export.graph.graph import check_graph, to_onnx
-from bhar_export.quantization.calibration_clips import LabelledFeatures
-from bhar_export.quantization.verify import run_artefact, run_torch
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.quantization.verify import run_exported, run_torch
 from bhar_training.data.batches import input_layout
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bharsdk.bundle.bundle import Precision
@@ -42,7 +42,7 @@ class Einsum(Plain):
         return torch.einsum("nctv,nctw->nc", y, self.body(hands[..., 1]))
 
 
-def test_names_opset_and_free_batch(noise: Callable[[int], LabelledFeatures]) -> None:
+def test_names_opset_and_free_batch(noise: Callable[[int], LabeledFeatures]) -> None:
     torch.manual_seed(0)
     module = Plain().eval()
     module.norm = torch.nn.Identity()
@@ -52,7 +52,7 @@ def test_names_opset_and_free_batch(noise: Callable[[int], LabelledFeatures]) ->
     assert model.opset_import[0].version == 18
     for clips in (1, 5):
         inputs = noise(clips)
-        got = run_artefact(onnx_artefact(Precision.FP32, model.SerializeToString()), inputs)
+        got = run_exported(exported_onnx(Precision.FP32, model.SerializeToString()), inputs)
         assert got == pytest.approx(run_torch(module, inputs), abs=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_einsum_is_refused_by_name() -> None:
         to_onnx(Einsum().eval(), FEATURES)
 
 
-def test_batch_normalisation_is_refused_by_name() -> None:
+def test_batch_normalization_is_refused_by_name() -> None:
     with pytest.raises(ParityError, match="BatchNormalization"):
         to_onnx(Plain().eval(), FEATURES)
 

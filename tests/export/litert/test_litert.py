@@ -16,7 +16,7 @@ from bhar_export.litert import quantize as litert_quantize
 from bhar_export.litert import target as tflite
 from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
-from bhar_export.quantization.verify import run_artefact
+from bhar_export.quantization.verify import run_exported
 from bhar_training.checkpoint import load_checkpoint
 from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
 from bharsdk.bundle.bundle import REPORT, TFLITE_LOGITS, TFLITE_MODEL, load_bundle, make_bundle
@@ -41,7 +41,7 @@ SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
     ids=["pr-gcn", "bharnet-e", "bharnet-e, causal"],
 )
 def test_logits_are_those_of_torch(config: ModelConfig) -> None:
-    """Of a model whose normalisations and topologies are no identities."""
+    """Of a model whose normalizations and topologies are no identities."""
     torch.manual_seed(3)
     model = build_model(config, InputLayout(CHANNELS, CHANNELS), CLASSES).train()
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_logits_are_those_of_torch(config: ModelConfig) -> None:
                 parameter.fill_(0.5)
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-                module.momentum = 1.0  # normalised by these very clips
+                module.momentum = 1.0  # normalized by these very clips
         random = torch.Generator().manual_seed(0)
         clips = [torch.randn(6, *shape, generator=random) for shape in SHAPES.values()]
         model(*clips)  # sets the running means
@@ -79,12 +79,12 @@ def test_a_model_that_says_nothing_twice_computes_the_same_bits(
     trained = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
     shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
-    quantiser = tflite.TfliteQuantiser(tflite.build(deploy(trained.model), shapes), clips)
-    small = quantiser.build(RangeMethod.MIN_MAX)
+    quantizer = tflite.TfliteQuantizer(tflite.build(deploy(trained.model), shapes), clips)
+    small = quantizer.build(RangeMethod.MIN_MAX)
     monkeypatch.setattr(litert_quantize, "small_form", lambda flatbuffer: flatbuffer)
-    whole = quantiser.build(RangeMethod.MIN_MAX)
+    whole = quantizer.build(RangeMethod.MIN_MAX)
     assert small.size < 0.9 * whole.size
-    np.testing.assert_array_equal(run_artefact(small, clips), run_artefact(whole, clips))
+    np.testing.assert_array_equal(run_exported(small, clips), run_exported(whole, clips))
 
 
 def test_damage_behind_the_hashes_is_an_error_of_its_own(every_target: Path) -> None:
@@ -117,8 +117,8 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(
     trained = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
     shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
-    quantiser = tflite.TfliteQuantiser(tflite.build(deploy(trained.model), shapes), clips)
-    form = quantiser.build(RangeMethod.MIN_MAX)
+    quantizer = tflite.TfliteQuantizer(tflite.build(deploy(trained.model), shapes), clips)
+    form = quantizer.build(RangeMethod.MIN_MAX)
     model = TfliteModel(form.files[TFLITE_MODEL], "model.tflite")
     assert model.integer
     tensors = {t["index"]: t for t in model._interpreter.get_tensor_details()}
@@ -141,7 +141,7 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(
     assert {np.int8} in read({"FULLY_CONNECTED"}, "GraphConv_4")
     assert form.nodes is not None
     counted = form.nodes()
-    assert counted.integer == len(quantiser.layers) > 30
+    assert counted.integer == len(quantizer.layers) > 30
     assert any("enter_position" in name for name in counted.float_compute)
 
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from bhar_export.cli import main
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.graph import deploy
 from bhar_export.graph.spec import DataSpec
 from bhar_export.native import target as native
 from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
-from bhar_export.quantization.verify import run_artefact
+from bhar_export.quantization.verify import run_exported
 from bhar_training.checkpoint import load_checkpoint
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
@@ -74,7 +74,7 @@ def _logits(double: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
     return logits
 
 
-def _native(model: ActionModel, inputs: Inputs) -> Artefact:
+def _native(model: ActionModel, inputs: Inputs) -> ExportedModel:
     shapes = {name: array.shape[1:] for name, array in inputs.items()}
     return native.build(deploy(model), shapes, CLASSES)
 
@@ -118,10 +118,10 @@ def test_a_model_of_hands_reads_only_hands(make_model: MakeModel, make_inputs: M
     config = ModelConfig(ModelName.HAND_EXPERT)
     model, inputs = make_model(config, MEDIAPIPE), make_inputs(MEDIAPIPE, 12)
     hands = {"hands": inputs["hands"]}
-    artefact = native.build(deploy(model), {"hands": hands["hands"].shape[1:]}, CLASSES)
-    assert artefact.reads == ("hands",)
+    exported = native.build(deploy(model), {"hands": hands["hands"].shape[1:]}, CLASSES)
+    assert exported.reads == ("hands",)
     expected = _exact(model, inputs)
-    assert np.abs(artefact.run(hands) - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(exported.run(hands) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 OF_CLIPS = [
@@ -152,12 +152,12 @@ def test_clips_side_by_side_and_in_threads_give_the_bits_of_one_alone(
 ) -> None:
     """One network serves all streams: no run leaves anything behind for another one."""
     model, inputs = make_model(ModelConfig(name), MEDIAPIPE), make_inputs(MEDIAPIPE, 8, 6)
-    artefact = _native(model, inputs)
-    together = artefact.run(inputs)
+    exported = _native(model, inputs)
+    together = exported.run(inputs)
     alone = [{n: a[i : i + 1].copy() for n, a in inputs.items()} for i in range(6)]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(3):
-            results = list(pool.map(artefact.run, alone))
+            results = list(pool.map(exported.run, alone))
             np.testing.assert_array_equal(np.concatenate(results), together)
 
 
@@ -327,7 +327,7 @@ def test_the_time_of_a_run_is_known_layer_by_layer(
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        (ModelName.BHARNET_E_FULL, {"classify", "normalise", "attention", "gelu"}),
+        (ModelName.BHARNET_E_FULL, {"classify", "normalize", "attention", "gelu"}),
         (ModelName.BHARNET_P, {"pooled attention"}),
     ],
 )
@@ -426,9 +426,9 @@ def test_a_model_of_whole_clips_has_no_streams(checkpoint: Path, tmp_path: Path)
         NativeEngine(load_bundle(output)).stream()
 
 
-def _quantised(model: ActionModel, inputs: Inputs) -> Artefact:
+def _quantized(model: ActionModel, inputs: Inputs) -> ExportedModel:
     shapes = {name: array.shape[1:] for name, array in inputs.items()}
-    return native.NativeQuantiser(deploy(model), shapes, CLASSES, [inputs]).build(
+    return native.NativeQuantizer(deploy(model), shapes, CLASSES, [inputs]).build(
         RangeMethod.MIN_MAX
     )
 
@@ -455,7 +455,7 @@ def test_integers_are_near_the_floats_and_less_than_half_their_size(
     In floats DeGCN has fewer taps.
     """
     model, inputs = make_model(config, layout), make_inputs(layout, 24, 8)
-    floats, integers = _native(model, inputs), _quantised(model, inputs)
+    floats, integers = _native(model, inputs), _quantized(model, inputs)
     expected, got = floats.run(inputs), integers.run(inputs)
     assert np.abs(got - expected).max() <= 0.2 * np.abs(expected).max()
     assert integers.size <= 0.45 * floats.size
@@ -468,7 +468,7 @@ def test_streams_in_integers_give_the_clip_on_every_instruction_set(
 ) -> None:
     """Frame by frame, two streams in turns: the bits of each clip alone."""
     inputs = make_inputs(MEDIAPIPE, 13, 2)
-    files = _quantised(make_model(ModelConfig(name, window=10), MEDIAPIPE), inputs).files
+    files = _quantized(make_model(ModelConfig(name, window=10), MEDIAPIPE), inputs).files
     arguments = files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], "test", isa
     network = build_network(*arguments, integers=files[NATIVE_INTEGERS])
     expected = network.run(list(inputs.values()))
@@ -481,7 +481,7 @@ def test_streams_in_integers_give_the_clip_on_every_instruction_set(
     np.testing.assert_array_equal(np.stack(got), expected)
 
 
-def test_a_quantised_native_bundle_proves_itself_and_runs_by_default(
+def test_a_quantized_native_bundle_proves_itself_and_runs_by_default(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each back end gives its own golden logits, and the gate counts what each form loses."""
@@ -508,7 +508,7 @@ def test_what_noise_calibrates_loses_accuracy_that_the_gate_counts(checkpoint: P
     random = np.random.default_rng(0)
     noise = {n: 1e3 * random.standard_normal((4, *s), np.float32) for n, s in shapes.items()}
     model = deploy(meta.model), shapes, len(meta.meta.labels)
-    artefact = native.NativeQuantiser(*model, [noise]).build(RangeMethod.MIN_MAX)
+    exported = native.NativeQuantizer(*model, [noise]).build(RangeMethod.MIN_MAX)
     floats = native.build(*model)
-    found = [(run_artefact(a, words).argmax(1) == words.truth).mean() for a in (floats, artefact)]
+    found = [(run_exported(a, words).argmax(1) == words.truth).mean() for a in (floats, exported)]
     assert found[1] < found[0] - 0.01

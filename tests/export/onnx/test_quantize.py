@@ -1,4 +1,4 @@
-"""Promises of the quantiser: integers where the multiply-adds are, close to the float graph."""
+"""Promises of the quantizer: integers where the multiply-adds are, close to the float graph."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import onnx
 import pytest
 import torch
 
-from bhar_export.graph.exported_model import onnx_artefact
+from bhar_export.graph.exported_model import exported_onnx
 from bhar_export.graph.graph import to_onnx
 from bhar_export.onnx.float_nodes import sensitive_nodes
-from bhar_export.onnx.quantize import GraphQuantiser, integer_nodes, quantize
-from bhar_export.quantization.calibration_clips import LabelledFeatures
-from bhar_export.quantization.verify import run_artefact
+from bhar_export.onnx.quantize import GraphQuantizer, integer_nodes, quantize
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.quantization.verify import run_exported
 from bharsdk.bundle.bundle import Precision
 from bharsdk.bundle.feature_config import FeatureConfig
 
-Noise = Callable[[int], LabelledFeatures]
+Noise = Callable[[int], LabeledFeatures]
 FEATURES = FeatureConfig(fps=12.0, frames=6)
 
 
@@ -56,8 +56,8 @@ def test_only_what_reads_coordinates_multiplies_in_float(
     nodes = integer_nodes(model)
     assert len(nodes.float_compute) == 2  # the convolutions on the two inputs
     assert nodes.integer == 4
-    exact = run_artefact(onnx_artefact(Precision.FP32, graph.SerializeToString()), clips)
-    got = run_artefact(onnx_artefact(Precision.INT8, model), clips)
+    exact = run_exported(exported_onnx(Precision.FP32, graph.SerializeToString()), clips)
+    got = run_exported(exported_onnx(Precision.INT8, model), clips)
     error = np.linalg.norm(got - exact) / np.linalg.norm(exact - exact.mean(0))
     assert error < 0.1
 
@@ -145,8 +145,8 @@ def test_the_small_form_says_nothing_twice_and_computes_the_same(
 ) -> None:
     """The same nodes in integers; what computes in float has its weights in bytes too."""
     clips = noise(20)
-    quantiser = GraphQuantiser(graph, clips)
-    whole, small = (quantiser.quantised(small=small) for small in (False, True))
+    quantizer = GraphQuantizer(graph, clips)
+    whole, small = (quantizer.quantized(small=small) for small in (False, True))
     constants = [
         (tensor.data_type, *tensor.dims, onnx.numpy_helper.to_array(tensor).tobytes())
         for tensor in small.graph.initializer
@@ -156,5 +156,5 @@ def test_the_small_form_says_nothing_twice_and_computes_the_same(
     models = whole.SerializeToString(), small.SerializeToString()
     of_whole, of_small = map(integer_nodes, models)
     assert of_small.integer == of_whole.integer
-    expected, got = (run_artefact(onnx_artefact(Precision.INT8, m), clips) for m in models)
+    expected, got = (run_exported(exported_onnx(Precision.INT8, m), clips) for m in models)
     assert np.abs(got - expected).max() <= 0.02 * np.abs(expected).max()

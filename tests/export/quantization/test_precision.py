@@ -14,11 +14,11 @@ from bhar_export.graph.spec import DataSpec
 from bhar_export.litert import target as tflite
 from bhar_export.native import target as native
 from bhar_export.onnx import target as onnx
-from bhar_export.onnx.quantize import GraphQuantiser
+from bhar_export.onnx.quantize import GraphQuantizer
 from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
-from bhar_export.quantization.selection import Quantiser
-from bhar_export.quantization.verify import difference, run_artefact, run_torch
+from bhar_export.quantization.selection import Quantizer
+from bhar_export.quantization.verify import difference, run_exported, run_torch
 from bhar_export.tensorrt import target as tensorrt
 from bhar_training.checkpoint import load_checkpoint
 from bharsdk.bundle.bundle import Bundle, Precision, load_bundle
@@ -72,28 +72,28 @@ def test_mixed_says_what_it_keeps_in_float_and_why(
 
 
 @pytest.mark.long
-def test_every_quantiser_leaves_in_float_what_it_is_told_to(checkpoint: Path) -> None:
+def test_every_quantizer_leaves_in_float_what_it_is_told_to(checkpoint: Path) -> None:
     loaded = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS, ("s1",)), loaded.meta).evenly(6)
     module = deploy(loaded.model)
     graph = to_onnx(module, loaded.meta.features)
     shapes = {i.value: getattr(clips, i.value).shape[1:] for i in inputs_of(graph)}
-    observed = GraphQuantiser(graph, clips)
+    observed = GraphQuantizer(graph, clips)
     exact = run_torch(loaded.model, clips)
     batches = clips.batches([*shapes])
-    quantisers: list[Quantiser] = [
-        onnx.OnnxQuantiser(observed),
-        tensorrt.TensorrtQuantiser(observed),
-        native.NativeQuantiser(module, shapes, len(loaded.meta.labels), batches),
-        tflite.TfliteQuantiser(tflite.build(module, shapes), clips),
+    quantizers: list[Quantizer] = [
+        onnx.OnnxQuantizer(observed),
+        tensorrt.TensorrtQuantizer(observed),
+        native.NativeQuantizer(module, shapes, len(loaded.meta.labels), batches),
+        tflite.TfliteQuantizer(tflite.build(module, shapes), clips),
     ]
-    for quantiser in quantisers:
+    for quantizer in quantizers:
         errors = [
-            difference(exact, run_artefact(quantiser.build(RangeMethod.MIN_MAX, kept), clips))
-            for kept in ((), quantiser.layers)
+            difference(exact, run_exported(quantizer.build(RangeMethod.MIN_MAX, kept), clips))
+            for kept in ((), quantizer.layers)
         ]
-        assert len(quantiser.layers) > 10, quantiser
-        assert errors[1].relative < 0.9 * errors[0].relative, quantiser
+        assert len(quantizer.layers) > 10, quantizer
+        assert errors[1].relative < 0.9 * errors[0].relative, quantizer
 
 
 @pytest.mark.parametrize(

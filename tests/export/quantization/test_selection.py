@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bhar_export.graph.exported_model import Artefact
+from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.spec import Target
-from bhar_export.quantization.calibration_clips import LabelledFeatures
+from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.ranges import RangeMethod
-from bhar_export.quantization.selection import Judge, quantise, sensitivities
+from bhar_export.quantization.selection import Judge, quantize, sensitivities
 from bharsdk.bundle.bundle import Precision
 
 FloatArray = npt.NDArray[np.float32]
@@ -24,12 +24,12 @@ LOSES = {"enter": 0.5, "middle": 0.01, "late": 0.1, "head": 0.02}
 
 @dataclass
 class Layers:
-    """A quantiser whose layers lose what ``LOSES`` says; percentile ranges lose half."""
+    """A quantizer whose layers lose what ``LOSES`` says; percentile ranges lose half."""
 
     built: list[frozenset[str]] = field(default_factory=list)
     layers: tuple[str, ...] = tuple(LOSES)
 
-    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> Artefact:
+    def build(self, ranges: RangeMethod, in_float: Collection[str] = ()) -> ExportedModel:
         self.built.append(frozenset(in_float))
         off = sum(loss for layer, loss in LOSES.items() if layer not in in_float)
         off *= 0.5 if ranges is RangeMethod.PERCENTILE else 1.0
@@ -37,7 +37,7 @@ class Layers:
         def run(inputs: Mapping[str, FloatArray]) -> FloatArray:
             return _exact(len(inputs["body"])) + np.float32(off)
 
-        return Artefact(Target.ONNX, Precision.MIXED, {}, ("body",), run, None)
+        return ExportedModel(Target.ONNX, Precision.MIXED, {}, ("body",), run, None)
 
 
 def _exact(clips: int) -> FloatArray:
@@ -45,7 +45,7 @@ def _exact(clips: int) -> FloatArray:
 
 
 @pytest.fixture
-def judge_of(noise: Callable[[int], LabelledFeatures]) -> JudgeOf:
+def judge_of(noise: Callable[[int], LabeledFeatures]) -> JudgeOf:
     """A gate that takes logits off by at most so much."""
     clips = noise(5)
     one = {"body": clips.body[:1]}
@@ -53,7 +53,7 @@ def judge_of(noise: Callable[[int], LabelledFeatures]) -> JudgeOf:
 
 
 def test_the_ranges_with_the_least_error_are_taken(judge_of: JudgeOf) -> None:
-    form = quantise(Layers(), judge_of(1e9), mixed=False)
+    form = quantize(Layers(), judge_of(1e9), mixed=False)
     assert form.selection is not None
     assert form.selection.ranges == "percentile"
     errors = form.selection.range_errors
@@ -80,7 +80,7 @@ def test_sensitivity_is_what_one_layer_alone_loses(judge_of: JudgeOf) -> None:
 def test_the_worst_layers_stay_in_float_until_the_gate_passes(
     judge_of: JudgeOf, off: float, kept: list[str]
 ) -> None:
-    form = quantise(Layers(), judge_of(off), mixed=True)
+    form = quantize(Layers(), judge_of(off), mixed=True)
     assert form.selection is not None
     assert set(form.selection.in_float) == set(kept)
     errors = list(form.selection.in_float.values())
@@ -90,5 +90,5 @@ def test_the_worst_layers_stay_in_float_until_the_gate_passes(
 
 def test_a_model_that_passes_is_not_searched(judge_of: JudgeOf) -> None:
     layers = Layers()
-    quantise(layers, judge_of(1.0), mixed=True)
+    quantize(layers, judge_of(1.0), mixed=True)
     assert len(layers.built) == len(RangeMethod)

@@ -224,7 +224,7 @@ def test_onnx_runtime_and_our_own_kernels_stream_alike(causal_bundle: Bundle) ->
             stream.reset()
 
 
-def test_a_quantised_bundle_streams_in_floats(causal_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_quantized_bundle_streams_in_floats(causal_checkpoint: Path, tmp_path: Path) -> None:
     """With golden logits of its own."""
     output, data = tmp_path / "model.bhar", ["--int8", "--calib", str(WORDS), "--max-drop", "100"]
     assert main([str(causal_checkpoint), *data, "--output", str(output)]) == 0

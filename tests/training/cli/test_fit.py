@@ -47,9 +47,9 @@ def test_an_unknown_modality_is_a_usage_error(
 ) -> None:
     """Exit code 2, with the names there are; nothing is written."""
     command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
-    assert main([*command, "--modalities", "joint,colour"]) == 2
+    assert main([*command, "--modalities", "joint,color"]) == 2
     error = capsys.readouterr().err
-    assert "'colour'" in error
+    assert "'color'" in error
     assert "bone-motion" in error
     assert not (tmp_path / "run").exists()
 
@@ -57,7 +57,7 @@ def test_an_unknown_modality_is_a_usage_error(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--augment", "colour=1"], "'colour'"),
+        (["--augment", "color=1"], "'color'"),
         (["--augment", "jitter"], "NAME=NUMBER"),
         (["--augment", "jitter=a lot"], "NAME=NUMBER"),
         (["--augment", "jitter=-0.1"], "jitter -0.1, expected a number, 0 or more"),
@@ -146,13 +146,13 @@ def test_people_of_a_skeleton_data_set_may_stay_as_the_camera_saw_them(
 ) -> None:
     """And in one place; the checkpoint keeps it for eval; landmarks, never turned, refuse it."""
     command = ["fit", "--model", "body-expert", "--out", str(tmp_path / "run")]
-    for option in ("--as-seen", "--centred"):
+    for option in ("--as-seen", "--centered"):
         assert main([*command, option, "--data", WORDS]) == 2
         assert f"{option}: got it without --protocol" in capsys.readouterr().err
     assert main([*command, "--data", str(views)]) == 3
     assert "for a public skeleton data set, name its --protocol" in capsys.readouterr().err
     data = ["--data", str(views), "--protocol", "nw-ucla-v3", "--epochs", "1", "--draws", "0"]
-    assert main([*command, "--as-seen", "--centred", *data]) == 0
+    assert main([*command, "--as-seen", "--centered", *data]) == 0
     meta = json.loads((tmp_path / "run" / "checkpoint" / "model.json").read_text())
     assert meta["features"]["face_forward"] is False
     assert meta["features"]["centred"] is True

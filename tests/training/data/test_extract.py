@@ -42,8 +42,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = cv2.VideoCapture(str(VIDEO))
     pictures = [source.read()[1] for _ in range(FRAMES)]
     source.release()
-    grey = [np.full((120, 160, 3), 90, np.uint8)] * 3
-    for name, images in (("sign/one.mp4", pictures), ("wall/grey.avi", grey)):
+    gray = [np.full((120, 160, 3), 90, np.uint8)] * 3
+    for name, images in (("sign/one.mp4", pictures), ("wall/gray.avi", gray)):
         path = folder / name
         path.parent.mkdir()
         code = cv2.VideoWriter_fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG"))
@@ -72,7 +72,7 @@ def test_good_videos_become_clips_and_bad_ones_are_reported(
     assert f"left out: {videos / 'sign' / 'notes.txt'}: text, no video" in printed.err
     assert "warning: label 'wall': no clip could be made" in printed.err
     assert "text.mp4: cannot be read as a video" in printed.err
-    assert "grey.avi: no person found in 3 frames" in printed.err
+    assert "gray.avi: no person found in 3 frames" in printed.err
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files == [tmp_path / "sign" / "one.bhar-session"]
 
@@ -188,7 +188,7 @@ def test_videos_are_found_by_label(videos: Path) -> None:
     assert [(job.label, job.video.name) for job in found.jobs] == [
         ("sign", "one.mp4"),
         ("sign", "text.mp4"),
-        ("wall", "grey.avi"),
+        ("wall", "gray.avi"),
     ]
     assert [(one.path.name, one.why) for one in found.left_out] == [("notes.txt", "text, no video")]
     assert found.labels == ("sign", "wall")

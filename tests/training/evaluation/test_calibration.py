@@ -40,7 +40,7 @@ def test_the_temperature_is_that_of_a_search_by_brute_force(seed: int) -> None:
     assert fit_temperature(logits, truth) == pytest.approx(best, rel=1e-3)
 
 
-def test_clips_that_are_all_recognised_are_not_certain() -> None:
+def test_clips_that_are_all_recognized_are_not_certain() -> None:
     """Thirty of thirty right: about 31 of 32, as the rule of succession says, and no 1."""
     logits = np.eye(4)[np.arange(30) % 4] * 7.0
     temperature = fit_temperature(logits, np.arange(30) % 4)
@@ -59,7 +59,7 @@ def test_the_threshold_keeps_the_part_it_states_and_no_higher_one_does(
     assert threshold == max(able)
 
 
-def test_the_threshold_is_that_of_recognised_signs_alone() -> None:
+def test_the_threshold_is_that_of_recognized_signs_alone() -> None:
     """Clips that are wrong, or that show no sign, do not lower it."""
     random = np.random.default_rng(1)
     truth = np.repeat([0, 1, 2], 10)
@@ -76,12 +76,12 @@ def test_the_threshold_is_that_of_recognised_signs_alone() -> None:
 
 
 def test_too_little_to_calibrate_on_is_refused() -> None:
-    """Too few clips, none recognised, or a part that is none."""
+    """Too few clips, none recognized, or a part that is none."""
     logits, truth = np.zeros((MIN_CLIPS - 1, 3)), np.zeros(MIN_CLIPS - 1, np.int64)
     with pytest.raises(InputError, match=f"got {MIN_CLIPS - 1} clips .* expected at least"):
         calibrate(logits, truth)
     logits, truth = np.eye(3)[[0] * MIN_CLIPS], np.ones(MIN_CLIPS, np.int64)
-    with pytest.raises(InputError, match="no sign recognised"):
+    with pytest.raises(InputError, match="no sign recognized"):
         calibrate(logits, truth)
     for keep in (0.0, 1.1, math.nan):
         with pytest.raises(InputError, match="got keep"):

@@ -62,5 +62,5 @@ def test_the_command_prints_the_rate_and_holds_it_to_a_bound(
     assert main(["false-events", "asl-coffee-prgcn", *data, "--at-most", "100"]) == 0
     assert "an hour" in capsys.readouterr().out
     assert main(["false-events", "asl-coffee-prgcn", *data, "--labels", "no"]) == 2
-    assert "'no', a sign that the model is to recognise" in capsys.readouterr().err
+    assert "'no', a sign that the model is to recognize" in capsys.readouterr().err
     assert main(["false-events", "asl-coffee-prgcn", *data, "--unknown"]) == 3

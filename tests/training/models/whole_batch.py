@@ -13,7 +13,7 @@ import torch.distributed
 import torch.multiprocessing
 from torch import Tensor, nn
 
-from bhar_training.models.distributed import share_of, synchronised
+from bhar_training.models.distributed import share_of, synchronized
 
 BATCH, PROCESSES = 5, 2
 """Shares of 2 and 3."""
@@ -58,7 +58,7 @@ def check(rank: int) -> None:
     torch.distributed.init_process_group("gloo", rank=rank, world_size=PROCESSES)
     whole = trained(slice(None), fresh())
     layers = fresh()
-    synchronised(layers)
+    synchronized(layers)
     assert layers.state_dict().keys() == fresh().state_dict().keys()
     share = share_of(BATCH, rank, PROCESSES)
     mine = slice(share.start, share.stop)

@@ -1,4 +1,4 @@
-"""Promises of how enrolment is scored: strangers, other clips, the model's own labels beside."""
+"""Promises of how enrollment is scored: strangers, other clips, the model's own labels beside."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bhar_training.models.embedding import WithEmbedding
-from bhar_training.paper.enrollment import score_enrolment
-from bhar_training.paper.recipes import ENROLMENTS
+from bhar_training.paper.enrollment import score_enrollment
+from bhar_training.paper.recipes import ENROLLMENTS
 from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import InputError, UsageError
 
@@ -43,11 +43,11 @@ def checkpoint(words: ClipSet) -> Checkpoint:
     clips = mine.where(lambda i: mine.labels[i] != NEW)
     body, hands = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(20):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
-        optimiser.step()
+        optimizer.step()
     meta = CheckpointMeta(config, FEATURES, LABELS, "-", "words.npz", ("s1",), len(clips), 1, 5)
     return Checkpoint(model.eval(), meta)
 
@@ -57,8 +57,8 @@ def test_a_word_left_out_of_training_is_enrolled_and_scored_beside_the_others(
 ) -> None:
     """The same draws, the same figures; what the model knew before is its own top-1."""
     train, stranger = words.of_signers(["s1"]), words.of_signers(["s2"])
-    found, asked = score_enrolment(checkpoint, train, stranger, shots=3, draws=3)
-    assert (found, asked) == score_enrolment(checkpoint, train, stranger, shots=3, draws=3)
+    found, asked = score_enrollment(checkpoint, train, stranger, shots=3, draws=3)
+    assert (found, asked) == score_enrollment(checkpoint, train, stranger, shots=3, draws=3)
     assert found.gestures == asked.gestures == (NEW,)
     known = stranger.where(lambda i: stranger.labels[i] != NEW)
     with torch.no_grad():
@@ -73,16 +73,16 @@ def test_a_word_left_out_of_training_is_enrolled_and_scored_beside_the_others(
 def test_clips_to_score_must_be_left(checkpoint: Checkpoint, words: ClipSet) -> None:
     train, stranger = words.of_signers(["s1"]), words.of_signers(["s2"])
     with pytest.raises(InputError, match=r"'tea': 4}, expected more than 4"):
-        score_enrolment(checkpoint, train, stranger, shots=4)
+        score_enrollment(checkpoint, train, stranger, shots=4)
     known = stranger.where(lambda i: stranger.labels[i] != NEW)
     with pytest.raises(InputError, match=r"got clips of new labels \{\}"):
-        score_enrolment(checkpoint, train, known)
+        score_enrollment(checkpoint, train, known)
 
 
 def test_the_rows_of_the_command_are_the_recipes() -> None:
-    """And nobody who trains one enrols in it."""
-    assert tuple(ENROLMENTS) == ROWS
-    for recipe in ENROLMENTS.values():
+    """And nobody who trains one enrolls in it."""
+    assert tuple(ENROLLMENTS) == ROWS
+    for recipe in ENROLLMENTS.values():
         assert not set(recipe.fold.train) & set(recipe.fold.test)
 
 
@@ -90,7 +90,7 @@ def test_whoever_trained_the_model_is_no_stranger(
     checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_checkpoint(tmp_path, checkpoint.model, checkpoint.meta)
-    command = ["enrolment", str(tmp_path), "--data", str(WORDS), "--person"]
+    command = ["enrollment", str(tmp_path), "--data", str(WORDS), "--person"]
     assert main([*command, "s1"]) == 3
     assert "who trained the model" in capsys.readouterr().err
     assert main(command[:-1]) == 2

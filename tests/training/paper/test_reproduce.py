@@ -247,7 +247,7 @@ def test_an_unknown_row_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 3: which file, whose recordings, under which licence."""
+    """Exit code 3: which file, whose recordings, under which license."""
     command = ["reproduce", "utd-mhad", "--data-root", str(tmp_path), "--out", str(tmp_path / "o")]
     assert main(command) == 3
     error = capsys.readouterr().err

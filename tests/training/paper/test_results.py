@@ -64,7 +64,7 @@ def test_readme_shows_the_recorded_figures(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": {"x": {"figures": {}, "colour": 1}}}, "unknown key 'colour'"),
+        ({"rows": {"x": {"figures": {}, "color": 1}}}, "unknown key 'color'"),
         ({"extra": 1}, "unknown key 'extra'"),
         ({"rows": {"x": {}}}, "'figures' is missing"),
     ],

@@ -1,4 +1,4 @@
-"""Promises of quantisation-aware training: INT8 in what it computes, floats in what it leaves."""
+"""Promises of quantization-aware training: INT8 in what it computes, floats in what it leaves."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bhar_training.models import BackboneName, ModelConfig, ModelName, build_mod
 from bhar_training.models.degcn import GroupedPointwise
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.qat import (
-    QuantisedStreams,
-    quantised_layers,
+    QuantizedStreams,
+    quantized_layers,
     rounded_input,
     rounded_weight,
 )
@@ -48,12 +48,12 @@ def trained(clips: ClipSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(trained: Path, clips: ClipSet) -> Path:
     """Two epochs with roundings."""
     out = trained.with_name("tuned")
-    fit(clips, _quantised(trained, epochs=2), out, trained_on="words.npz")
+    fit(clips, _quantized(trained, epochs=2), out, trained_on="words.npz")
     return out
 
 
-def _quantised(trained: Path, **changes: object) -> TrainConfig:
-    return replace(CONFIG, quantised_from=str(trained), lr=1e-3, **changes)
+def _quantized(trained: Path, **changes: object) -> TrainConfig:
+    return replace(CONFIG, quantized_from=str(trained), lr=1e-3, **changes)
 
 
 def test_the_gradient_passes_a_rounding_and_stops_beyond_the_range() -> None:
@@ -108,7 +108,7 @@ def test_coordinates_and_topologies_stay_in_float(
     config: ModelConfig, in_float: set[str], rounded: set[str]
 ) -> None:
     """As in the export."""
-    found = set(quantised_layers(build_model(config, input_layout(FeatureConfig()), 4)))
+    found = set(quantized_layers(build_model(config, input_layout(FeatureConfig()), 4)))
     assert rounded <= found and not in_float & found
 
 
@@ -142,7 +142,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 
     written = trainer.write_epoch
     monkeypatch.setattr(trainer, "write_epoch", interrupted)
-    config, out = _quantised(trained, epochs=2), tmp_path / "run"
+    config, out = _quantized(trained, epochs=2), tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         fit(clips, config, out, trained_on="words.npz")
     fit(clips, config, out, trained_on="words.npz", resume=True)
@@ -158,8 +158,8 @@ def test_a_model_in_evaluation_has_no_roundings_left(clips: ClipSet) -> None:
     plain = _Plain(model)
     x = torch.randn(3, 4, 5, 5)
     before = model(x)
-    quantised = QuantisedStreams(plain, (x, x)).train()
-    off = (quantised(x, x)[0] - before).abs().max()
+    quantized = QuantizedStreams(plain, (x, x)).train()
+    off = (quantized(x, x)[0] - before).abs().max()
     assert 1e-4 < float(off) < 0.1
     assert torch.equal(model(x), before)
 
@@ -178,4 +178,4 @@ def test_other_labels_than_those_it_knows_are_refused(
 ) -> None:
     strange = replace(clips, labels=tuple(f"{label}?" for label in clips.labels))
     with pytest.raises(InputError, match=r"got labels .* expected some of"):
-        fit(strange, _quantised(trained), tmp_path / "run", trained_on="x")
+        fit(strange, _quantized(trained), tmp_path / "run", trained_on="x")

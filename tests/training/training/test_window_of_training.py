@@ -47,17 +47,17 @@ def _top1(train: ClipSet, test: ClipSet, epochs: int = 4) -> float:
     torch.manual_seed(0)
     classes = train.classes
     model = nn.Sequential(nn.Flatten(), nn.LazyLinear(64), nn.ReLU(), nn.Linear(64, len(classes)))
-    optimiser = None
+    optimizer = None
     for epoch in range(epochs):
         batches = training_batches(
             train, classes, FEATURES, AugmentConfig(), 32, "-", (0, epoch), 600
         )
         for _, hands, target in batches:
             loss = F.cross_entropy(model(hands), target)
-            optimiser = optimiser or torch.optim.Adam(model.parameters(), 1e-3)
-            optimiser.zero_grad()
+            optimizer = optimizer or torch.optim.Adam(model.parameters(), 1e-3)
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
     with torch.no_grad():
         said = model(features_of(test, FEATURES)[1]).argmax(1).numpy()
     return 100 * float((said == class_indices(test, classes)).mean())

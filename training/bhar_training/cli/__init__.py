@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-TORCH_FIRST = ("bench", "enrolment", "evaluate", "fit", "qat")
+TORCH_FIRST = ("bench", "enrollment", "evaluate", "fit", "qat")
 """Commands that begin with the import of torch, which takes seconds."""
 
 
@@ -60,14 +60,14 @@ def _parser() -> argparse.ArgumentParser:
         qat,
         reproduce,
     )
-    from bhar_training.cli import enrollment as enrolment
+    from bhar_training.cli import enrollment as enrollment
     from bhar_training.cli.options import EXIT_CODES
     from bharsdk.cli.parser import Parser
 
     parser = Parser("bhar-train", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        *(fit, qat, calibrate, evaluate, enrolment, reproduce),
+        *(fit, qat, calibrate, evaluate, enrollment, reproduce),
         *(describe, bench, extract, false_events),
     ):
         command.add(commands)

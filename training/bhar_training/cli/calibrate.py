@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
         type=part,
         default=KEEP,
         metavar="PART",
-        help="of the signs that are recognised, how many stay accepted (%(default)s)",
+        help="of the signs that are recognized, how many stay accepted (%(default)s)",
     )
     declare_files(parser, reads=("data", "like"), updates=("checkpoint",))
 

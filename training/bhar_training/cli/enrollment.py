@@ -1,4 +1,4 @@
-"""``bhar-train enrolment``: how well new labels are enrolled from a few clips of a stranger."""
+"""``bhar-train enrollment``: how well new labels are enrolled from a few clips of a stranger."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bharsdk.files.outputs import declare_files
 
 if TYPE_CHECKING:
     from bhar_training.cli.options import Commands
-    from bhar_training.paper.enrollment import EnrolmentScore
+    from bhar_training.paper.enrollment import EnrollmentScore
 
 __all__ = ["ROWS", "add", "run"]
 
 ROWS = ("letters", "letters-s1", "letters-s2", "words")
-"""Of ``ENROLMENTS``; here, so that ``--help`` need not import torch. (held by a test)"""
+"""Of ``ENROLLMENTS``; here, so that ``--help`` need not import torch. (held by a test)"""
 
 
 def add(commands: Commands) -> None:
     """Declare its options."""
     parser = commands.add_parser(
-        "enrolment",
-        help="enrol labels that a model was not trained on, and score them",
-        description="Enrols labels that a model was trained without (fit --without), from a few"
+        "enrollment",
+        help="enroll labels that a model was not trained on, and score them",
+        description="Enrolls labels that a model was trained without (fit --without), from a few"
         " clips of a person whom it never saw, and scores that person's other clips. --row trains"
         " the model of a measured one first; a finished training in --out is not repeated.",
         epilog=EXIT_CODES,
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--data", type=Path, help="with a checkpoint: recordings of everybody")
     parser.add_argument(
-        "--person", type=some_text, metavar="SIGNER", help="with a checkpoint: who enrols"
+        "--person", type=some_text, metavar="SIGNER", help="with a checkpoint: who enrolls"
     )
     parser.add_argument("--row", choices=ROWS, help="in place of a checkpoint")
     parser.add_argument(
@@ -60,18 +60,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.data.clips import load_clips
-    from bhar_training.paper.enrollment import score_enrolment, train_without
-    from bhar_training.paper.recipes import ENROLMENTS
+    from bhar_training.paper.enrollment import score_enrollment, train_without
+    from bhar_training.paper.recipes import ENROLLMENTS
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.row:
-        recipe = ENROLMENTS[arguments.row]
+        recipe = ENROLLMENTS[arguments.row]
         checkpoint, clips = train_without(recipe, arguments.data_root, arguments.out)
         (person,) = recipe.fold.test
     else:
         if None in (arguments.checkpoint, arguments.data, arguments.person):
-            raise UsageError("enrolment: expected a checkpoint, --data and --person, or --row")
+            raise UsageError("enrollment: expected a checkpoint, --data and --person, or --row")
         checkpoint, clips = load_checkpoint(arguments.checkpoint), load_clips(arguments.data)
         person = arguments.person
     meta = checkpoint.meta
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"--person: got {person}, who trained the model, expected a stranger to it"
         )
     trained_on = clips.of_signers(meta.signers)
-    found = score_enrolment(
+    found = score_enrollment(
         checkpoint,
         trained_on,
         clips.of_signers([person]),
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     _print(asked)
 
 
-def _print(found: EnrolmentScore) -> None:
+def _print(found: EnrollmentScore) -> None:
     print(f"new labels, top-1   {found.new_top1:6.2f} % ± {found.new_spread:.2f}")
     print(f"known labels, top-1 {found.known_after:6.2f} %  ({found.known_before:.2f} before)")
     print(f"mean recall, all    {found.all_top1:6.2f} %")

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         "false-events",
         help="count the events of a bundle in hours of no sign, or of unknown signs",
         description="Strings clips that show no sign of the model to hours of one recording, each"
-        " slightly changed, and recognises them as a robot would. Exit code 6 above --at-most.",
+        " slightly changed, and recognizes them as a robot would. Exit code 6 above --at-most.",
         epilog=EXIT_CODES,
     )
     parser.set_defaults(run=run, when_interrupted="interrupted")
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         wanted = set(clips.labels) - known
     mistaken = sorted((wanted & known) - {background or ""})
     if mistaken:
-        raise UsageError(f"--labels: got {mistaken[0]!r}, a sign that the model is to recognise")
+        raise UsageError(f"--labels: got {mistaken[0]!r}, a sign that the model is to recognize")
     wanted_clips = [
         clip for clip, label in zip(clips.sequences, clips.labels, strict=True) if label in wanted
     ]

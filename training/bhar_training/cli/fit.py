@@ -97,7 +97,7 @@ def add(commands: Commands) -> None:
         " cameras that see them from the side",
     )
     parser.add_argument(
-        "--centred",
+        "--centered",
         action="store_true",
         help="of --protocol: people are kept in one place; for cameras that see them walk"
         " another way",
@@ -153,7 +153,7 @@ def run(arguments: argparse.Namespace) -> None:
     from bhar_training.training.processes import Devices
     from bhar_training.training.trainer import fit
 
-    for option, given in (("--as-seen", arguments.as_seen), ("--centred", arguments.centred)):
+    for option, given in (("--as-seen", arguments.as_seen), ("--centered", arguments.centered)):
         if given and not arguments.protocol:
             raise UsageError(f"{option}: got it without --protocol, which names skeleton data")
     if arguments.threads:
@@ -223,7 +223,7 @@ def _features(arguments: argparse.Namespace, clips: AnyClips | None) -> AnyFeatu
         features = SkeletonFeatureConfig.for_skeleton(skeleton, persons)
         if arguments.as_seen:
             features = replace(features, face_forward=False)
-        features = replace(features, centred=arguments.centred)
+        features = replace(features, centered=arguments.centered)
     else:
         features = _landmark_features(arguments.window)
     if arguments.modalities is None:

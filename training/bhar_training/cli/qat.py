@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     clips = load_data(arguments, to_train=True)
     config = replace(
         _config(arguments.checkpoint, before),
-        quantised_from=str(arguments.checkpoint.resolve()),
+        quantized_from=str(arguments.checkpoint.resolve()),
         epochs=arguments.epochs,
         lr=arguments.lr,
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""Counters, exporters and quantisers narrate in logs, warnings and on stdout."""
+"""Counters, exporters and quantizers narrate in logs, warnings and on stdout."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Recordings -> labelled landmark clips -> augmented feature batches."""
+"""Recordings -> labeled landmark clips -> augmented feature batches."""

@@ -1,6 +1,6 @@
 """Augmentation that respects skeletons, on landmarks, before the features are computed.
 
-Everything happens to landmarks and time, so whatever the features do (normalise, interpolate, mark
+Everything happens to landmarks and time, so whatever the features do (normalize, interpolate, mark
 as missing) they do to an augmented clip as they would to a recorded one.
 """
 
@@ -137,8 +137,8 @@ def _moved(
     noise: npt.NDArray[np.float32],
     random: np.random.Generator,
 ) -> npt.NDArray[np.float32]:
-    centre = np.array([0.5, 0.5, 0.0], np.float32)
-    moved = (points - centre) @ transform + centre
+    center = np.array([0.5, 0.5, 0.0], np.float32)
+    moved = (points - center) @ transform + center
     shaken = moved + random.standard_normal(points.shape, np.float32) * noise
     out: npt.NDArray[np.float32] = shaken.astype(np.float32)
     return out

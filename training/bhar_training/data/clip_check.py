@@ -165,8 +165,8 @@ def _doubts(every: _Seen, *, has_pose: bool) -> list[str]:
         if (middle < OUTSIDE[0]).any() or (middle > OUTSIDE[1]).any():
             found.append(
                 f"the middle of the shoulders is typically at {middle[0]:.2f}, {middle[1]:.2f},"
-                " outside the picture: expected fractions of its width and height, not centred ones"
-                " and no metres"
+                " outside the picture: expected fractions of its width and height, not centered"
+                " ones and no meters"
             )
         if np.mean(np.concatenate(every.upright)) < MOSTLY:
             found.append("the nose is mostly below the shoulders: people lie, or y goes up")

@@ -1,4 +1,4 @@
-"""Labelled landmark clips in memory."""
+"""Labeled landmark clips in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ClipSet"]
 
 @dataclass(frozen=True, eq=False)
 class ClipSet:
-    """N labelled clips. signers and blocks are "" and -1 where the recording does not say.
+    """N labeled clips. signers and blocks are "" and -1 where the recording does not say.
 
     A block is one stretch of recording: clips of one block must not be split over train and test.
     """

@@ -1,4 +1,4 @@
-"""Labelled landmark clips in memory, and where they come from.
+"""Labeled landmark clips in memory, and where they come from.
 
 :func:`load_clips` reads what it is pointed at:
 

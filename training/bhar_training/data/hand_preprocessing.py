@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from bharsdk.errors import InputError
 from bharsdk.landmarks.skeleton import MEDIAPIPE_HAND21, NTU25, HandJoint
-from bharsdk.recognition.features import HAND_LENGTH_IN_BONES, normalise_hand
+from bharsdk.recognition.features import HAND_LENGTH_IN_BONES, normalize_hand
 
 __all__ = ["DetectedHand", "HandClip", "HandFrame", "Side", "prepare_hands"]
 
@@ -147,8 +147,8 @@ def prepare_hands(frames: Sequence[HandFrame], joint_count: int = NTU25.joint_co
     for side in range(2):
         if detected[:, side].any():
             filled = _interpolated(points[:, side], detected[:, side])
-            centred = normalise_hand(filled, detected[:, side])
-            joints[:, :, : HandJoint.COUNT, side] = centred.transpose(2, 0, 1)
+            centered = normalize_hand(filled, detected[:, side])
+            joints[:, :, : HandJoint.COUNT, side] = centered.transpose(2, 0, 1)
             presence[:, : HandJoint.COUNT, side] = 1.0
     return HandClip(joints, presence, detected, person)
 

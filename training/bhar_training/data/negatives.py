@@ -1,4 +1,4 @@
-"""Made from signs, and no signs: what a recogniser sees most of the time and nobody records.
+"""Made from signs, and no signs: what a recognizer sees most of the time and nobody records.
 
 One person's idle movements teach little about another's, so the class "no sign" is filled with what
 is easy to mistake: signs that were only begun, run backwards or into each other, poses on the way

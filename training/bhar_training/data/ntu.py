@@ -39,14 +39,14 @@ frames is. (What CTR-GCN's preparation of the data uses)"""
 SHARED_FRAMES = 1
 """Frames in which two tracks of one person may both be there, while its id changes."""
 FAR_M = 1000.0
-"""The sensor sees some metres far: what is farther than this is damage."""
+"""The sensor sees some meters far: what is farther than this is damage."""
 NEAR_M = 0.5
 """How far a person is from where its track ended, when a doubtful track goes on with it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One body as long as its id lasts: frames [N], increasing, and joints [N, 25, 3], metres."""
+    """One body as long as its id lasts: frames [N], increasing, and joints [N, 25, 3], meters."""
 
     frames: npt.NDArray[np.int64]
     joints: FloatArray
@@ -67,7 +67,7 @@ class Track:
         return bool(self.frames[0] > other.frames[-1] - SHARED_FRAMES)
 
     def distance(self, other: Track) -> float:
-        """Metres from where ``other`` was last to where this one was first."""
+        """Meters from where ``other`` was last to where this one was first."""
         return float(np.linalg.norm(self.joints[0].mean(axis=0) - other.joints[-1].mean(axis=0)))
 
     def joined(self, other: Track) -> Track:
@@ -80,7 +80,7 @@ class Track:
 
 
 def read_ntu(path: Path) -> FloatArray:
-    """The two people of a file who move most, float32 [T, 25, 3, 2], metres, NaN where not seen.
+    """The two people of a file who move most, float32 [T, 25, 3, 2], meters, NaN where not seen.
 
     Raises InputError naming the file and the line that is wrong.
     """

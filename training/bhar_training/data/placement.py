@@ -1,7 +1,7 @@
 """Where training puts its windows: around the action, wherever evaluation looks.
 
-Both ask :func:`bharsdk.landmarks.action.find_action`. Evaluation takes the window in the middle of the span;
-training moves it, but not so far that the action is out of sight.
+Both ask :func:`bharsdk.landmarks.action.find_action`. Evaluation takes the window in the middle of
+the span; training moves it, but not so far that the action is out of sight.
 """
 
 from __future__ import annotations

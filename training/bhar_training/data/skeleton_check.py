@@ -1,4 +1,4 @@
-"""Whether skeleton clips are what they were read as: joints in their order, metres, y up."""
+"""Whether skeleton clips are what they were read as: joints in their order, meters, y up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def accept(clips: SkeletonClips, path: Path, *, empty: Sequence[Path] = ()) -> S
     _check_finite(clips, path)
     name = path.resolve().name
     flat = clips.skeleton.name == OPENPOSE18.name
-    units = "x, y and confidence, y down" if flat else "metres, y up"
+    units = "x, y and confidence, y down" if flat else "meters, y up"
     parts = [
         f"{name}: {len(clips):,} clips of {clips.skeleton.name}, {clips.skeleton.joint_count}"
         f" joints; {units} assumed"
@@ -93,8 +93,8 @@ def _of_space(bodies: FloatArray) -> list[str]:
     if TALL_M[0] <= height <= TALL_M[1]:
         return []
     return [
-        f"bodies are typically {height:.4g} tall: expected metres (millimetres: divide by 1,000;"
-        " pixels are no metres)"
+        f"bodies are typically {height:.4g} tall: expected meters (millimeters: divide by 1,000;"
+        " pixels are no meters)"
     ]
 
 

@@ -1,13 +1,15 @@
 """Clips of any skeleton -> model input [C, T, V, M], and their augmentation.
 
-For data sets that come as skeletons. MediaPipe's landmarks go through :mod:`bharsdk.recognition.features`,
-which also runs live. Such clips are cut around their action by who made the set: evaluation sees
-them whole, training at least the part ``crop`` of them, so neither asks :mod:`bharsdk.landmarks.action`.
+For data sets that come as skeletons. MediaPipe's landmarks go through
+:mod:`bharsdk.recognition.features`, which also runs live. Such clips are cut around their action by
+who made the set: evaluation sees them whole, training at least the part ``crop`` of them, so
+neither asks
+:mod:`bharsdk.landmarks.action`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from bhar_training.data.augment_limits import check_strengths
 from bhar_training.data.proportions import other_proportions
 from bharsdk.bundle.feature_config import Modality
 from bharsdk.errors import InputError, assert_never
+from bharsdk.files.codec import KEY
 from bharsdk.landmarks.skeleton import OPENPOSE18, Skeleton, skeleton_by_name
 
 __all__ = ["SkeletonAugmentConfig", "SkeletonFeatureConfig", "augment_skeleton", "skeleton_input"]
@@ -35,7 +38,7 @@ class SkeletonFeatureConfig:
 
     persons: M; further ones are left out, missing ones are 0. frames: T, whatever the length of the
     clip. modalities: coordinate channels, three each. face_forward: turn the first person about the
-    vertical axis so that its shoulders, on average, face the camera. centred: the first person's
+    vertical axis so that its shoulders, on average, face the camera. centered: the first person's
     root joint is the origin of every frame and not of its first alone, so where it walks, which
     another camera sees as another way, is left out. flat: the third coordinate is no depth but a
     confidence, which is kept as it is; such a person cannot be turned.
@@ -46,7 +49,7 @@ class SkeletonFeatureConfig:
     frames: int = 64
     modalities: tuple[Modality, ...] = (Modality.JOINT, Modality.BONE)
     face_forward: bool = True
-    centred: bool = False
+    centered: bool = field(default=False, metadata={KEY: "centred"})
     flat: bool = False
 
     @classmethod
@@ -106,7 +109,7 @@ def skeleton_input(
 ) -> FloatArray:
     """Points [T, V, 3, M], NaN where a person is missing -> [C, frames, V, M].
 
-    Origin: the root joint of the first person where it is first seen, or, centred, in each frame
+    Origin: the root joint of the first person where it is first seen, or, centered, in each frame
     (in one without it, where it was seen before). Unit: its mean bone.
     span: what to use of the clip, resampled linearly to ``config.frames``.
     """
@@ -241,7 +244,7 @@ def _placed(
     first = int(np.flatnonzero(seen)[0])
     root = next(joint for joint, parent in enumerate(skeleton.parents) if joint == parent)
     at = np.full(len(points), first)
-    if config.centred:
+    if config.centered:
         at = np.maximum.accumulate(np.where(seen, np.arange(len(points)), first))
     placed = (points - points[at, root, None, :, :1]) / _mean_bone(points, skeleton)
     if config.face_forward:

@@ -1,4 +1,4 @@
-"""Labelled skeleton clips of public data sets, and the papers' protocols by name."""
+"""Labeled skeleton clips of public data sets, and the papers' protocols by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 class SkeletonClips:
     """N clips of one skeleton.
 
-    clips: float32 [T, V, D, M] each, D = 3 (metres, or x, y, confidence), NaN where a person is not
+    clips: float32 [T, V, D, M] each, D = 3 (meters, or x, y, confidence), NaN where a person is not
     in a frame. labels: names. subjects, views, setups: numbers of the data set, -1 where it does
     not say. parts: "train" or "test" where the data set is already split, else "".
     """

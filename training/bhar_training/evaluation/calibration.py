@@ -30,7 +30,7 @@ def calibrate(
     """The calibration of logits [N, classes] for class indices ``truth`` [N], not trained on.
 
     background: the class that means "no sign"; it has no part in the threshold. Raises InputError
-    on fewer than MIN_CLIPS clips, when no sign is recognised in them, or on logits that are not
+    on fewer than MIN_CLIPS clips, when no sign is recognized in them, or on logits that are not
     finite.
     """
     if len(truth) < MIN_CLIPS:
@@ -48,7 +48,7 @@ def calibrate(
     right = (said.argmax(axis=1) == truth) & (truth != (-1 if background is None else background))
     if not right.any():
         raise InputError(
-            f"calibration: got {len(truth)} clips and no sign recognised in them, expected some:"
+            f"calibration: got {len(truth)} clips and no sign recognized in them, expected some:"
             " train longer"
         )
     threshold = reject_below(said.max(axis=1)[right], keep)
@@ -59,7 +59,7 @@ def fit_temperature(logits: FloatArray, truth: Truth) -> float:
     """The temperature T > 0 of logits [N, classes] with the least negative log-likelihood, float64.
 
     One scalar, so no answer changes. (Guo et al. 2017, section 4.2) The truth counts as (N + 1) /
-    (N + 2) and the rest is spread over the other classes: clips that are all recognised would else
+    (N + 2) and the rest is spread over the other classes: clips that are all recognized would else
     have their optimum at T = 0, where every answer is certain. (Platt 1999, section 2.2)
     """
     rows = np.arange(len(truth))

@@ -1,4 +1,4 @@
-"""A checkpoint, or an ensemble of them, against labelled clips."""
+"""A checkpoint, or an ensemble of them, against labeled clips."""
 
 from __future__ import annotations
 

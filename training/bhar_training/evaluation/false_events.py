@@ -1,4 +1,4 @@
-"""Hours of what is no sign through a recogniser: how many events it makes of it.
+"""Hours of what is no sign through a recognizer: how many events it makes of it.
 
 Clips in random order, each a little changed (speed, turn, build), with a moment between two of them
 in which the body moves from the end of one to the beginning of the next. One camera's aspect. Clips
@@ -80,7 +80,7 @@ def count_false_events(
     found: Counter[str] = Counter()
     shown = 0
     until_ms = hours * 3_600_000.0
-    bar = progress_bar(total=round(hours * 3600), shown=progress, unit="s", desc="recognise")
+    bar = progress_bar(total=round(hours * 3600), shown=progress, unit="s", desc="recognize")
     stream = recognizer.stream()
     with bar:
         for begun, frame in endless(clips, seed):

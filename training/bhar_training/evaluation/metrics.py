@@ -26,7 +26,7 @@ FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 class Acceptance:
     """What is left when answers less probable than ``reject_below`` are rejected.
 
-    part: of all clips, those that are accepted. top1: part of these that were recognised, NaN if
+    part: of all clips, those that are accepted. top1: part of these that were recognized, NaN if
     there are none. (selective classification: coverage and selective accuracy)
     """
 
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def top1(self) -> float:
-        """Part of all clips that were recognised."""
+        """Part of all clips that were recognized."""
         return float(np.trace(self.confusion) / max(1, self.confusion.sum()))
 
     @property

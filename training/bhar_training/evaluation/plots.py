@@ -45,7 +45,7 @@ def plot_curves(table: Path, picture: Path) -> None:
 
 
 def plot_confusion(report: Report, picture: Path, title: str) -> None:
-    """Draw the confusion matrix, rows normalised to recall, counts in the cells."""
+    """Draw the confusion matrix, rows normalized to recall, counts in the cells."""
     counts = report.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.42 * len(report.labels)
@@ -55,10 +55,10 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
     ticks = range(len(report.labels))
     axes.set_xticks(ticks, report.labels, rotation=90)
     axes.set_yticks(ticks, report.labels)
-    axes.set(xlabel="recognised as", ylabel="truth", title=title)
+    axes.set(xlabel="recognized as", ylabel="truth", title=title)
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, size=7)
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=color, size=7)
     save_figure(figure, picture)
 
 
@@ -88,16 +88,16 @@ class CostPoint:
 
 
 def plot_accuracy(points: Sequence[CostPoint], picture: Path, title: str) -> None:
-    """Draw accuracy against multiply-adds: a labelled marker a point, a bar for its range."""
+    """Draw accuracy against multiply-adds: a labeled marker a point, a bar for its range."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set(xscale="log", title=title)
     axes.set(xlabel="multiply-adds of one clip, 10⁹", ylabel="top-1, %")
     for number, point in enumerate(points):
-        colour = f"C{number}"
-        axes.vlines(point.gmacs, point.low, point.high, colors=colour)
-        axes.plot(point.gmacs, point.top1, "osD^vP*X"[number % 8], color=colour, markersize=8)
+        color = f"C{number}"
+        axes.vlines(point.gmacs, point.low, point.high, colors=color)
+        axes.plot(point.gmacs, point.top1, "osD^vP*X"[number % 8], color=color, markersize=8)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())

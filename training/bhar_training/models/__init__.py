@@ -62,7 +62,7 @@ class BackboneName(enum.Enum):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model, and its regularisation.
+    """Which model, and its regularization.
 
     dropout: on the pooled features, training only. backbone, fusion: of BHaRNet and the body
     expert. prm, tam: PR-GCN's pose refinement and temporal aggregation (its ablation). window: of
@@ -108,7 +108,7 @@ def make_backbone(
     dropout: float = 0.0,
     window: int | None = None,
 ) -> Backbone:
-    """A freshly initialised stream of ``name`` for x [N, channels, T, V, persons].
+    """A freshly initialized stream of ``name`` for x [N, channels, T, V, persons].
 
     Raises UsageError for a ``window`` where the backbone has no causal form.
     """
@@ -124,7 +124,7 @@ def make_backbone(
 
 
 def build_model(config: ModelConfig, layout: InputLayout, classes: int) -> ActionModel:
-    """A freshly initialised model for inputs of ``layout`` and a number of ``classes``.
+    """A freshly initialized model for inputs of ``layout`` and a number of ``classes``.
 
     Raises UsageError when the model needs hands and the data has none.
     """

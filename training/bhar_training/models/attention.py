@@ -71,7 +71,7 @@ class FastCrossAttention(nn.Module):
         """See the class."""
         context = self.context_norm(context)
         query = self._features(self._heads(self.query(self.query_norm(tokens))), (-1,))
-        # One stabiliser for all keys of a head: it must cancel between sum and normaliser. Of keys
+        # One stabilizer for all keys of a head: it must cancel between sum and normalizer. Of keys
         # that are still to come none is known, and none is needed: what is raised is at most half
         # the square of the longest direction, of which float32 holds any sum.
         over = (-1, -2) if self.window is None else ()
@@ -81,7 +81,7 @@ class FastCrossAttention(nn.Module):
         return out
 
     def deploy(self) -> DeployedCrossAttention:
-        """The same of tokens and context that are normalised already."""
+        """The same of tokens and context that are normalized already."""
         query, key = self._folded_query_key()
         value = _behind(self.context_norm, self.value)
         directions = self.directions.T.clone()

@@ -1,4 +1,4 @@
-"""What all graph-network backbones share: input normalisation, blocks, pooled head, folding."""
+"""What all graph-network backbones share: input normalization, blocks, pooled head, folding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOTAL_STRIDE = 4
 class Backbone(nn.Module, ABC):
     """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
 
-    Every joint, channel and person has its own input normalisation (``data_bn``). ``dropout`` acts
+    Every joint, channel and person has its own input normalization (``data_bn``). ``dropout`` acts
     on the pooled features. window: of the running means of the causal form, in frames; None: the
     form of the paper. A subclass gives ``blocks`` (:meth:`make_blocks`) and how to fold one.
     """

@@ -46,7 +46,7 @@ def fuse(logits: list[Tensor], how: Fusion) -> Tensor:
     """Logits [N, classes] of the streams -> fused logits [N, classes].
 
     MEAN: their mean. NOISY_OR: ``p = 1 - prod(1 - p_i)`` of the class probabilities, as log p
-    (softmax then normalises it): a sure stream is not spoilt by an unsure one.
+    (softmax then normalizes it): a sure stream is not spoilt by an unsure one.
     (BHaRNet's extension of 2026, reliability-aware fusion)
     """
     match how:

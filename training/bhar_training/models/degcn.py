@@ -74,7 +74,7 @@ class GroupedPointwise(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(GROUPS, outputs // GROUPS, inputs // GROUPS))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        # He initialisation over the fan out of the grouped convolution.
+        # He initialization over the fan out of the grouped convolution.
         gain = math.sqrt(2.0 / (1 + SLOPE**2))
         nn.init.normal_(self.weight, 0.0, gain / math.sqrt(outputs))
 
@@ -98,7 +98,7 @@ class GroupedPointwise(nn.Module):
 class DeformableTemporalConv(nn.Module):
     """DeTGC: convolve the clip sampled at ``t * stride + offset`` for learnable offsets.
 
-    Sampling is linear between neighbouring frames, frames beyond the clip repeat its edge.
+    Sampling is linear between neighboring frames, frames beyond the clip repeat its edge.
     x: [N, C, T, V] -> [N, C', ceil(T / stride), V], before the BatchNorm that follows it.
     (Myung et al. 2024, section III-C; offsets start at linspace(-2d, 2d) for dilation d)
 
@@ -228,19 +228,19 @@ class RefinedGraphConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: [N, C, T, V] -> [N, C', T, V]."""
         if self.running is None:
-            return self._normalised(x, x.mean(2))
+            return self._normalized(x, x.mean(2))
         means, parts = self.running.split(x)
-        return self.running.join(self._normalised(parts, means), x.shape[2])
+        return self.running.join(self._normalized(parts, means), x.shape[2])
 
-    def _normalised(self, x: Tensor, mean: Tensor) -> Tensor:
+    def _normalized(self, x: Tensor, mean: Tensor) -> Tensor:
         n, _, t, v = x.shape
         out: Tensor | None = None
         for k, project in enumerate(self.value):
             value, topology = project(x).view(-1, t, v), self.topology(mean, k).transpose(1, 2)
             out = value @ topology if out is None else torch.baddbmm(out, value, topology)
         assert out is not None
-        normalised: Tensor = self.bn(out.view(n, -1, t, v))
-        return normalised
+        normalized: Tensor = self.bn(out.view(n, -1, t, v))
+        return normalized
 
     def deploy(self) -> nn.Module:
         """The same with BatchNorm and alpha folded in."""

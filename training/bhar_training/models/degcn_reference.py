@@ -62,8 +62,8 @@ class PlainRefinedGraphConv(nn.Module):
             topology = self.refine[k](difference) * self.alpha + adjacency
             part = torch.einsum("ncwv,nctv->nctw", topology, self.value[k](x))
             out = part if out is None else out + part
-        normalised: Tensor = self.bn(out)
-        return normalised
+        normalized: Tensor = self.bn(out)
+        return normalized
 
 
 class PlainDeformableTemporalConv(nn.Module):

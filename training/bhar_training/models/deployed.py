@@ -98,7 +98,7 @@ class DeployedRefinedGraphConv(nn.Module):
         super().__init__()
         self.running = running
         self.query, self.key, self.value, self.refine = query, key, value, refine
-        # Transposed, so that MatMul reads the neighbours along its inner axis.
+        # Transposed, so that MatMul reads the neighbors along its inner axis.
         self.register_buffer("adjacency", adjacency)
         self.shift = shift
 

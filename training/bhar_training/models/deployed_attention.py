@@ -33,7 +33,7 @@ __all__ = [
     "linear",
     "linear_attention",
     "mean_token",
-    "normalised",
+    "normalized",
     "pooled_tokens",
     "tokens_of",
 ]
@@ -111,7 +111,7 @@ def pooled_tokens(features: Tensor, window: int | None) -> list[Tensor]:
     return [tokens.transpose(1, 2) for tokens in (time, *running)]
 
 
-def normalised(x: Tensor) -> Tensor:
+def normalized(x: Tensor) -> Tensor:
     """LayerNorm without weights: they are folded into the layers behind it."""
     return F.layer_norm(x, (WIDTH,))
 
@@ -129,7 +129,7 @@ def _features(x: Tensor, directions: Tensor, over: tuple[int, ...]) -> Tensor:
 
 
 class _Folded(nn.Module):
-    """Queries and keys of normalised tokens, and the directions [64, m] of their features."""
+    """Queries and keys of normalized tokens, and the directions [64, m] of their features."""
 
     directions: Tensor
 
@@ -147,7 +147,7 @@ class _Folded(nn.Module):
 
 
 class DeployedCrossAttention(_Folded):
-    """FAVOR+ from tokens [B, Q, 256] to context [B, K, 256], both normalised -> [B, Q, 256].
+    """FAVOR+ from tokens [B, Q, 256] to context [B, K, 256], both normalized -> [B, Q, 256].
 
     window: of the causal form, of tokens and context of each frame, as in training.
     """
@@ -200,14 +200,14 @@ class DeployedInteractiveBranch(nn.Module):
         self, tokens: Tensor, context: Tensor, attention: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
         """The tokens before the mean, by this module's ``attention`` or its equal."""
-        seen = tokens + attention(normalised(tokens), normalised(context))
-        return F.gelu(self.hidden(normalised(seen)))
+        seen = tokens + attention(normalized(tokens), normalized(context))
+        return F.gelu(self.hidden(normalized(seen)))
 
 
 class DeployedAxisAttention(_Folded):
     """One axis of BHaRNet-P's attention.
 
-    value: from the heads' weighted means of normalised context tokens, [H * 256], to outputs.
+    value: from the heads' weighted means of normalized context tokens, [H * 256], to outputs.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class DeployedAxisAttention(_Folded):
         self.value = value
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """Normalised tokens [N, Q, 256] and context [N, K, 256] -> [N, outputs]."""
+        """Normalized tokens [N, Q, 256] and context [N, K, 256] -> [N, outputs]."""
         query, key = self.both(tokens, context)
         weights = query / (query @ key.sum(-2)[..., None])
         of_keys = weights.mean(-2, keepdim=True) @ key.transpose(-1, -2)  # [N, H, 1, K]
@@ -252,7 +252,7 @@ class DeployedPooledAttention(nn.Module):
         """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
         both = (pooled_tokens(x, self.window) for x in (features, other))
         parts = [
-            attention(normalised(tokens), normalised(context))
+            attention(normalized(tokens), normalized(context))
             for attention, tokens, context in zip(self.axes, *both, strict=True)
         ]
         return torch.stack(parts).sum(0)

@@ -14,15 +14,15 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["GlobalBatchNorm1d", "GlobalBatchNorm2d", "SharedDropout", "share_of", "synchronised"]
+__all__ = ["GlobalBatchNorm1d", "GlobalBatchNorm2d", "SharedDropout", "share_of", "synchronized"]
 
 
 def share_of(count: int, rank: int, processes: int) -> range:
-    """Which of ``count`` things process ``rank`` takes: neighbours, sizes differ by one at most."""
+    """Which of ``count`` things process ``rank`` takes: neighbors, sizes differ by one at most."""
     return range(count * rank // processes, count * (rank + 1) // processes)
 
 
-def synchronised(model: nn.Module) -> None:
+def synchronized(model: nn.Module) -> None:
     """Replace, in place, the layers that must see the whole batch; names and weights stay."""
     for name, child in model.named_children():
         if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d):
@@ -30,7 +30,7 @@ def synchronised(model: nn.Module) -> None:
         elif type(child) is nn.Dropout:
             setattr(model, name, SharedDropout(child.p))
         else:
-            synchronised(child)
+            synchronized(child)
 
 
 def _over_all(layer: nn.Module) -> nn.Module:
@@ -50,8 +50,8 @@ def _summed(values: Tensor) -> Tensor:
     return values
 
 
-class _Normalise(torch.autograd.Function):
-    """x [N, C, ...] -> normalised by the statistics of all processes; (y, mean, variance, count).
+class _Normalize(torch.autograd.Function):
+    """x [N, C, ...] -> normalized by the statistics of all processes; (y, mean, variance, count).
 
     One sum over the processes each way. Means and squares travel in float64: their difference keeps
     the digits that a variance in float32 has.
@@ -86,8 +86,8 @@ class _Normalise(torch.autograd.Function):
         # The parameters' gradients are of this share; the trainer adds them up like all others.
         to_bias, to_weight = grad.sum(_others(x)), (grad * unit).sum(_others(x))
         along = _summed(torch.stack([to_bias, to_weight]).double()) / count
-        centred = grad - spread(along[0]) - unit * spread(along[1])
-        return (centred * spread(scale * weight)).to(x.dtype), to_weight, to_bias, None
+        centered = grad - spread(along[0]) - unit * spread(along[1])
+        return (centered * spread(scale * weight)).to(x.dtype), to_weight, to_bias, None
 
 
 def _others(x: Tensor) -> list[int]:
@@ -96,7 +96,7 @@ def _others(x: Tensor) -> list[int]:
 
 
 def _of_whole_batch(layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    y, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
+    y, mean, variance, count = _Normalize.apply(  # type: ignore[no-untyped-call]
         x, layer.weight, layer.bias, layer.eps
     )
     assert layer.running_mean is not None and layer.running_var is not None

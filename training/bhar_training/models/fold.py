@@ -1,7 +1,7 @@
 """Folding for deployment: what is constant after training becomes weights.
 
 Every model has ``deploy()``, which returns a new module of plain convolutions, MatMuls and adds
-that computes the same logits: batch normalisation and deformable temporal convolutions are gone.
+that computes the same logits: batch normalization and deformable temporal convolutions are gone.
 """
 
 from __future__ import annotations

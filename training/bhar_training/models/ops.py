@@ -1,9 +1,9 @@
 """bharsdk's compiled kernels as torch ops, ``torch.ops.bhar.*``, with gradients.
 
-On float32 tensors of the CPU an op runs the kernel of the same name in :mod:`bharsdk.kernels.ops` on the
-tensors' own memory; only what is not contiguous is copied. Other types (float64, in which gradients
-are checked) and other devices take the same formula in torch's operations, which gradients are made
-of too (:mod:`bhar_training.models.formulas`): they can be differentiated again.
+On float32 tensors of the CPU an op runs the kernel of the same name in :mod:`bharsdk.kernels.ops`
+on the tensors' own memory; only what is not contiguous is copied. Other types (float64, in which
+gradients are checked) and other devices take the same formula in torch's operations, which
+gradients are made of too (:mod:`bhar_training.models.formulas`): they can be differentiated again.
 
 The models here train without them. On the one thread that a kernel runs on, most forward passes
 are faster than in torch; but backward passes are most of a training step, and torch's own forms

@@ -197,7 +197,7 @@ class PRGCN(nn.Module):
         """x: [N, C, T, V, M] -> logits [N, classes]."""
         n, c, t, v, m = x.shape
         x = x.permute(0, 4, 1, 2, 3).reshape(n * m, c, t, v)
-        x = self.refine(self._normalise(x))
+        x = self.refine(self._normalize(x))
         motion = F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 1, 0))
         x = self.aggregate(self._fuse(self.enter_position(x), self.enter_motion(motion)))
         if self.window is None:
@@ -208,7 +208,7 @@ class PRGCN(nn.Module):
         logits: Tensor = self.head(self.dropout(pooled)[:, :, None, None])
         return logits[:, :, 0, 0]
 
-    def _normalise(self, x: Tensor) -> Tensor:
+    def _normalize(self, x: Tensor) -> Tensor:
         if not isinstance(self.input_norm, nn.BatchNorm1d):
             out: Tensor = self.input_norm(x)
             return out

@@ -1,4 +1,4 @@
-"""What enrolment reaches: classes that a model was not trained on, from a few clips of a stranger.
+"""What enrollment reaches: classes that a model was not trained on, from a few clips of a stranger.
 
 As few-shot protocols have it (Vinyals et al. 2016, with the trained classes beside the new ones):
 the clips that a gesture is enrolled from and those that are scored are different ones of one
@@ -25,15 +25,15 @@ from bhar_training.data.batches import action_window
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.data.clips import load_clips
 from bhar_training.models.embedding import WithEmbedding
-from bhar_training.paper.experiment import EnrolmentRecipe
+from bhar_training.paper.experiment import EnrollmentRecipe
 from bhar_training.training.trainer import fit
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
 from bharsdk.errors import InputError
 from bharsdk.gestures.augment import features_of_variations
-from bharsdk.gestures.fit import Enrolment, Gesture, Samples
+from bharsdk.gestures.fit import Enrollment, Gesture, Samples
 from bharsdk.recognition.features import Features
 
-__all__ = ["EnrolmentScore", "score_enrolment", "train_without"]
+__all__ = ["EnrollmentScore", "score_enrollment", "train_without"]
 
 KNOWN_CLIPS = 5
 """Of each class; what a bundle holds."""
@@ -43,7 +43,7 @@ MOST_CLIPS = 60
 
 
 @dataclass(frozen=True)
-class EnrolmentScore:
+class EnrollmentScore:
     """Percent, means over the draws.
 
     gestures: which labels were enrolled. new_top1: of their other clips, against all labels, and
@@ -75,7 +75,7 @@ class _Stranger:
 
 
 def train_without(
-    recipe: EnrolmentRecipe, data_root: Path, out: Path
+    recipe: EnrollmentRecipe, data_root: Path, out: Path
 ) -> tuple[Checkpoint, ClipSet]:
     """(the model without the recipe's labels, all clips): trained in ``out``, or taken from there.
 
@@ -90,15 +90,15 @@ def train_without(
     return load_checkpoint(folder), clips
 
 
-def score_enrolment(
+def score_enrollment(
     checkpoint: Checkpoint,
     trained_on: ClipSet,
     stranger: ClipSet,
     *,
     shots: int = 5,
     draws: int = 20,
-) -> tuple[EnrolmentScore, EnrolmentScore]:
-    """Enrol every label of ``stranger`` that the model lacks, ``shots`` clips of each, and score.
+) -> tuple[EnrollmentScore, EnrollmentScore]:
+    """Enroll every label of ``stranger`` that the model lacks, ``shots`` clips of each, and score.
 
     trained_on: the training clips, of which a few stand for each class. Returns the scores of the
     gestures alone, and with ``shots`` clips also of every known label that one of them is much like
@@ -107,10 +107,10 @@ def score_enrolment(
     """
     meta = checkpoint.meta
     if not isinstance(meta.features, FeatureConfig):
-        raise InputError("enrolment: got a model of a skeleton data set, expected landmarks")
+        raise InputError("enrollment: got a model of a skeleton data set, expected landmarks")
     looks = _Looks(checkpoint, meta.features)
     known, classes = looks.at_known(trained_on)
-    person = looks.at_centres(stranger)
+    person = looks.at_centers(stranger)
     new = tuple(sorted(set(stranger.labels) - set(meta.labels)))
 
     @functools.cache
@@ -120,22 +120,22 @@ def score_enrolment(
     counts = {label: len(varied(label)) for label in new}
     if not new or min(counts.values()) <= shots:
         raise InputError(
-            f"enrolment: got clips of new labels {counts}, expected more than {shots} of each"
+            f"enrollment: got clips of new labels {counts}, expected more than {shots} of each"
         )
     alone, asked = [], []
     for draw in range(draws):
         random = np.random.default_rng(draw)
         chosen = {label: _drawn(random, person, list(varied(label)), shots) for label in new}
         samples = {x: Samples.joined([varied(x)[i] for i in chosen[x]]) for x in new}
-        enrolment = Enrolment(known, classes, tuple(Gesture(x, shots, samples[x]) for x in new))
-        alone.append(_scored(enrolment, meta.labels, person, chosen))
+        enrollment = Enrollment(known, classes, tuple(Gesture(x, shots, samples[x]) for x in new))
+        alone.append(_scored(enrollment, meta.labels, person, chosen))
         shown = {}
-        for index in sorted({index for label in new for index in enrolment.alike(label)}):
+        for index in sorted({index for label in new for index in enrollment.alike(label)}):
             label = meta.labels[index]
             if len(varied(label)) > shots:
                 chosen[label] = _drawn(random, person, list(varied(label)), shots)
                 shown[index] = Samples.joined([varied(label)[i] for i in chosen[label]])
-        asked.append(_scored(replace(enrolment, shown=shown), meta.labels, person, chosen))
+        asked.append(_scored(replace(enrollment, shown=shown), meta.labels, person, chosen))
     return _mean(alone), _mean(asked)
 
 
@@ -171,7 +171,7 @@ class _Looks:
         windows = [action_window(clips.sequences[i], self._features) for i in rows]
         return self.at(windows), np.array(classes)
 
-    def at_centres(self, clips: ClipSet) -> _Stranger:
+    def at_centers(self, clips: ClipSet) -> _Stranger:
         """Every clip, as it is scored."""
         windows = [action_window(clip, self._features) for clip in clips.sequences]
         return _Stranger(np.array(clips.labels), np.array(clips.blocks), self.at(windows))
@@ -206,17 +206,17 @@ def _drawn(
 
 
 def _scored(
-    enrolment: Enrolment,
+    enrollment: Enrollment,
     labels: tuple[str, ...],
     person: _Stranger,
     chosen: dict[str, npt.NDArray[np.int64]],
-) -> EnrolmentScore:
+) -> EnrollmentScore:
     """Of one draw."""
-    gestures = tuple(gesture.label for gesture in enrolment.gestures)
+    gestures = tuple(gesture.label for gesture in enrollment.gestures)
     names = np.array([*labels, *gestures])
     samples = person.samples
     before = names[samples.logits.argmax(1)] == person.labels
-    after = names[enrolment.probabilities(samples.logits, samples.embeddings).argmax(1)]
+    after = names[enrollment.probabilities(samples.logits, samples.embeddings).argmax(1)]
     right = after == person.labels
     recalls, lost, of_new, of_known = [], {}, [], []
     for label in sorted(set(person.labels) & set(names)):
@@ -231,7 +231,7 @@ def _scored(
                 lost[label] = 100 * float(before[mine].mean() - right[mine].mean())
         recalls.append(float(right[mine].mean()))
     known = np.concatenate(of_known)
-    return EnrolmentScore(
+    return EnrollmentScore(
         gestures,
         100 * statistics.fmean(of_new),
         0.0,
@@ -239,7 +239,7 @@ def _scored(
         100 * float(right[known].mean()),
         100 * statistics.fmean(recalls),
         lost,
-        {g: tuple(labels[i] for i in near) for g in gestures if (near := enrolment.alike(g))},
+        {g: tuple(labels[i] for i in near) for g in gestures if (near := enrollment.alike(g))},
     )
 
 
@@ -251,13 +251,13 @@ def _not_seen(
     return others if len(others) else clips[~np.isin(clips, seen)]
 
 
-def _mean(scores: list[EnrolmentScore]) -> EnrolmentScore:
+def _mean(scores: list[EnrollmentScore]) -> EnrollmentScore:
     lost = {label for score in scores for label in score.lost}
     alike: dict[str, set[str]] = {}
     for score in scores:
         for gesture, near in score.alike.items():
             alike.setdefault(gesture, set()).update(near)
-    return EnrolmentScore(
+    return EnrollmentScore(
         tuple(sorted({gesture for score in scores for gesture in score.gestures})),
         statistics.fmean(score.new_top1 for score in scores),
         statistics.pstdev(score.new_top1 for score in scores),

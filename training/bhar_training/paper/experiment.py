@@ -1,7 +1,8 @@
 """What a row of the results table is made of: data, splits, trainings, scores, targets.
 
 The rows themselves are in :mod:`bhar_training.paper.recipes`, their figures in
-:mod:`bhar_training.paper.results`, and :mod:`bhar_training.paper.reproduce` goes from the one to the other.
+:mod:`bhar_training.paper.results`, and :mod:`bhar_training.paper.reproduce` goes from the one to
+the other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bharsdk.errors import InputError
 
 __all__ = [
     "DataFile",
-    "EnrolmentRecipe",
+    "EnrollmentRecipe",
     "Fold",
     "Member",
     "Metric",
@@ -32,16 +33,16 @@ class DataFile:
     """Where recordings lie, relative to the data root; who may use them and who made them."""
 
     path: str
-    licence: str
+    license: str
     source: str
     skeletons: bool = False
 
 
 @dataclass(frozen=True)
-class EnrolmentRecipe:
-    """A model without some labels, which a person whom it never saw then enrols.
+class EnrollmentRecipe:
+    """A model without some labels, which a person whom it never saw then enrolls.
 
-    fold: who trains, and the one who enrols and is tested. without: labels left out of training.
+    fold: who trains, and the one who enrolls and is tested. without: labels left out of training.
     """
 
     data: DataFile

@@ -14,7 +14,7 @@ from bhar_training.data.skeleton_features import SkeletonAugmentConfig, Skeleton
 from bhar_training.models import Fusion, ModelConfig, ModelName
 from bhar_training.paper.experiment import (
     DataFile,
-    EnrolmentRecipe,
+    EnrollmentRecipe,
     Fold,
     Member,
     Metric,
@@ -28,7 +28,7 @@ from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.errors import UsageError
 from bharsdk.landmarks.skeleton import KINECT20
 
-__all__ = ["ENROLMENTS", "RECIPES", "recipe_named"]
+__all__ = ["ENROLLMENTS", "RECIPES", "recipe_named"]
 
 # ---- data and splits ------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ UTD_BODY = TrainConfig(
 OTHER_CAMERA = SkeletonAugmentConfig(crop=0.8, turn_rad=1.0, mirror=0.5)
 AS_SEEN = replace(KINECT, face_forward=False)
 # One network of joints and bones does better without where people walk; two networks do not.
-UCLA_PR_GCN = replace(UTD_PR_GCN, features=replace(AS_SEEN, centred=True), augment=OTHER_CAMERA)
+UCLA_PR_GCN = replace(UTD_PR_GCN, features=replace(AS_SEEN, centered=True), augment=OTHER_CAMERA)
 UCLA_BODY = replace(UTD_BODY, features=replace(AS_SEEN, frames=32), augment=OTHER_CAMERA)
 TWO_MODALITIES = (Modality.JOINT, Modality.BONE)
 MOTIONS = (Modality.JOINT_MOTION, Modality.BONE_MOTION)
@@ -371,30 +371,30 @@ LETTERS_ROWS = (
 LETTERS_LEFT_OUT = replace(LETTERS_HAND, epochs=10, validation=HELD_OUT)
 
 # Drawn by chance: five of those that s3 has recorded, and four that s3 has not, on which (of s1 and
-# s2) the scheme of enrolment was chosen; of the other letters (numpy's default_rng of the signer's
+# s2) the scheme of enrollment was chosen; of the other letters (numpy's default_rng of the signer's
 # number) five of s2's and four of s1's, who has fewer; three of the fifteen words.
-ENROLMENTS = {
-    "letters": EnrolmentRecipe(
+ENROLLMENTS = {
+    "letters": EnrollmentRecipe(
         LETTERS,
-        Fold("enrolment-letters", ("s1", "s2"), ("s3",)),
+        Fold("enrollment-letters", ("s1", "s2"), ("s3",)),
         ("e", "i", "k", "m", "r", "s", "t", "w", "y"),
         LETTERS_LEFT_OUT,
     ),
-    "letters-s1": EnrolmentRecipe(
+    "letters-s1": EnrollmentRecipe(
         LETTERS,
-        Fold("enrolment-letters-s1", ("s2", "s3"), ("s1",)),
+        Fold("enrollment-letters-s1", ("s2", "s3"), ("s1",)),
         ("j", "m", "u", "z"),
         LETTERS_LEFT_OUT,
     ),
-    "letters-s2": EnrolmentRecipe(
+    "letters-s2": EnrollmentRecipe(
         LETTERS,
-        Fold("enrolment-letters-s2", ("s1", "s3"), ("s2",)),
+        Fold("enrollment-letters-s2", ("s1", "s3"), ("s2",)),
         ("c", "e", "g", "j", "p"),
         LETTERS_LEFT_OUT,
     ),
-    "words": EnrolmentRecipe(
+    "words": EnrollmentRecipe(
         WORDS,
-        Fold("enrolment-words", ("s1", "s3"), ("s2",)),
+        Fold("enrollment-words", ("s1", "s3"), ("s2",)),
         ("no", "please", "tea"),
         replace(WORDS_PR_GCN, epochs=8),
     ),

@@ -1,8 +1,9 @@
 """From raw data to the figures of one row of the results table.
 
-``OUT/<row>/<fold>/<member>-seed<N>/`` is a training of :func:`bhar_training.training.trainer.fit`, with the
-machine in ``machine.json``; rows that use the same training share it. A finished one is not
-repeated, an interrupted one goes on. ``OUT/<row>/result.json`` is what came out, in the format of
+``OUT/<row>/<fold>/<member>-seed<N>/`` is a training of :func:`bhar_training.training.trainer.fit`,
+with the machine in ``machine.json``; rows that use the same training share it. A finished one is
+not repeated, an interrupted one goes on. ``OUT/<row>/result.json`` is what came out, in the format
+of
 :mod:`bhar_training.paper.results`.
 """
 
@@ -121,8 +122,8 @@ def _load(data: DataFile, root: Path) -> AnyClips:
     path = root / data.path
     if not path.is_file():
         raise InputError(
-            f"{path}: no such file, expected the recordings of {data.source} (licence:"
-            f" {data.licence}): put them there, or name the folder that has {data.path} with"
+            f"{path}: no such file, expected the recordings of {data.source} (license:"
+            f" {data.license}): put them there, or name the folder that has {data.path} with"
             " --data-root"
         )
     return read_skeletons(path) if data.skeletons else load_clips(path)

@@ -2,8 +2,8 @@
 
 The file is an object of ``format_version`` and ``rows``; ``rows`` has one :class:`Result` for each
 row that has been run, keys sorted, so that a changed figure is a changed line. Percentages have two
-digits behind the point. Read with :mod:`bharsdk.files.codec`: unknown keys are refused, and so are means
-that are not those of their runs.
+digits behind the point. Read with :mod:`bharsdk.files.codec`: unknown keys are refused, and so are
+means that are not those of their runs.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from bhar_training.models import ModelConfig, ModelName
 from bhar_training.training.distill import DistillConfig
 from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import InputError, UsageError
+from bharsdk.files.codec import KEY
 
 __all__ = ["TrainConfig"]
 
@@ -31,9 +32,9 @@ class TrainConfig:
     own are seen often enough to be learnt. background: the label that means "no sign"; negatives
     are made for it when it occurs, and add_background makes it occur. pretrain_epochs: how many of
     ``epochs`` train the body and the hand expert alone, before the rest trains all of the model, as
-    BHaRNet's paper does. quantised_from: a run or checkpoint that this one goes on from, computing
-    with the roundings of the INT8 export (:mod:`bhar_training.training.qat`). bfloat16: mixed precision
-    where the device has it.
+    BHaRNet's paper does. quantized_from: a run or checkpoint that this one goes on from, computing
+    with the roundings of the INT8 export (:mod:`bhar_training.training.qat`). bfloat16: mixed
+    precision where the device has it.
     """
 
     model: ModelConfig
@@ -54,7 +55,7 @@ class TrainConfig:
     background: str = "-"
     add_background: bool = False
     seed: int = 0
-    quantised_from: str = ""
+    quantized_from: str = field(default="", metadata={KEY: "quantised_from"})
     bfloat16: bool = False
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Quantisation-aware fine-tuning: training computes with the roundings of the INT8 export.
+"""Quantization-aware fine-tuning: training computes with the roundings of the INT8 export.
 
 Weights become integers in [-63, 63] with one scale for each output. What convolutions, linear
 layers and aggregations over static adjacencies read becomes bytes between the least and the
@@ -31,7 +31,7 @@ from bhar_training.models.prgcn import PRGCN, GraphConv
 from bhar_training.models.stgcn import Block
 from bharsdk.errors import InputError
 
-__all__ = ["QuantisedStreams", "quantised_layers", "rounded_input", "rounded_weight"]
+__all__ = ["QuantizedStreams", "quantized_layers", "rounded_input", "rounded_weight"]
 
 LAYERS = (nn.Conv2d, nn.Linear, GroupedPointwise, DeformableTemporalConv)
 MOST_INTEGER = 63
@@ -44,7 +44,7 @@ Range = tuple[float, int]
 """(step of a byte, the byte that is zero)."""
 
 
-def quantised_layers(model: nn.Module) -> dict[str, nn.Module]:
+def quantized_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of ``model`` whose weights and inputs the exporter rounds, by name.
 
     Not among them, as in ``bhar_export.onnx.float_nodes``: what reads coordinates, up to the first
@@ -90,7 +90,7 @@ def rounded_input(x: Tensor, limits: Range) -> Tensor:
     return torch.fake_quantize_per_tensor_affine(x, *limits, 0, 255)
 
 
-class QuantisedStreams(nn.Module):
+class QuantizedStreams(nn.Module):
     """Body and hands -> the streams of a model, with the roundings of its INT8 export.
 
     plain: gives the streams without; its weights learn, and stay floats. examples: body and hands,
@@ -102,12 +102,12 @@ class QuantisedStreams(nn.Module):
     def __init__(self, plain: nn.Module, examples: tuple[Tensor, Tensor]) -> None:
         super().__init__()
         self.plain = plain
-        self._layers = quantised_layers(plain)
+        self._layers = quantized_layers(plain)
         self._aggregated = _aggregated(self._layers, plain)
         self._examples = examples
         self._ranges: dict[str, Range] = {}
 
-    def train(self, mode: bool = True) -> QuantisedStreams:
+    def train(self, mode: bool = True) -> QuantizedStreams:
         """See the class."""
         if mode:
             super().train(False)

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 STATE = Path("resume/state.safetensors")
+MOMENTS = "optimiser"
+"""What the names of the optimizer's tensors begin with, as version 0.1.0 wrote them."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,14 @@ def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
 
 
 def write_epoch(
-    out: Path, model: ActionModel, optimiser: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
+    out: Path, model: ActionModel, optimizer: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
 ) -> None:
     """Leave a finished epoch in ``out``.
 
     Raises InputError when the disk refuses: it says which epoch the checkpoint there is of.
     """
     try:
-        _write_epoch(out, model, optimiser, meta, rows)
+        _write_epoch(out, model, optimizer, meta, rows)
     except InputError as error:
         raise InputError(f"{error}; {_what_is_kept(out)}") from error
 
@@ -112,7 +114,7 @@ def check_room_for_epochs(out: Path, model: ActionModel) -> None:
     Minutes of training are lost where the first epoch cannot be written.
     """
     weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    state = 3 * weights  # the optimiser keeps two moments of each weight
+    state = 3 * weights  # the optimizer keeps two moments of each weight
     check_room(out / STATE.name, [weights, state, state])
 
 
@@ -126,7 +128,7 @@ def _what_is_kept(out: Path) -> str:
 
 
 def _write_epoch(
-    out: Path, model: ActionModel, optimiser: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
+    out: Path, model: ActionModel, optimizer: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
 ) -> None:
     save_checkpoint(out / "checkpoint", model, meta)
     text = io.StringIO()
@@ -137,8 +139,8 @@ def _write_epoch(
     # What counts when the run goes on; whatever was written before it is then written again.
     make_folder((out / STATE).parent)
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for i, item in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{i}.{name}": value for name, value in item.items()}
+    for i, item in optimizer.state_dict()["state"].items():
+        tensors |= {f"{MOMENTS}.{i}.{name}": value for name, value in item.items()}
     write_tensors(out / STATE, tensors, {"meta": json.dumps(to_json_dict(meta))})
     plot_curves(out / "curves.csv", out / "curves.png")
 
@@ -147,7 +149,7 @@ def _write_epoch(
 class RunState:
     """What a run goes on from: its last finished epoch, its metrics, and all tensors.
 
-    moments: of the optimiser, by the number of the parameter and the name. Restoring raises
+    moments: of the optimizer, by the number of the parameter and the name. Restoring raises
     BundleError, naming the file, when they do not fit.
     """
 
@@ -164,10 +166,10 @@ class RunState:
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise _damaged(self.path, error) from error
 
-    def restore_optimiser(self, optimiser: Optimizer) -> None:
+    def restore_optimizer(self, optimizer: Optimizer) -> None:
         """Its moments as they were."""
         try:
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": self.moments})
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": self.moments})
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise _damaged(self.path, error) from error
 

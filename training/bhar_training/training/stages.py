@@ -14,7 +14,7 @@ __all__ = ["Stage", "stages_of"]
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Some epochs of a run, with an optimiser and a warm-up and decay of the rate of their own.
+    """Some epochs of a run, with an optimizer and a warm-up and decay of the rate of their own.
 
     model: what learns, and is scored; it shares its weights with the model of the run. epochs:
     counted over the run, from 0. loss_weights: of the fused logits, then each stream's.

@@ -1,8 +1,8 @@
 """The training loop: one run from clips to a folder of checkpoint and curves, resumable.
 
 Order and augmentation depend on (seed, epoch) alone, so a run that was interrupted and resumed sees
-what an uninterrupted one sees (:mod:`bhar_training.training.run_folder`). The same loop runs in one process
-or in many (:mod:`bhar_training.training.processes`), with the same result.
+what an uninterrupted one sees (:mod:`bhar_training.training.run_folder`). The same loop runs in one
+process or in many (:mod:`bhar_training.training.processes`), with the same result.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from bhar_training.data.labels import training_doubts
 from bhar_training.data.notes import doubt
 from bhar_training.evaluation.evaluate import logits_of
 from bhar_training.models import ActionModel, build_model
-from bhar_training.models.distributed import synchronised
+from bhar_training.models.distributed import synchronized
 from bhar_training.models.losses import complementary_loss
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.distill import Teachers, distillation_loss
 from bhar_training.training.processes import Devices, Fabric, from_first, launch
-from bhar_training.training.qat import QuantisedStreams
+from bhar_training.training.qat import QuantizedStreams
 from bhar_training.training.run_folder import (
     EpochRow,
     RunState,
@@ -86,7 +86,7 @@ def fit(
     """
     devices = devices or Devices()
     _check_size(clips, config, devices.processes)
-    added = config.add_background or bool(config.quantised_from)
+    added = config.add_background or bool(config.quantized_from)
     for text in training_doubts(clips.labels, config.background, added=added):
         doubt(f"{trained_on}: {text}")
     work = partial(_fit, clips=clips, config=config, out=out, trained_on=trained_on, resume=resume)
@@ -103,13 +103,13 @@ def _fit(
 ) -> CheckpointMeta:
     train, validation = split_held_out(clips, config.validation, config.seed)
     torch.manual_seed(config.seed)
-    before = load_checkpoint(Path(config.quantised_from)) if config.quantised_from else None
+    before = load_checkpoint(Path(config.quantized_from)) if config.quantized_from else None
     meta = _description(clips, config, trained_on, before)
     model = build_model(config.model, input_layout(config.features), len(meta.labels))
     if before is not None:
         model.load_state_dict(before.model.state_dict())
     if fabric.world_size > 1:
-        synchronised(model)
+        synchronized(model)
     model.to(fabric.device)
     rows = from_first(fabric, partial(prepare, out, config, resume))
     state = read_state(out, meta)
@@ -129,19 +129,19 @@ def _fit(
         if fabric.is_global_zero:
             show = stack.enter_context(event_files(out / "tensorboard", done))
         for stage in (stage for stage in stages if meta.epoch < stage.epochs.stop):
-            learner, optimiser = _start(fabric, stage, config, state, train)
+            learner, optimizer = _start(fabric, stage, config, state, train)
             for epoch in range(meta.epoch, stage.epochs.stop):
                 start = time.perf_counter()
                 loss, top1 = _train_epoch(
-                    fabric, stage, learner, optimiser, train, meta, config, epoch
+                    fabric, stage, learner, optimizer, train, meta, config, epoch
                 )
                 _check_weights(model, stage.model, train.take([0]), config, epoch)
-                held_out, lr = validate.top1(stage.model), optimiser.param_groups[0]["lr"]
+                held_out, lr = validate.top1(stage.model), optimizer.param_groups[0]["lr"]
                 seconds = time.perf_counter() - start
                 rows.append(EpochRow(epoch + 1, loss, top1, held_out, lr, seconds))
                 meta = replace(meta, epoch=epoch + 1, metrics=rows[-1].accuracies)
                 # All processes end where the first cannot write: none would wait for it.
-                from_first(fabric, partial(write_epoch, out, model, optimiser, meta, rows))
+                from_first(fabric, partial(write_epoch, out, model, optimizer, meta, rows))
                 if fabric.is_global_zero:
                     show(rows[-1])
     meta = calibrated(model, validation, meta)
@@ -159,17 +159,17 @@ def _teachers(fabric: Fabric, config: TrainConfig, meta: CheckpointMeta) -> Teac
 def _start(
     fabric: Fabric, stage: Stage, config: TrainConfig, state: RunState | None, clips: AnyClips
 ) -> tuple[nn.Module, AdamW]:
-    """What learns in ``stage``, and its optimiser as it was if ``state`` is from within it."""
-    optimiser = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    """What learns in ``stage``, and its optimizer as it was if ``state`` is from within it."""
+    optimizer = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     streams: nn.Module = _Streams(stage.model)
-    if config.quantised_from:
+    if config.quantized_from:
         every = -(-len(clips) // MAX_EXAMPLES)
         examples = clips.where(lambda i: i % every == 0)
-        streams = QuantisedStreams(streams, features_of(examples, config.features))
-    learner, _ = fabric.setup(streams, optimiser)
+        streams = QuantizedStreams(streams, features_of(examples, config.features))
+    learner, _ = fabric.setup(streams, optimizer)
     if state is not None and state.epoch > stage.epochs.start:
-        state.restore_optimiser(optimiser)
-    return learner, optimiser
+        state.restore_optimizer(optimizer)
+    return learner, optimizer
 
 
 def _check_size(clips: AnyClips, config: TrainConfig, processes: int) -> None:
@@ -249,7 +249,7 @@ def _train_epoch(
     fabric: Fabric,
     stage: Stage,
     learner: nn.Module,
-    optimiser: AdamW,
+    optimizer: AdamW,
     clips: AnyClips,
     meta: CheckpointMeta,
     config: TrainConfig,
@@ -281,7 +281,7 @@ def _train_epoch(
     for step, batch in enumerate(bar):
         body, hands, target = fabric.to_device(batch)
         passed = epoch - stage.epochs.start + step / per_epoch
-        optimiser.param_groups[0]["lr"] = learning_rate(config, passed / len(stage.epochs))
+        optimizer.param_groups[0]["lr"] = learning_rate(config, passed / len(stage.epochs))
         streams = learner(body, hands)
         loss = complementary_loss(streams, target, stage.loss_weights, config.label_smoothing)
         if stage.teachers is not None:
@@ -289,13 +289,13 @@ def _train_epoch(
                 told = stage.teachers(body, hands)
             distilled = distillation_loss(streams[0], told, config.distill.temperature)
             loss = torch.lerp(loss, distilled, config.distill.weight)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         # Weighted so that the average over the processes is the mean over the whole batch.
         fabric.backward(loss * (len(target) * fabric.world_size / size))
         fabric.clip_gradients(
-            learner, optimiser, max_norm=config.clip_norm, error_if_nonfinite=False
+            learner, optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
         )
-        optimiser.step()
+        optimizer.step()
         hits = (streams[0].argmax(1) == target).sum()
         totals += torch.stack([loss.detach() * len(target), hits, hits.new_tensor(len(target))])
         mean = (totals / totals[2]).tolist()

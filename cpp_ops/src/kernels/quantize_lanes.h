@@ -7,7 +7,7 @@
 namespace bhar {
 namespace {
 
-BHAR_INTEGER_KERNEL void quantise(const QuantiseRow& p) {
+BHAR_INTEGER_KERNEL void quantize(const QuantizeRow& p) {
   std::int64_t i = 0;
   for (; i + kLanes <= p.count; i += kLanes) {
     store_bytes(p.out + i, bytes(load(p.x + i, Whole{}), p));

@@ -1,4 +1,4 @@
-"""What an export leaves for enrolment is what the model computes, in every form that embeds."""
+"""What an export leaves for enrollment is what the model computes, in every form that embeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bhar_training.checkpoint import load_checkpoint
 from bhar_training.data.clips import load_clips
 from bhar_training.models.embedding import WithEmbedding
 from bharsdk import Recognizer
-from bharsdk.bundle.bundle import ENROLMENT_KNOWN, load_bundle
+from bharsdk.bundle.bundle import ENROLLMENT_KNOWN, load_bundle
 from bharsdk.engines.engine import Backend, embedding_engine, open_engine
 from bharsdk.errors import BackendMissingError, BundleError
 
@@ -25,7 +25,7 @@ WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 
 @pytest.fixture(scope="module")
 def float_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The native network and the graph in float32; calibration clips for enrolment alone."""
+    """The native network and the graph in float32; calibration clips for enrollment alone."""
     output = tmp_path_factory.mktemp("float") / "words.bhar"
     data = ["--calib", str(WORDS), "--calib-signers", "s1", "--target", "native"]
     assert main([str(checkpoint), *data, "--output", str(output)]) == 0
@@ -52,10 +52,10 @@ def test_the_embedding_is_that_of_torch(
 def test_known_samples_are_a_few_of_each_class(checkpoint: Path, float_bundle: Path) -> None:
     """Those of the calibration clips, as the network that ships computes them."""
     bundle = load_bundle(float_bundle)
-    record = bundle.manifest.enrolment
+    record = bundle.manifest.enrollment
     assert record is not None
     assert record.known == (4,) * 6  # what s1 has recorded of each
-    assert len(bundle.files[ENROLMENT_KNOWN]) < 100_000
+    assert len(bundle.files[ENROLLMENT_KNOWN]) < 100_000
 
 
 @pytest.mark.parametrize("device", ["native", "onnx"])
@@ -92,7 +92,7 @@ def test_without_calibration_clips_a_bundle_takes_no_gestures(
     output = tmp_path / "bare.bhar"
     assert main([str(checkpoint), "--output", str(output)]) == 0
     bundle = load_bundle(output)
-    assert bundle.manifest.enrolment is None
+    assert bundle.manifest.enrollment is None
     clips = load_clips(WORDS).sequences[:3]
     with pytest.raises(BundleError, match="--calib"):
         Recognizer(bundle).enroll("wave", clips)
