@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from bharsdk.cli.entry import enter, preload
 
 TYPE_CHECKING = False  # as of typing, which would have to be imported for it
@@ -71,7 +69,3 @@ def _parser() -> argparse.ArgumentParser:
     startup.add_parser(command)
     enroll.add_parser(command)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

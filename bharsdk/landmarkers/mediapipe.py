@@ -21,6 +21,7 @@ from bharsdk.landmarkers.memory import memory_returned
 from bharsdk.landmarks.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.process.closeable import Closing, close_aside
 from bharsdk.process.silence import STDERR, quiet_outputs
+from bharsdk.values.brief import brief
 from bharsdk.values.checks import typed
 from bharsdk.values.image import Image
 
@@ -59,6 +60,9 @@ class HolisticLandmarker(Closing):
                 min_tracking_confidence=min_tracking_confidence,
             )
             self._holistic.process(np.zeros(WARM_UP_SHAPE, np.uint8))
+
+    def __repr__(self) -> str:
+        return brief(self, closed=self._holistic is None or None)
 
     def detect(self, image: Image, timestamp_ms: float) -> tuple[Landmarks, ...]:
         """The person in ``image``, if any: uint8 [height, width, 3], BGR.

@@ -19,6 +19,7 @@ from bharsdk.landmarks.box import Box
 from bharsdk.landmarks.landmarks import Landmarks
 from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 from bharsdk.process.silence import STDERR, quiet_outputs
+from bharsdk.values.brief import brief
 from bharsdk.values.image import Image
 
 __all__ = ["AnnotatedVideo", "draw_landmarks", "draw_result"]
@@ -163,6 +164,9 @@ class AnnotatedVideo:
         self._recent: tuple[Event, ...] = ()
         # OpenCV chooses the container by the suffix, which the temporary name keeps.
         self._replacement = Replacement(self._path, parents=True)
+
+    def __repr__(self) -> str:
+        return brief(self, path=str(self._path), frames=self._written)
 
     def write(self, result: Drawable) -> None:
         """Append one frame, annotated. Raises InputError when the file cannot be written."""

@@ -242,7 +242,3 @@ def _row(name: str, form: Form) -> str:
         f"{name:<16}{found}{off.largest:10.1e}{off.relative:10.1e}{off.cosine:9.5f}"
         f"{form.latency_ms:8.2f}{form.size_bytes / 1e6:7.2f}  {form.state}"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -171,7 +171,7 @@ def test_the_trial_holds_a_model_to_the_memory_of_loading(
     """A program in the place of the library, that takes 2 GB and cannot have them."""
     ends(
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-        " from bharsdk.engines.engine import trial_process as t; import numpy as np;"
+        " from bharsdk.engines import trial_process as t; import numpy as np;"
         " t._run = lambda *_, **__: np.ones(1 << 28); t.main()"
     )
     with pytest.raises(BundleError, match=r"model\.onnx: it needs more memory than there is"):

@@ -135,7 +135,7 @@ def test_a_video_that_crashes_its_process_is_reported(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from bhar_training import extract\n"
+        "from bhar_training.data import extract\n"
         "from bharsdk.errors import InputError\n"
         "def landmarks(video, fps):\n"
         "    if video.name == 'crash.mp4': os._exit(11)\n"

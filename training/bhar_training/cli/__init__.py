@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from bharsdk.cli.entry import enter, preload
 
 TYPE_CHECKING = False  # as of typing, which would have to be imported for it
@@ -72,7 +70,3 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command.add(commands)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
