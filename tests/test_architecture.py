@@ -80,8 +80,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     """The lazy names do not swallow typing mistakes."""
     import bharsdk
 
-    with pytest.raises(AttributeError, match="no attribute 'Recognizer'"):
-        bharsdk.Recognizer  # noqa: B018 (reading the name is the test)
+    with pytest.raises(AttributeError, match="no attribute 'Recognyzer'"):
+        bharsdk.Recognyzer  # noqa: B018 (reading the name is the test)
 
 
 def test_the_top_level_is_the_fixed_house() -> None:

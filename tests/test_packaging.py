@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
+PACKAGES = {
+    "bharsdk": "bharsdk",
+    "bhar_training": "training/bhar_training",
+    "bhar_export": "export/bhar_export",
+}
 EXTRAS = ["camera", "train", "export", "tflite", "bench"]
 
 

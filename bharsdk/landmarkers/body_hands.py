@@ -31,7 +31,7 @@ from bharsdk.landmarks.box import Box
 from bharsdk.landmarks.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
 from bharsdk.landmarks.tracking import own_hands
 from bharsdk.process.closeable import Closing
-from bharsdk.values.brief import brief_config
+from bharsdk.values.brief import brief, brief_config
 from bharsdk.values.checks import check_fields
 from bharsdk.values.image import Image
 
@@ -120,6 +120,9 @@ class BodyHandsLandmarker(Closing):
         self._orders: dict[int, Orders] = {}
         self._under_way: deque[_Picture] = deque()
         self._sent = 0
+
+    def __repr__(self) -> str:
+        return brief(self, config=self.config)
 
     def detect(self, image: Image, timestamp_ms: float) -> Sequence[Landmarks]:
         """Everyone in ``image``: :meth:`send` and :meth:`receive` in one, nothing else under way.
