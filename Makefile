@@ -18,7 +18,7 @@ SHELL := /bin/bash
 
 # What a package is built from. The list itself is hashed too: a strict editable install links file
 # by file, so it must run again when one is added or removed.
-PACKAGES := bharsdk training export
+PACKAGES := bharsdk training/bhar_training export/bhar_export
 PACKAGE_FILES := $(sort $(shell find $(PACKAGES) -type f \
 	\( -name '*.py' -o -name '*.pyi' -o -name '*.bhar' -o -name 'py.typed' \
 	-o -name 'results.json' \) 2>/dev/null))

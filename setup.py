@@ -1,4 +1,4 @@
-"""Packages that live in folders of other names, and the C++ libraries, built by CMake.
+"""Three packages, each in the folder of its room, and the C++ libraries, built by CMake.
 
 Everything that can be said without code is in pyproject.toml.
 """
@@ -14,7 +14,11 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-FOLDERS = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
+FOLDERS = {
+    "bharsdk": "bharsdk",
+    "bhar_training": "training/bhar_training",
+    "bhar_export": "export/bhar_export",
+}
 ONNX_OPS = "_onnx_ops"
 
 
@@ -59,7 +63,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "bharsdk": ["py.typed", "*.pyi", "models/*.bhar"],
-        "bhar_training": ["py.typed", "results.json"],
+        "bhar_training": ["py.typed", "paper/results.json"],
         "bhar_export": ["py.typed"],
     },
     ext_modules=[Extension(f"bharsdk.{name}", sources=[]) for name in ("_ops", ONNX_OPS)],

@@ -1,16 +1,16 @@
-"""What a recogniser says: events, and why there is none."""
+"""What a recognizer says: events, and why there is none."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from bharsdk.brief import brief
 from bharsdk.errors import InputError
-from bharsdk.labels import MAX_LABEL_LENGTH
-from bharsdk.limits import MAX_TIMESTAMP_MS, MAX_TRACK_ID
+from bharsdk.files.limits import MAX_TIMESTAMP_MS, MAX_TRACK_ID
+from bharsdk.values.brief import brief
+from bharsdk.values.labels import MAX_LABEL_LENGTH
 
-__all__ = ["Event", "EventPhase", "Rejection"]
+__all__ = ["DropCause", "Event", "EventPhase", "Rejection"]
 
 
 class EventPhase(enum.Enum):
@@ -22,7 +22,7 @@ class EventPhase(enum.Enum):
 
 
 class Rejection(enum.Enum):
-    """Why nothing is being recognised. The value is what one would say to a user."""
+    """Why nothing is being recognized. The value is what one would say to a user."""
 
     WARMING = "the receptive field is not filled yet"
     NOBODY = "nobody is seen"
@@ -37,7 +37,7 @@ class Rejection(enum.Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One recognised sign, reported when it starts and again when it ends.
+    """One recognized sign, reported when it starts and again when it ends.
 
     start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None until the phase is END.
     score: the highest smoothed probability so far, 0 to 1. track_id: who made it, where several
@@ -112,3 +112,14 @@ class Event:
             "score": self.score,
             "track_id": self.track_id,
         }
+
+
+class DropCause(enum.Enum):
+    """Why a frame was not delivered. The value is what one would say to a user."""
+
+    BUSY_LANDMARKER = "the landmarker was busy"
+    BUSY_CONSUMER = "the consumer was busy; its events came with the next result"
+    STALE = "older than max_age_s"
+    TIMESTAMP = "its time was not later than the last, or no time at all"
+    FAILED = "the landmarker raised an error"
+    CLOSED = "the source was closed"

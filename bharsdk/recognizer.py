@@ -9,32 +9,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bharsdk.board import StatusBoard, check_callback
-from bharsdk.brief import brief
-from bharsdk.bundle import Bundle, load_bundle, save_bundle
-from bharsdk.checks import as_path, typed
-from bharsdk.classifier import Classifier
-from bharsdk.codec import to_json_dict
-from bharsdk.engines import Backend, backend_by_name
-from bharsdk.engines.choice import choose_engine
+from bharsdk.bundle.bundle import Bundle, load_bundle, save_bundle
+from bharsdk.bundle.shipped import bundle_path, shipped_bundles
+from bharsdk.cameras.pictures import Pictures
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.engines.engine import Backend, backend_by_name
+from bharsdk.engines.selection import choose_engine
 from bharsdk.errors import UsageError
 from bharsdk.events import Event, EventPhase
-from bharsdk.options import NamedOptions, RecognizerOptions, options_of
-from bharsdk.outputs import paths_in, refuse_overwriting
-from bharsdk.recognition import Recognition
-from bharsdk.results import Result, StageTimes
-from bharsdk.run import Callbacks, Run
-from bharsdk.serial_run import SerialRun
-from bharsdk.shipped import bundle_path, shipped_bundles
-from bharsdk.sources.config import SourceConfig
-from bharsdk.sources.failures import check_landmarker
-from bharsdk.sources.frame import Landmarker, Pictures, Source
-from bharsdk.sources.opening import SourceLike, default_landmarker, open_pictures_or_frames
-from bharsdk.sources.pipeline import Pipeline
-from bharsdk.sources.recorder import SessionRecorder
-from bharsdk.status import OnStatus, RunState
-from bharsdk.stream import Stream
-from bharsdk.teaching import (
+from bharsdk.files.codec import to_json_dict
+from bharsdk.files.outputs import paths_in, refuse_overwriting
+from bharsdk.gestures.classifier import Classifier
+from bharsdk.gestures.enroll import (
     Clip,
     Enrolled,
     check_new_label,
@@ -43,6 +29,22 @@ from bharsdk.teaching import (
     read_clips,
     without,
 )
+from bharsdk.landmarkers.failures import check_landmarker
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.pipeline.board import StatusBoard, check_callback
+from bharsdk.pipeline.frame_handler import FrameHandler
+from bharsdk.pipeline.pipeline import Pipeline
+from bharsdk.pipeline.run import Callbacks, Run
+from bharsdk.pipeline.status import OnStatus, RunState
+from bharsdk.recognition.options import NamedOptions, RecognizerOptions, options_of
+from bharsdk.recognition.results import Result, StageTimes
+from bharsdk.recognition.stream import Stream
+from bharsdk.recordings.recorder import SessionRecorder
+from bharsdk.recordings.replay import Replay
+from bharsdk.sources.opening import SourceLike, default_landmarker, open_pictures_or_frames
+from bharsdk.sources.source import Source
+from bharsdk.values.brief import brief
+from bharsdk.values.checks import as_path, typed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # what type checkers bring along
@@ -60,11 +62,12 @@ class Recognizer:
 
     bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle. device: what
     runs it, ``onnx``, ``native``, ``tflite`` or ``tensorrt``; ``auto`` takes the fastest, by
-    measurement at the first load (:mod:`bharsdk.engines.choice`). require: raise the error of
+    measurement at the first load (:mod:`bharsdk.engines.selection`). require: raise the error of
     whatever computes something else than the exporter did, where otherwise a warning says what
     runs in its place. The choice goes to the logger ``bharsdk``. Further names are those of
-    :class:`bharsdk.options.RecognizerOptions`, which ``options`` gives whole: score_threshold,
-    label_allowlist, label_denylist, max_results, max_persons, min_keypoint_score, decoder.
+    :class:`bharsdk.recognition.options.RecognizerOptions`, which ``options`` gives whole:
+    score_threshold, label_allowlist, label_denylist, max_results, max_persons, min_keypoint_score,
+    decoder.
 
     Raises InputError when there is no such bundle or an option is out of range, BundleError when it
     is damaged, IncompatibleError when it is of another version, UsageError on an unknown device or
@@ -151,7 +154,7 @@ class Recognizer:
         back-pressure, staleness and reconnecting. on_status: told of every change of state. record:
         a ``NAME.bhar-session`` to keep landmarks and events in; UsageError when it is ``source``.
 
-        Pictures are read, searched and recognised by threads of the run's own. A frame whose time
+        Pictures are read, searched and recognized by threads of the run's own. A frame whose time
         does not increase is dropped and counted. With ``config.wait_for_source_s`` a camera or file
         that is not there yet is waited for, in the state STARTING; closing the run, and Ctrl-C, end
         the wait. Raises what :func:`bharsdk.sources.open_source` does: at once what can be told at
@@ -204,9 +207,9 @@ class Recognizer:
                 recorder = SessionRecorder(
                     Path(record), classifier.bundle.sha256, to_json_dict(self._options)
                 )
-            recognition = Recognition(classifier, self.backend, self._options, recorder)
+            recognition = FrameHandler(classifier, self.backend, self._options, recorder)
             if isinstance(opened, Source):
-                serial = SerialRun(iter(opened), recognition, opened.close, opened.interrupt)
+                serial = Replay(iter(opened), recognition, opened.close, opened.interrupt)
                 return Run(serial, recognition, board, opened)
             owns = landmarker is None
             landmarker = landmarker or default_landmarker(self._options.max_persons)
@@ -255,13 +258,13 @@ class Recognizer:
         The model itself stays as it is. Runs and streams that are there already do not know the
         gesture. A warning names labels of the model that are much like it; so does what is
         returned. Of what the model takes for one of them, the gesture gets only what is far
-        nearer to it, until that label was shown too, by the same person: enrol clips of it under
+        nearer to it, until that label was shown too, by the same person: enroll clips of it under
         its own name, with ``known``. Another warning names clips that are unlike the others.
         :meth:`save` keeps it all.
 
         Raises InputError on fewer clips, on a label that is known already, on a clip that was given
         twice, is too long, or shows nobody, nothing or several movements; BundleError when the
-        bundle was exported without what enrolment needs, BackendMissingError when what runs it
+        bundle was exported without what enrollment needs, BackendMissingError when what runs it
         gives no features (``device="native"`` does).
         """
         typed(str, label, "enroll: got the label")

@@ -569,7 +569,7 @@ py::array_t<float> integer_temporal_conv(const py::object& x_object, const py::o
   return out;
 }
 
-py::array_t<std::uint8_t> quantise(const py::object& x_object, float step, std::int64_t zero,
+py::array_t<std::uint8_t> quantize(const py::object& x_object, float step, std::int64_t zero,
                                    const std::optional<std::string>& isa_name) {
   const py::array x = float32_array(x_object, "x");
   bhar::expect_bytes(step, zero);
@@ -578,7 +578,7 @@ py::array_t<std::uint8_t> quantise(const py::object& x_object, float step, std::
   std::uint8_t* out_data = out.mutable_data();
   {
     py::gil_scoped_release no_gil;
-    bhar::quantise(data_of(x), x.size(), step, zero, out_data, isa);
+    bhar::quantize(data_of(x), x.size(), step, zero, out_data, isa);
   }
   return out;
 }
@@ -728,9 +728,9 @@ void register_network(py::module_& m) {
       .def("add_classify", &add_classify, py::arg("x"), py::arg("weight"), py::arg("bias"),
            py::arg("greatest_person") = false, py::arg("window") = 0)
       .def(
-          "add_normalise",
+          "add_normalize",
           [](BoundNetwork& self, const PartPair& x, const PartPair& out, std::int64_t channels) {
-            self.network.add(bhar::NormaliseLayer{part(x), part(out), channels});
+            self.network.add(bhar::NormalizeLayer{part(x), part(out), channels});
           },
           py::arg("x"), py::arg("out"), py::arg("channels"))
       .def(
@@ -834,14 +834,14 @@ void register_integers(py::module_& m) {
   m.def("integer_temporal_conv", &integer_temporal_conv, py::arg("x"), py::arg("weight"),
         py::arg("scale"), py::arg("bias"), py::arg("offsets"), py::arg("step"), py::arg("zero"),
         py::arg("stride") = 1, py::arg("slope") = 1.0f, py::arg("isa") = py::none());
-  m.def("quantise", &quantise, py::arg("x"), py::arg("step"), py::arg("zero"),
+  m.def("quantize", &quantize, py::arg("x"), py::arg("step"), py::arg("zero"),
         py::arg("isa") = py::none());
 }
 
 }  // namespace
 
 PYBIND11_MODULE(_ops, m) {
-  m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.ops.";
+  m.doc() = "Compiled kernels of bharsdk; call them through bharsdk.kernels.ops.";
   register_isa(m);
   register_graph_aggregate(m);
   register_pairwise_tanh(m);

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bharsdk.command import exit_code_of
-from bharsdk.landmarks import Landmarks
-from bharsdk.sources.body_hands import BodyHandsConfig, BodyHandsLandmarker
-from bharsdk.sources.frame import CapturedImage
-from bharsdk.sources.mediapipe import HolisticLandmarker
-from bharsdk.sources.video import Video
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.cameras.video import Video
+from bharsdk.cli.exit_codes import exit_code_of
+from bharsdk.landmarkers.body_hands import BodyHandsConfig, BodyHandsLandmarker
+from bharsdk.landmarkers.mediapipe import HolisticLandmarker
+from bharsdk.landmarks.landmarks import Landmarks
 
 BODY, LEFT, RIGHT = 0, 33, 54
 """First joints of the three parts in [75, 3]: 33 of the body and 21 of each hand."""

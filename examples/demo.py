@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bharsdk import Event, Recognizer
-from bharsdk.command import exit_code_of
-from bharsdk.draw import AnnotatedVideo
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import InputError
 from bharsdk.events import EventPhase
-from bharsdk.ops import active_isa
-from bharsdk.outputs import refuse_overwriting
+from bharsdk.files.outputs import refuse_overwriting
+from bharsdk.kernels.ops import active_isa
+from bharsdk.recognition.drawing import AnnotatedVideo
+from bharsdk.recognition.results import StageSummary, StageTimes
 from bharsdk.recognizer import shipped_bundles
-from bharsdk.results import StageSummary, StageTimes
-from bharsdk.sources import TrueEvent, load_session, open_source
+from bharsdk.recordings.session import TrueEvent
+from bharsdk.recordings.session_file import load_session
+from bharsdk.sources.opening import open_source
 
 DATA = Path(__file__).parent / "data"
 MODEL = "asl-coffee-prgcn"

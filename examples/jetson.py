@@ -21,15 +21,15 @@ import time
 from collections.abc import Sequence
 
 from bharsdk import Bundle, Recognizer, load_bundle
-from bharsdk.command import exit_code_of
-from bharsdk.engines import Backend
-from bharsdk.engines.golden import check_engine
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.cli.exit_codes import exit_code_of
+from bharsdk.engines.engine import Backend
+from bharsdk.engines.golden_check import check_engine
 from bharsdk.engines.tensorrt import TensorrtEngine
 from bharsdk.errors import BharError
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import StageSummary
 from bharsdk.recognizer import bundle_path
-from bharsdk.results import StageSummary
-from bharsdk.sources import SourceConfig
-from bharsdk.status import RunState, Status
 
 
 def main(argv: Sequence[str] | None = None) -> int:

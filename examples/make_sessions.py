@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import InputError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.outputs import declare_files
-from bharsdk.sources import Session, TrueEvent, save_session
+from bharsdk.files.outputs import declare_files
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recordings.session import Session, TrueEvent
+from bharsdk.recordings.session_file import save_session
 
 FPS = 15.0
 BACKGROUND = "-"
@@ -29,7 +30,7 @@ NOTE = (
     " sign, a sign, and so on. Where two clips meet the person jumps from one pose to another,"
     " which no real stream does. The recordings carry no times; 15 frames a second is an estimate."
 )
-LICENCE = "MIT, (c) 2022 traduttore (repository traduttore/traduttore-model)"
+LICENSE = "MIT, (c) 2022 traduttore (repository traduttore/traduttore-model)"
 
 
 def main() -> int:
@@ -100,7 +101,7 @@ def _string_together(clips: npt.NDArray[np.float16], labels: list[str], signer: 
         for i, label in enumerate(labels)
         if label != BACKGROUND
     )
-    return Session(sequence, truth, NOTE.format(signer=signer), LICENCE)
+    return Session(sequence, truth, NOTE.format(signer=signer), LICENSE)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from bharsdk import Event, Recognizer, Result
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import BharError, UsageError
-from bharsdk.run import Callbacks, Run
-from bharsdk.status import RunState, Status
+from bharsdk.pipeline.run import Callbacks, Run
+from bharsdk.pipeline.status import RunState, Status
 
 HOLD_BACK_S = 1.0
 """A camera that is silent for longer does not hold up the events of the others. A file is waited

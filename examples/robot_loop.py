@@ -5,12 +5,12 @@
 
 ::
 
-    camera -> recogniser (threads of its own) -> Eyes: events in a queue, state, time of last result
+    camera -> recognizer (threads of its own) -> Eyes: events in a queue, state, time of last result
                                                    |
                  control loop, 20 times a second --+--> robot.move() or robot.hold(reason)
 
-The loop never waits for the recogniser. A robot that cannot see a stop sign must not move, so it
-moves only while the recogniser runs and its last result is fresh; it says why it holds. A machine
+The loop never waits for the recognizer. A robot that cannot see a stop sign must not move, so it
+moves only while the recognizer runs and its last result is fresh; it says why it holds. A machine
 that drops most of its frames is DEGRADED for good: ask its camera for fewer.
 """
 
@@ -27,10 +27,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from bharsdk import Event, Recognizer, Result
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import assert_never
 from bharsdk.events import EventPhase
-from bharsdk.status import RunState, Status
+from bharsdk.pipeline.status import RunState, Status
 
 RATE_HZ = 20.0
 FRESH_S = 0.5
@@ -108,7 +108,7 @@ class Robot:
 
 
 class Eyes:
-    """What the recogniser's threads tell, for the loop to read at any time.
+    """What the recognizer's threads tell, for the loop to read at any time.
 
     clock: seconds. is_live: whether the source is a camera, whose results grow old.
     """

@@ -1,4 +1,4 @@
-"""Your own gestures, from a folder of videos to a model that recognises them.
+"""Your own gestures, from a folder of videos to a model that recognizes them.
 
     python examples/train_your_own.py videos out/mine
 
@@ -22,13 +22,13 @@ from pathlib import Path
 
 from bhar_export.cli import main as bhar_export
 from bhar_training.cli import main as bhar_train
-from bhar_training.clip_files import find_videos
+from bhar_training.data.clip_files import find_videos
 from bharsdk import Recognizer
-from bharsdk.command import exit_code_of
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.errors import InputError
-from bharsdk.files import write_atomically
-from bharsdk.outputs import declare_files, refuse_overwriting
-from bharsdk.sources.session_file import SUFFIX
+from bharsdk.files.outputs import declare_files, refuse_overwriting
+from bharsdk.files.writing import write_atomically
+from bharsdk.recordings.session_file import SUFFIX
 
 NOTHING = "-"
 
@@ -114,7 +114,7 @@ def export(run: Path, clips: Path, bundle: Path, *, int8: bool) -> int:
 
 def look(bundle: Path, clips: Path) -> int:
     """One clip of each label through the bundle, as a camera's frames would go."""
-    print("\n4. Recognising: one clip of each label. It has learnt from these: they show that the")
+    print("\n4. Recognizing: one clip of each label. It has learnt from these: they show that the")
     print("   chain works, and no more. How good it is, other people's clips show: bhar-train eval")
     recognizer = Recognizer(bundle)
     print(f"   {recognizer.backend}")

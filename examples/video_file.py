@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bharsdk import Recognizer
-from bharsdk.command import exit_code_of
-from bharsdk.draw import AnnotatedVideo
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.events import EventPhase
-from bharsdk.outputs import declare_files
-from bharsdk.results import StageSummary
-from bharsdk.sources import SourceConfig
+from bharsdk.files.outputs import declare_files
+from bharsdk.recognition.drawing import AnnotatedVideo
+from bharsdk.recognition.results import StageSummary
 
 UNKNOWN_FPS = 30.0
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def annotate(arguments: argparse.Namespace) -> None:
-    """Recognise, print and draw."""
+    """Recognize, print and draw."""
     recognizer = Recognizer(arguments.model)
     config = SourceConfig(max_frames=arguments.max_frames)
     signs, stages = 0, []

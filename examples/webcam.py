@@ -1,4 +1,4 @@
-"""A camera in a window: joints, the sign, and how the recogniser is doing. q quits.
+"""A camera in a window: joints, the sign, and how the recognizer is doing. q quits.
 
     python examples/webcam.py                                       the first camera
     python examples/webcam.py rtsp://camera.local/stream            one in the network
@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bharsdk import Recognizer, Result
-from bharsdk.command import exit_code_of
-from bharsdk.run import Run
-from bharsdk.sources import SourceConfig
-from bharsdk.sources.opencv import import_cv2
+from bharsdk.cameras.opencv import import_cv2
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.cli.exit_codes import exit_code_of
+from bharsdk.pipeline.run import Run
 
 TITLE = "bharsdk: q quits"
 FPS_OVER_RESULTS = 30
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def watch(arguments: argparse.Namespace) -> None:
-    """Recognise, and show every result."""
+    """Recognize, and show every result."""
     recognizer = Recognizer(arguments.model)
     config = SourceConfig(max_frames=arguments.max_frames)
     view = Lines() if arguments.no_window or not has_display() else Window()
@@ -69,7 +69,7 @@ def has_display() -> bool:
 
 
 class Health:
-    """What one wants to know of a live recogniser."""
+    """What one wants to know of a live recognizer."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -111,9 +111,9 @@ class Window:
         """Draw the frame with ``line`` below. Returns False once q was pressed."""
         picture = result.plot()
         at = 8, picture.shape[0] - 10
-        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             self._cv2.putText(
-                picture, line, at, self._cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness
+                picture, line, at, self._cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, thickness
             )
         self._cv2.imshow(TITLE, picture)
         return bool(self._cv2.waitKey(1) & 0xFF != ord("q"))

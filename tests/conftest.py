@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import strategies as st
 
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 WORDS = Path(__file__).parent / "data" / "words.npz"
 CLIP_FPS = 15.0
@@ -115,9 +115,9 @@ def presence_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Each hand's logit is 20 x the share of the window in which it was seen; that of "-" is 10.
     """
     onnx = pytest.importorskip("onnx", reason="needs the extra 'export' to make a graph")
-    from bharsdk.bundle import Manifest, Precision, save_bundle
-    from bharsdk.decode import DecoderConfig
-    from bharsdk.features import FeatureConfig
+    from bharsdk.bundle.bundle import Manifest, Precision, save_bundle
+    from bharsdk.bundle.decoder_config import DecoderConfig
+    from bharsdk.bundle.feature_config import FeatureConfig
 
     config = FeatureConfig()
     make, single = onnx.helper, onnx.TensorProto.FLOAT
@@ -165,7 +165,7 @@ def presence_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         precision=Precision.FP32,
         model="share of frames with a hand",
         trained_on="nothing",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         golden_tolerance=1e-3,
     )
     path = tmp_path_factory.mktemp("models") / "presence.bhar"

@@ -80,8 +80,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     """The lazy names do not swallow typing mistakes."""
     import bharsdk
 
-    with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
-        bharsdk.Recogniser  # noqa: B018 (reading the name is the test)
+    with pytest.raises(AttributeError, match="no attribute 'Recognyzer'"):
+        bharsdk.Recognyzer  # noqa: B018 (reading the name is the test)
 
 
 def test_the_top_level_is_the_fixed_house() -> None:
@@ -136,8 +136,8 @@ def test_no_instruction_set_is_given_by_compiler_flags() -> None:
 
 
 def test_the_table_of_bounds_tells_those_that_hold() -> None:
-    """What ARCHITECTURE.md says a file may cost is what ``bharsdk.limits`` allows."""
-    from bharsdk import limits
+    """What ARCHITECTURE.md says a file may cost is what ``bharsdk.files.limits`` allows."""
+    from bharsdk.files import limits
 
     rows = re.findall(r"^\| `(MAX_\w+)` \| ([\d,]+)( MiB| GiB|) \|", TEXT, re.MULTILINE)
     units = {"": 1, " MiB": 1 << 20, " GiB": 1 << 30}

@@ -19,9 +19,9 @@ import pytest
 from bhar_export import cli as export_cli
 from bhar_training import cli as train_cli
 from bharsdk import cli as run_cli
-from bharsdk.commands import arguments
-from bharsdk.commands.names import chosen, split
-from bharsdk.commands.progress import ProgressLine
+from bharsdk.cli import arguments
+from bharsdk.cli.names import chosen, split
+from bharsdk.cli.progress import ProgressLine
 from bharsdk.errors import InputError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -70,9 +70,9 @@ NUMBERS: list[tuple[Sequence[str], str, Sequence[str]]] = [
     (("bhar-train", "bench"), "--batch", (*WHOLE, "0", "4097")),
     (("bhar-train", "bench"), "--threads", (*WHOLE, "0")),
     (("bhar-train", "calibrate", "none"), "--keep", (*NEVER, "0", "1.01", "inf")),
-    (("bhar-train", "enrolment"), "--shots", (*WHOLE, "0")),
-    (("bhar-train", "enrolment"), "--draws", (*WHOLE, "0")),
-    (("bhar-train", "enrolment"), "--threads", (*WHOLE, "0")),
+    (("bhar-train", "enrollment"), "--shots", (*WHOLE, "0")),
+    (("bhar-train", "enrollment"), "--draws", (*WHOLE, "0")),
+    (("bhar-train", "enrollment"), "--threads", (*WHOLE, "0")),
     (("bhar-train", "extract", "none", "--out", "none"), "--jobs", (*WHOLE, "0")),
     (("bhar-train", "reproduce", "words-s2"), "--seed", WHOLE),
     (("bhar-train", "reproduce", "words-s2"), "--seeds", (*WHOLE, "1,1", "1,", "1,x")),
@@ -242,10 +242,10 @@ def test_help_of_bhar_imports_no_numpy() -> None:
 
 def test_what_help_repeats_is_what_it_repeats() -> None:
     """Values that stand twice, so that help needs no numpy."""
-    from bharsdk.engines import Backend
-    from bharsdk.people import MAX_PERSONS
-    from bharsdk.sources import Backpressure, SourceConfig
-    from bharsdk.sources.session_file import SUFFIX
+    from bharsdk.cameras.source_config import Backpressure, SourceConfig
+    from bharsdk.engines.engine import Backend
+    from bharsdk.landmarks.tracking import MAX_PERSONS
+    from bharsdk.recordings.session_file import SUFFIX
 
     assert tuple(backend.value for backend in Backend) == arguments.DEVICES
     assert Backend.AUTO.value == arguments.AUTO
@@ -311,7 +311,7 @@ sys.exit(main({rest!r}))
         ("bhar", ["models"], "argparse"),
         ("bhar", ["models"], "numpy"),
         ("bhar", ["run", SESSION, "--device", "onnx"], "onnxruntime"),
-        ("bhar-train", ["describe", "pr-gcn"], "bhar_training.describe"),
+        ("bhar-train", ["describe", "pr-gcn"], "bhar_training.paper.describe"),
         ("bhar-train", ["fit", "--model", "pr-gcn", "--data", "x", "--out", "x"], "torch"),
         ("bhar-export", ["none", "--output", "x.bhar"], "argparse"),
         ("bhar-export", ["none", "--output", "x.bhar"], "onnx"),
@@ -332,7 +332,7 @@ def test_a_signal_waits_for_the_end_of_an_import_below_the_command_alone(tmp_pat
     """A command that is run by a module which is being imported is interrupted at once."""
     (tmp_path / "imported.py").write_text(
         "import os, signal, time\n"
-        "from bharsdk.command import exit_code_of\n"
+        "from bharsdk.cli.exit_codes import exit_code_of\n"
         "def work():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    time.sleep(30)\n"
@@ -354,7 +354,7 @@ def test_a_signal_waits_for_the_end_of_an_import_below_the_command_alone(tmp_pat
 
 def test_progress_is_shown_on_terminals_alone(capfd: pytest.CaptureFixture[str]) -> None:
     """Neither our own line nor a bar of training leaves anything in a file or pipe."""
-    from bhar_training.progress import progress_bar
+    from bhar_training.console.progress import progress_bar
 
     line = ProgressLine()
     line.show("frame 1 of 2")
@@ -383,8 +383,8 @@ def _on_terminal(command: list[str]) -> tuple[int, str]:
 def test_progress_is_shown_on_a_terminal() -> None:
     """In one line, which is taken away."""
     program = (
-        "from bhar_training.progress import progress_bar\n"
-        "from bharsdk.commands.progress import ProgressLine\n"
+        "from bhar_training.console.progress import progress_bar\n"
+        "from bharsdk.cli.progress import ProgressLine\n"
         "line = ProgressLine(); line.show('frame 11 of 22'); line.show('frame 2'); line.clear()\n"
         "list(progress_bar(range(3), desc='epoch'))\n"
         "list(progress_bar(range(3), shown=False, desc='quiet'))\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bharsdk import _ops
-from bharsdk.compiled import installed_folder
+from bharsdk.kernels.compiled import installed_folder
 
 ROOT = Path(__file__).parents[1]
 MODEL = "asl-coffee-prgcn"
@@ -98,7 +98,7 @@ def test_both_compiled_libraries_of_the_installed_package_serve_the_sources(
 ) -> None:
     """The modules are those of the source folder."""
     program = (
-        "import bharsdk.ops as o; print(o.__file__); print(o.onnxruntime_library());"
+        "import bharsdk.kernels.ops as o; print(o.__file__); print(o.onnxruntime_library());"
         "from bharsdk import _ops; print(_ops.__file__)"
     )
     ours, *libraries = python(clone, site, "-c", program).stdout.split()
@@ -158,7 +158,7 @@ def test_sources_without_an_installed_package_say_what_to_run(
     (line,) = result.stderr.splitlines()
     for part in ("got the source folder", "expected an installed bharsdk", "make demo", "pip"):
         assert part in line
-    result = python(clone, tmp_path, "-c", _alone("import bharsdk.ops"))
+    result = python(clone, tmp_path, "-c", _alone("import bharsdk.kernels.ops"))
     assert result.stderr.splitlines()[-1].startswith("bharsdk.errors.BackendMissingError: got the")
 
 

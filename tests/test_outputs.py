@@ -15,12 +15,14 @@ from bhar_export import cli as export_cli
 from bhar_training import cli as training_cli
 from bharsdk import Recognizer
 from bharsdk import cli as run_cli
-from bharsdk.draw import AnnotatedVideo
 from bharsdk.errors import UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.outputs import Declared, check_outputs, is_same_file
+from bharsdk.files.outputs import Declared, check_outputs, is_same_file
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.drawing import AnnotatedVideo
 from bharsdk.recognizer import bundle_path
-from bharsdk.sources import Session, load_session, open_source, save_session
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import load_session, save_session
+from bharsdk.sources.opening import open_source
 
 ROOT = Path(__file__).parents[1]
 VIDEO = ROOT / "examples/data/videos/yo_001.mp4"
@@ -146,7 +148,7 @@ def test_a_bundle_is_enrolled_in_place_and_a_clip_is_not_written_over(
         ("bhar-train", ["qat", "sub", "--data", "d", "--out", "sub"]),
         ("bhar-train", ["qat", "sub/checkpoint", "--data", "d", "--out", "sub"]),
         ("bhar-train", ["reproduce", "utd-mhad", "--data-root", "sub", "--out", "./sub"]),
-        ("bhar-train", ["enrolment", "--row", "words", "--data-root", "sub", "--out", "sub"]),
+        ("bhar-train", ["enrollment", "--row", "words", "--data-root", "sub", "--out", "sub"]),
         ("bhar-train", ["eval", "sub", "--data", "d", "--confusion", "sub/curves.csv"]),
         ("bhar-train", ["eval", "r", "--data", "sub", "--recalls", "sub/data.npz"]),
         ("bhar-train", ["eval", "sub", "--data", "d.npz", "--recalls", "./d.npz"]),
@@ -191,7 +193,7 @@ def _subparsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 NOT_FILES = {
     "bhar replay": {"session"},  # they write nothing
     "bhar-train false-events": {"data"},
-    "bhar-train enrolment": {"checkpoint", "data"},  # with a checkpoint it writes nothing
+    "bhar-train enrollment": {"checkpoint", "data"},  # with a checkpoint it writes nothing
 }
 
 
@@ -231,7 +233,7 @@ def test_a_recording_in_memory_may_be_saved_where_it_came_from(folder: Path) -> 
 def test_a_video_that_is_read_is_not_drawn_over(folder: Path) -> None:
     """Whichever of the two is opened first."""
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
-    from bharsdk.sources.video import Video
+    from bharsdk.cameras.video import Video
 
     shutil.copy(VIDEO, "a.mp4")
     Path("b.mp4").hardlink_to("a.mp4")

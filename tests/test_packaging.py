@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"bharsdk": "bharsdk", "bhar_training": "training", "bhar_export": "export"}
+PACKAGES = {
+    "bharsdk": "bharsdk",
+    "bhar_training": "training/bhar_training",
+    "bhar_export": "export/bhar_export",
+}
 EXTRAS = ["camera", "train", "export", "tflite", "bench"]
 
 
@@ -50,7 +54,7 @@ def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) 
     """Both compiled libraries, the type marks, the stub, the results and the bundles that ship."""
     source, wheel_names = built
     wanted = {f"{package}/py.typed" for package in PACKAGES} | {"bharsdk/_ops.pyi"}
-    wanted.add("bhar_training/results.json")
+    wanted.add("bhar_training/paper/results.json")
     for package, folder in PACKAGES.items():
         for path in (source / folder).rglob("*.py"):
             wanted.add(f"{package}/{path.relative_to(source / folder).as_posix()}")
@@ -63,7 +67,7 @@ def test_a_wheel_holds_every_module_and_data_file(built: tuple[Path, set[str]]) 
 
 
 @pytest.mark.long
-def test_a_wheel_carries_its_licence_and_notice(built: tuple[Path, set[str]]) -> None:
+def test_a_wheel_carries_its_license_and_notice(built: tuple[Path, set[str]]) -> None:
     """Apache-2.0 asks for both beside every copy."""
     files = {name.rsplit("/", 1)[-1] for name in built[1] if ".dist-info/" in name}
     assert {"LICENSE", "NOTICE"} <= files

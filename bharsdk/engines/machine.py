@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bharsdk import __version__
-from bharsdk.codec import from_json_dict, to_json_dict
 from bharsdk.errors import BharError
-from bharsdk.files import write_atomically
-from bharsdk.untrusted import read_json
+from bharsdk.files.codec import from_json_dict, to_json_dict
+from bharsdk.files.untrusted import read_json
+from bharsdk.files.writing import write_atomically
 
 try:
     import fcntl

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk import _ops
-from bharsdk.bundle import (
+from bharsdk.bundle.bundle import (
     GOLDEN,
     NATIVE_INTEGERS,
     NATIVE_LOGITS,
@@ -24,7 +24,7 @@ from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
 from bharsdk.engines.running import running
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
-from bharsdk.limits import MAX_RUN_WORK
+from bharsdk.files.limits import MAX_RUN_WORK
 
 __all__ = ["NativeEngine", "NativeStream", "network_of"]
 
@@ -41,7 +41,7 @@ def network_of(files: Mapping[str, bytes], where: str = NATIVE_NETWORK) -> _ops.
 
 
 class NativeEngine:
-    """See :class:`bharsdk.engines.Engine`.
+    """See :class:`bharsdk.engines.engine.Engine`.
 
     Raises BackendMissingError if the bundle has no native network, BundleError if it is not what
     the manifest says.
@@ -66,7 +66,7 @@ class NativeEngine:
         if got != expected:
             raise BundleError(f"{where}: got inputs and classes {got}, expected {expected}")
         self._where, self._embedded = where, self._network.embedding_size
-        record = bundle.manifest.enrolment
+        record = bundle.manifest.enrollment
         if record is not None and self._embedded not in (0, record.embedding):
             raise BundleError(
                 f"{where}: got an embedding of {self._embedded} numbers, expected"
@@ -94,7 +94,7 @@ class NativeEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own if it is quantised."""
+        """Those of the graph, or its own if it is quantized."""
         return self._golden
 
     @property
@@ -132,7 +132,7 @@ class NativeEngine:
             return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
+        """Logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
 
         Raises BackendMissingError for a BHaRNet-P, whose heads classify what they never pool.
         """

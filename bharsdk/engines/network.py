@@ -4,13 +4,13 @@
 
     native/network.json   NetworkSpec: what flows from layer to layer; data, no code
     native/weights.bin    float32, little-endian: constants, and the scales of integers
-    native/integers.bin   int8: constants in integers, of a quantised network
+    native/integers.bin   int8: constants in integers, of a quantized network
 
 A constant in integers is its values times scales: one for each of its last dimension, and of its
 first, the groups, if it has more than two. Where a layer says how its input becomes bytes, it
 computes with the integers, of magnitude 63 or less, those of taps between frames folded to whole
-frames first (:mod:`bharsdk.engines.sampled`); elsewhere they are turned into floats as the network
-is loaded. Keys that have their default may be missing.
+frames first (:mod:`bharsdk.engines.fold_taps`); elsewhere they are turned into floats as the
+network is loaded. Keys that have their default may be missing.
 
 Features are [frames, persons, joints, channels]. A layer reads and writes parts of their channels;
 shapes are checked layer by layer as the network is built, before anything is computed.
@@ -23,20 +23,20 @@ import dataclasses
 import enum
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bharsdk import _ops
-from bharsdk.codec import check_version, from_json_dict, to_json_dict
+from bharsdk.bundle.manifest import parse_object
+from bharsdk.engines.fold_taps import folded_taps
 from bharsdk.engines.network_cost import check_network_cost
-from bharsdk.engines.sampled import folded_taps
 from bharsdk.errors import BharError, BundleError, InputError
-from bharsdk.limits import MAX_NETWORK_JSON_BYTES
-from bharsdk.manifest import parse_object
-from bharsdk.untrusted import reason_of
+from bharsdk.files.codec import KEY, check_version, from_json_dict, to_json_dict
+from bharsdk.files.limits import MAX_NETWORK_JSON_BYTES
+from bharsdk.files.untrusted import reason_of
 
 __all__ = [
     "NETWORK_FORMAT_VERSION",
@@ -54,7 +54,7 @@ __all__ = [
     "Input",
     "Layer",
     "NetworkSpec",
-    "Normalise",
+    "Normalize",
     "Part",
     "Pool",
     "PooledAttention",
@@ -235,7 +235,7 @@ class Classify:
 
 
 @dataclass(frozen=True)
-class Normalise:
+class Normalize:
     """LayerNorm over channels, without weights."""
 
     x: Part
@@ -270,7 +270,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class PooledAttention:
-    """Logits of attention along three axes: what :func:`bharsdk.ops.pooled_attention` computes.
+    """Logits of attention along three axes: :func:`bharsdk.kernels.ops.pooled_attention`.
 
     window: of a causal network, of its tokens along time and its running means; None in one of
     clips.
@@ -299,7 +299,7 @@ class Layer:
     difference: Difference | None = None
     excite: Excite | None = None
     classify: Classify | None = None
-    normalise: Normalise | None = None
+    normalize: Normalize | None = field(default=None, metadata={KEY: "normalise"})
     gelu: Gelu | None = None
     attention: Attention | None = None
     pooled_attention: PooledAttention | None = None
@@ -346,13 +346,13 @@ def build_network(
 
     where: names them in messages. isa: the instruction set to force. Raises IncompatibleError on
     another format version, BundleError when anything in them contradicts, UsageError and
-    IncompatibleError as :func:`bharsdk.ops.active_isa` does.
+    IncompatibleError as :func:`bharsdk.kernels.ops.active_isa` does.
     """
     fields = parse_object(spec, where, MAX_NETWORK_JSON_BYTES)
     check_version(fields, NETWORK_FORMAT_VERSION, where, "export the model again, or upgrade")
     try:
         read = from_json_dict(NetworkSpec, fields, where)
-        check_network_cost(read.layers)
+        check_network_cost(read.layers, Constant)
         return _build(read, _Constants(weights, integers), isa)
     # Whatever else a network that lies leads to, MemoryError too.
     except Exception as error:

@@ -3,7 +3,7 @@
 Layers name constants by where they lie, so many may name the same one; each then gets a copy of its
 own, expanded to floats where the file has bytes. Taps between frames, in integers, are folded to
 whole frames: two that lie far apart become a kernel of all frames between them
-(:mod:`bharsdk.engines.sampled`). Both are counted before anything is made. What running takes is
+(:mod:`bharsdk.engines.fold_taps`). Both are counted before anything is made. What running takes is
 counted as the network is built (``cpp_ops/src/network/build.cc``).
 """
 
@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_NETWORK_BYTES
-
-if TYPE_CHECKING:
-    from bharsdk.engines.network import Layer
+from bharsdk.files.limits import MAX_NETWORK_BYTES
 
 __all__ = ["check_network_cost"]
 
@@ -28,11 +25,14 @@ FOLDED = 48
 """For each value of a folded kernel: float64, a few of them while it is made."""
 
 
-def check_network_cost(layers: tuple[Layer, ...]) -> None:
-    """Raise InputError unless the constants of ``layers`` fit :data:`MAX_NETWORK_BYTES`."""
+def check_network_cost(layers: tuple[Any, ...], constant: type[Any]) -> None:
+    """Raise InputError unless the constants of ``layers`` fit :data:`MAX_NETWORK_BYTES`.
+
+    layers: of a native network. constant: the class of the constants that they name.
+    """
     kept = folding = 0
     for layer in layers:
-        kept += KEPT * sum(map(math.prod, _shapes(layer)))
+        kept += KEPT * sum(map(math.prod, _shapes(layer, constant)))
         folding = max(folding, FOLDED * _folded(layer))
     if kept + folding > MAX_NETWORK_BYTES:
         raise InputError(
@@ -41,23 +41,22 @@ def check_network_cost(layers: tuple[Layer, ...]) -> None:
         )
 
 
-def _shapes(layer: object) -> Iterator[tuple[int, ...]]:
+def _shapes(layer: object, constant: type[Any]) -> Iterator[tuple[int, ...]]:
     """Of all constants that ``layer`` names, in whatever part of it."""
-    from bharsdk.engines.network import Constant
-
     for value in vars(layer).values():
-        if isinstance(value, Constant):
+        if isinstance(value, constant):
             if min(value.shape, default=0) < 1:
                 raise InputError(f"got a constant {list(value.shape)[:8]}, expected sizes above 0")
             yield value.shape
         elif hasattr(value, "__dataclass_fields__"):
-            yield from _shapes(value)
+            yield from _shapes(value, constant)
 
 
-def _folded(layer: Layer) -> int:
+def _folded(layer: Any) -> int:
     """Values of its kernel at whole frames; 0 where nothing is folded."""
     conv = layer.conv
     if conv is None or conv.x_bytes is None or not conv.fractions or not conv.offsets:
         return 0
     groups, _, inputs, outputs = (*conv.weight.shape, 1, 1, 1, 1)[:4]
-    return groups * inputs * outputs * (max(conv.offsets) - min(conv.offsets) + 2)
+    reach: int = max(conv.offsets) - min(conv.offsets) + 2
+    return int(groups * inputs * outputs) * reach

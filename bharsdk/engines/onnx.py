@@ -4,97 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, STEP_MODEL, Bundle
+from bharsdk.bundle.bundle import GOLDEN, STEP_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
-from bharsdk.engines.onnx_sizes import GraphCost, check_graph_cost
+from bharsdk.engines.onnx_session import EMBEDDING, check_onnx, checked_session
+from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
-from bharsdk.untrusted import reading, reason_of
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-    from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
-
-__all__ = ["EMBEDDING", "OnnxEngine", "check_onnx", "checked_session", "single_thread_session"]
+__all__ = ["OnnxEngine"]
 
 FloatArray = npt.NDArray[np.float32]
 
-EMBEDDING = "embedding"
-"""The second output of a graph, which older ones lack: what its heads classify."""
-
-_ERRORS_ONLY = 3
-
-
-def single_thread_session(model: bytes, *, optimised: bool = True) -> onnxruntime.InferenceSession:
-    """A CPU session that computes on the calling thread and never spins.
-
-    optimised: let onnxruntime fuse nodes into its integer kernels; else it runs them as written.
-
-    The machine belongs to the landmarker; more threads would only take it away. Raises
-    BackendMissingError without onnxruntime, and whatever onnxruntime raises on a bad graph.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BackendMissingError(
-            "onnxruntime is not installed: run  pip install bharsdk"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = _ERRORS_ONLY
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def check_onnx(model: bytes, where: str) -> GraphCost:
-    """Return what a graph that is not trusted takes; BundleError if it is none that we would run.
-
-    No library but Python sees it: see :mod:`bharsdk.engines.onnx_graph`.
-    """
-    with reading(f"{where} does not load", BundleError, expected="an ONNX graph"):
-        return check_graph_cost(model)
-
-
-def checked_session(
-    model: bytes, where: str, *, optimised: bool = True
-) -> onnxruntime.InferenceSession:
-    """:func:`single_thread_session` of a graph that :func:`check_onnx` accepted.
-
-    Raises BackendMissingError without onnxruntime, BundleError when the graph does not load.
-    """
-    try:
-        return single_thread_session(model, optimised=optimised)
-    except BackendMissingError:
-        raise
-    # onnxruntime's exceptions have no common base class of their own.
-    except Exception as error:
-        raise BundleError(f"{where} does not load: {reason_of(error)}") from error
-
 
 class OnnxEngine:
-    """See :class:`bharsdk.engines.Engine`. Raises BundleError if the graph is not what it says.
+    """An :class:`~bharsdk.engines.engine.Engine`. Raises BundleError if the graph is another.
 
-    vouched: see :func:`bharsdk.engines.open_engine`.
+    vouched: see :func:`bharsdk.engines.engine.open_engine`.
     """
 
-    def __init__(self, bundle: Bundle, *, optimised: bool = True, vouched: bool = False) -> None:
+    def __init__(self, bundle: Bundle, *, optimized: bool = True, vouched: bool = False) -> None:
         self._precision = bundle.manifest.precision
-        self._optimised = optimised
+        self._optimized = optimized
         self._shapes = bundle.manifest.input_shapes
         self._where = f"{bundle.source}: {self._precision.model_file}"
         self._bundle = bundle
         self._work = 0.0 if vouched else check_onnx(bundle.model, self._where).work
-        self._session = checked_session(bundle.model, self._where, optimised=optimised)
+        self._session = checked_session(bundle.model, self._where, optimized=optimized)
         self._classes = len(bundle.manifest.labels)
         self._embedding = 0
         self._check_graph()
@@ -102,7 +41,7 @@ class OnnxEngine:
     @property
     def name(self) -> str:
         """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
-        return f"onnxruntime {self._precision.value}" + ("" if self._optimised else ", not fused")
+        return f"onnxruntime {self._precision.value}" + ("" if self._optimized else ", not fused")
 
     @property
     def work(self) -> float:
@@ -128,7 +67,7 @@ class OnnxEngine:
         return checked_rows(logits, rows, self._classes, self._where, "logits")
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Logits and embedding: see :class:`bharsdk.engines.EmbeddingEngine`.
+        """Logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
 
         Raises BackendMissingError when the graph has no such output.
         """
@@ -157,8 +96,6 @@ class OnnxEngine:
 
     @cached_property
     def _steps(self) -> OnnxStepEngine:
-        from bharsdk.engines.onnx_step import OnnxStepEngine
-
         return OnnxStepEngine(self._bundle)
 
     def _check_graph(self) -> None:
@@ -168,7 +105,7 @@ class OnnxEngine:
         got |= outputs
         expected = {**self._shapes, "logits": (self._classes,)}
         if EMBEDDING in outputs:
-            record, shape = self._bundle.manifest.enrolment, outputs[EMBEDDING][1]
+            record, shape = self._bundle.manifest.enrollment, outputs[EMBEDDING][1]
             self._embedding = shape[-1] if record is None else record.embedding
             if len(shape) != 2 or not isinstance(self._embedding, int):
                 raise BundleError(f"{self._where}: got {EMBEDDING} {shape}, expected ['N', D]")

@@ -5,7 +5,7 @@ What a graph does follows from its nodes, so these are looked at, and not the by
 - no data outside the file, of any tensor, wherever it is: not by ``external_data``, not by
   ``data_location``;
 - no graph inside a node (If, Loop, Scan), no functions, no training, no sparse tensors;
-- operators of ONNX itself (and Microsoft's two that quantise), of the list in
+- operators of ONNX itself (and Microsoft's two that quantize), of the list in
   :mod:`bharsdk.engines.onnx_rules`, which knows how large what each of them makes is;
 - every field of every message is known to us, and there once: nothing hides from one parser that
   another one sees.
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from bharsdk.engines.wire import BYTES, FIXED32, FIXED64, VARINT, Fields, fields_of, varints
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
+from bharsdk.files.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
 
 __all__ = ["Graph", "Node", "Tensor", "read_graph"]
 
@@ -74,7 +74,7 @@ VALUE, TYPE = {1: TEXT, 2: TEXT, 3: TEXT, 4: TEXT}, {1: TEXT, 6: TEXT}
 TENSOR_TYPE, SHAPE, DIMENSION = {1: NUMBER, 2: TEXT}, {1: TEXT}, {1: NUMBER, 2: TEXT, 3: TEXT}
 
 DOMAINS = {"": "ai.onnx", "ai.onnx": "ai.onnx", "com.microsoft": "com.microsoft"}
-QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 """Microsoft's have 16 bits, as ONNX's own have only since opset 21."""
 INT64, INT32 = 7, 6
 BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 16: 16}
@@ -177,7 +177,7 @@ def _tensor(data: memoryview) -> tuple[str, Tensor]:
 def _node(data: memoryview) -> Node:
     fields = fields_of(data, NODE, (1, 2, 5, 9), "node")
     op, domain = _text(fields, 4), _text(fields, 7)
-    if DOMAINS.get(domain) is None or (domain == "com.microsoft" and op not in QUANTISING):
+    if DOMAINS.get(domain) is None or (domain == "com.microsoft" and op not in QUANTIZING):
         raise InputError(f"got the operator {op[:40]!r} of {domain[:40]!r}, expected ONNX's own")
     attributes = dict(_attribute(_bytes(of), op) for of in fields.get(5, ()))
     inputs, outputs = (tuple(_decoded(v) for v in fields.get(n, ())) for n in (1, 2))

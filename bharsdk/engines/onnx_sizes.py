@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from bharsdk.engines.onnx_graph import Graph, Node, Tensor, read_graph
 from bharsdk.engines.onnx_rules import RULES, Shape, ints
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_VALUES, MAX_RANK, MAX_RUN_WORK
+from bharsdk.files.limits import MAX_GRAPH_VALUES, MAX_RANK, MAX_RUN_WORK
 
 __all__ = ["GraphCost", "check_graph_cost"]
 
@@ -98,7 +98,7 @@ class _Sizes:
             raise InputError(
                 f"got the operator {node.op[:40]!r}, which no graph of ours has: export it again"
             )
-        # Further outputs (means of a normalisation, masks) are never larger than the first input.
+        # Further outputs (means of a normalization, masks) are never larger than the first input.
         if len(node.outputs) > len(made):
             made += [self._shapes[node.inputs[0]]] * (len(node.outputs) - len(made))
         for name, shape in zip(node.outputs, made, strict=False):

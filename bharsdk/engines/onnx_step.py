@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, Bundle
+from bharsdk.bundle.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
-from bharsdk.engines.onnx import check_onnx, checked_session
+from bharsdk.engines.onnx_session import check_onnx, checked_session
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.errors import BackendMissingError, BundleError, InputError
 
@@ -96,7 +96,7 @@ class OnnxStep:
 
 
 class OnnxStepEngine:
-    """See :class:`bharsdk.engines.Engine`: clips, frame by frame.
+    """See :class:`bharsdk.engines.engine.Engine`: clips, frame by frame.
 
     Raises BackendMissingError if the bundle has no step graph, BundleError if the graph is not what
     the manifest says.
@@ -131,7 +131,7 @@ class OnnxStepEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own beside a quantised one."""
+        """Those of the graph, or its own beside a quantized one."""
         return self._golden
 
     @property

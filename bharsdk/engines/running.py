@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.errors import BharError, BundleError
-from bharsdk.untrusted import reason_of
+from bharsdk.files.untrusted import reason_of
 
 __all__ = ["checked_rows", "running"]
 

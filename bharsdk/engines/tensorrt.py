@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, QDQ_LOGITS, Bundle
+from bharsdk.bundle.bundle import GOLDEN, QDQ_LOGITS, Bundle
 from bharsdk.engines.inputs import checked_inputs
-from bharsdk.engines.onnx import check_onnx
+from bharsdk.engines.onnx_session import check_onnx
 from bharsdk.engines.running import running
 from bharsdk.engines.tensorrt_build import BATCH, build_engine
 from bharsdk.engines.tensorrt_cache import (
@@ -40,7 +40,7 @@ RELEASE = Path("/etc/nv_tegra_release")
 
 
 class TensorrtEngine:
-    """See :class:`bharsdk.engines.Engine`.
+    """See :class:`bharsdk.engines.engine.Engine`.
 
     say: told in a line why an engine is built and how far it is. build: whether it may be. Raises
     BackendMissingError if the bundle has no graph for TensorRT, TensorRT is not installed, or no

@@ -15,7 +15,7 @@ from bharsdk.errors import BundleError
 __all__ = ["build_engine"]
 
 BATCH = 1
-"""What a recogniser asks for, and the only size that is tuned."""
+"""What a recognizer asks for, and the only size that is tuned."""
 MAX_ERRORS = 3
 """Of the parser: the later ones follow from the first."""
 

@@ -18,10 +18,10 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from bharsdk.codec import from_json_dict, to_json_dict
+from bharsdk.bundle.manifest import parse_object
 from bharsdk.errors import BundleError, InputError
-from bharsdk.files import write_together
-from bharsdk.manifest import parse_object
+from bharsdk.files.codec import from_json_dict, to_json_dict
+from bharsdk.files.writing import write_together
 
 __all__ = ["EngineKey", "engine_path", "load_engine", "machine_id", "store_engine"]
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
+from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.engines.tflite_graph import check_tflite
 from bharsdk.errors import BackendMissingError, BundleError
-from bharsdk.quiet import STDERR, quiet_outputs
-from bharsdk.untrusted import reading, reason_of
+from bharsdk.files.untrusted import reading, reason_of
+from bharsdk.process.silence import STDERR, quiet_outputs
 
 __all__ = ["TfliteEngine", "TfliteModel"]
 
@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float32]
 PREDECESSOR = "tflite-runtime"
 THREADS = 1
 BATCH = 1
-"""LiteRT's models have one batch size; single clips are what a recogniser asks for."""
+"""LiteRT's models have one batch size; single clips are what a recognizer asks for."""
 
 
 class TfliteModel:
@@ -87,7 +87,7 @@ class TfliteModel:
         with running(self._where, "LiteRT"):
             # A row that is not contiguous would be read as if it were.
             fed = {
-                name: _quantised(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
+                name: _quantized(np.ascontiguousarray(inputs[name][i : i + BATCH]), of)
                 for name, of in self._inputs.items()
             }
             ((name, result),) = self._runner(**fed).items()
@@ -95,7 +95,7 @@ class TfliteModel:
 
 
 class TfliteEngine:
-    """See :class:`bharsdk.engines.Engine`.
+    """See :class:`bharsdk.engines.engine.Engine`.
 
     Raises BackendMissingError if the bundle has no such model or LiteRT is not installed,
     BundleError if the model is not what the manifest says.
@@ -128,7 +128,7 @@ class TfliteEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own if it is quantised."""
+        """Those of the graph, or its own if it is quantized."""
         return self._golden
 
     @property
@@ -151,7 +151,7 @@ def _shape(of: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in of["shape"][1:])
 
 
-def _quantised(x: FloatArray, of: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _quantized(x: FloatArray, of: Mapping[str, Any]) -> npt.NDArray[Any]:
     """``x`` as the input ``of`` takes it, by LiteRT's 8-bit quantization specification."""
     if of["dtype"] != np.int8:
         return x

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 
 from bharsdk.errors import InputError
-from bharsdk.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
+from bharsdk.files.limits import MAX_GRAPH_NODES, MAX_GRAPH_VALUES, MAX_RANK
 
 __all__ = ["check_tflite"]
 
@@ -180,7 +180,7 @@ def _check(reader: _Reader) -> None:
     if len(graphs) != 1:
         raise InputError(f"got {len(graphs)} graphs, expected one")
     for at in reader.tables(model, 4, MAX_TENSORS):
-        # Large models, and the quantiser, keep data behind the tables, in the same file.
+        # Large models, and the quantizer, keep data behind the tables, in the same file.
         if reader.scalar(at, 1, "<Q") + reader.scalar(at, 2, "<Q") > len(reader.data):
             raise InputError("got data behind the end of the model, expected one whole")
     (graph,) = graphs

@@ -22,9 +22,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bharsdk.archive import pack
-from bharsdk.bundle import GOLDEN, MANIFEST, Bundle
-from bharsdk.engines import Backend, model_files
+from bharsdk.bundle.bundle import GOLDEN, MANIFEST, Bundle
+from bharsdk.bundle.manifest import encode_manifest
+from bharsdk.bundle.shipped import is_shipped
+from bharsdk.bundle.stored_zip import pack
+from bharsdk.engines.engine import Backend, model_files
 from bharsdk.engines.machine import load_kept, processor, store_kept, versions
 from bharsdk.engines.tensorrt_cache import engine_path
 from bharsdk.errors import (
@@ -34,9 +36,7 @@ from bharsdk.errors import (
     IncompatibleError,
     InputError,
 )
-from bharsdk.limits import MAX_LOAD_SECONDS
-from bharsdk.manifest import encode_manifest
-from bharsdk.shipped import is_shipped
+from bharsdk.files.limits import MAX_LOAD_SECONDS
 
 __all__ = ["try_model"]
 
@@ -95,10 +95,10 @@ _known: dict[str, _Tried] = {}
 def try_model(bundle: Bundle, backend: Backend, *, fused: bool = True) -> bool:
     """Run the model of ``backend`` in a process of its own; return whether that vouches for it.
 
-    fused: as ``optimised`` of :func:`bharsdk.engines.open_engine`. Raises what loading it there
-    raised, and BundleError when the process crashed or took more memory or time than it may. False
-    where nothing is tried: it is our own network, or the package that runs it is missing. A model
-    that ships is vouched for.
+    fused: as ``optimized`` of :func:`bharsdk.engines.engine.open_engine`. Raises what loading it
+    there raised, and BundleError when the process crashed or took more memory or time than it may.
+    False where nothing is tried: it is our own network, or the package that runs it is missing. A
+    model that ships is vouched for.
     """
     if backend not in RUNTIMES or backend not in model_files(bundle):
         return False
@@ -146,7 +146,7 @@ def _key(bundle: Bundle, backend: Backend, fused: bool) -> _Key:
         files,
         manifest.input_shapes,
         len(manifest.labels),
-        0 if manifest.enrolment is None else manifest.enrolment.embedding,
+        0 if manifest.enrollment is None else manifest.enrollment.embedding,
         processor(),
         versions(),
     )

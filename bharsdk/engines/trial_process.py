@@ -11,14 +11,14 @@ from typing import NoReturn
 
 import numpy as np
 
-from bharsdk.archive import unpack
-from bharsdk.bundle import GOLDEN, MANIFEST, Bundle, make_bundle
-from bharsdk.engines import Backend, open_engine
-from bharsdk.engines.golden import BATCH, read_golden
+from bharsdk.bundle.bundle import GOLDEN, MANIFEST, Bundle, make_bundle
+from bharsdk.bundle.manifest import parse_manifest
+from bharsdk.bundle.stored_zip import unpack
+from bharsdk.engines.engine import Backend, open_engine
+from bharsdk.engines.golden_check import BATCH, read_golden
 from bharsdk.errors import BharError, BundleError
-from bharsdk.limits import MAX_LOAD_BYTES, MAX_LOAD_SECONDS
-from bharsdk.manifest import parse_manifest
-from bharsdk.untrusted import reason_of
+from bharsdk.files.limits import MAX_LOAD_BYTES, MAX_LOAD_SECONDS
+from bharsdk.files.untrusted import reason_of
 
 __all__ = ["main"]
 
@@ -67,7 +67,7 @@ def _data_bytes() -> int:
 
 
 def _run(bundle: Bundle, backend: Backend, *, fused: bool) -> None:
-    engine = open_engine(bundle, backend, optimised=fused, build=False)
+    engine = open_engine(bundle, backend, optimized=fused, build=False)
     shapes = bundle.manifest.input_shapes
     if all(GOLDEN[name] in bundle.files for name in (*shapes, "logits")):
         clips = dict(read_golden(bundle).inputs)

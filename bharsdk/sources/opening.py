@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bharsdk.checks import typed
-from bharsdk.errors import BharError, InputError, SourceError
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources.address import parse_address
-from bharsdk.sources.camera import Camera
-from bharsdk.sources.config import SourceConfig
-from bharsdk.sources.failures import check_landmarker
-from bharsdk.sources.frame import Frame, Image, Landmarker, Pictures, Source
-from bharsdk.sources.opencv import import_cv2
-from bharsdk.sources.picture_folder import PictureFolder, is_folder
-from bharsdk.sources.pictures import (
+from bharsdk.cameras.address import parse_address
+from bharsdk.cameras.camera import Camera
+from bharsdk.cameras.given_pictures import (
     GivenPictures,
     LimitedPictures,
     ReconnectingPictures,
     TakenPictures,
 )
-from bharsdk.sources.pipeline import Pipeline
-from bharsdk.sources.session import Session
-from bharsdk.sources.session_file import SUFFIX, load_session
-from bharsdk.sources.video import Video
-from bharsdk.sources.waiting import AwaitedPictures, awaited_session
+from bharsdk.cameras.opencv import import_cv2
+from bharsdk.cameras.picture_folder import PictureFolder, is_folder
+from bharsdk.cameras.pictures import Pictures
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.cameras.video import Video
+from bharsdk.cameras.waiting import AwaitedPictures, wait_for
+from bharsdk.errors import BharError, InputError, SourceError
+from bharsdk.landmarkers.failures import check_landmarker
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.pipeline.pipeline import Pipeline
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import SUFFIX, load_session
+from bharsdk.sources.source import Source
+from bharsdk.values.checks import typed
+from bharsdk.values.image import Image
 
 __all__ = ["SourceLike", "default_landmarker", "open_pictures_or_frames", "open_source"]
 
@@ -43,9 +48,9 @@ SourceLike = (
     | Iterable[Landmarks]
     | Iterable[tuple[Image, float]]
 )
-"""A camera number, an address (:mod:`bharsdk.sources.address`), a path (also as text), a recording
+"""A camera number, an address (:mod:`bharsdk.cameras.address`), a path (also as text), a recording
 in memory, or in time order single Landmarks or (image, timestamp_ms). Images are uint8, BGR, BGRA
-or grey; they are copied, so their memory may be used again for the next one."""
+or gray; they are copied, so their memory may be used again for the next one."""
 
 
 def open_source(
@@ -134,7 +139,7 @@ def open_pictures_or_frames(
 
 def default_landmarker(max_persons: int = 1) -> Landmarker:
     """MediaPipe's pose and hands. Raises BackendMissingError when MediaPipe is missing."""
-    from bharsdk.sources.body_hands import BodyHandsConfig, BodyHandsLandmarker
+    from bharsdk.landmarkers.body_hands import BodyHandsConfig, BodyHandsLandmarker
 
     return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
 
@@ -210,8 +215,27 @@ class _Frames:
     def finish(self) -> None:
         return None
 
-    def absorb(self, lost: Sequence[Frame], result: Frame) -> Frame:
+    def merge_lost_events(self, lost: Sequence[Frame], result: Frame) -> Frame:
         return result
 
     def close(self) -> None:
         pass
+
+
+def awaited_session(
+    path: Path, config: SourceConfig, on_wait: Callable[[BharError], None] = lambda error: None
+) -> Source:
+    """The frames of a recorded session that is loaded when it is there.
+
+    Its frame rate and length are not known before. Raises while iterating what loading raises.
+    """
+    closed = threading.Event()
+
+    def frames() -> Iterator[Frame]:
+        session = wait_for(
+            lambda: load_session(path), lambda error: not path.exists(), config, closed, on_wait
+        )
+        if session is not None:
+            yield from session.frames()
+
+    return Source(frames(), interrupt=closed.set)

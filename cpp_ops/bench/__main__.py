@@ -24,7 +24,7 @@ from report import draw, table, write_json
 from roofline import roofline
 from roofline_report import draw_roofline, roofline_table, write_roofline
 
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ import continual as co
 import torch
 from torch import Tensor, nn
 
-from bhar_training.quiet import quiet
-from bharsdk.skeleton import Skeleton
+from bhar_training.console.quiet import quiet
+from bharsdk.landmarks.skeleton import Skeleton
 
 __all__ = ["costgcn", "multiply_adds", "steps", "traced_steps"]
 

@@ -16,8 +16,8 @@ from measure import Compute
 from models import BHARNET, JOINED, STEPS, Case
 from tqdm import tqdm
 
-from bhar_training.plots import save_figure
-from bharsdk.files import write_text
+from bhar_training.evaluation.plots import save_figure
+from bharsdk.files.writing import write_text
 
 __all__ = ["Growth", "draw_growth", "growth", "shares", "write_growth"]
 

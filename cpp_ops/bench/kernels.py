@@ -13,7 +13,7 @@ import torch
 from measure import Arithmetic, Compute, Kernel, Row
 from onnx import TensorProto, helper
 
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 __all__ = ["kernel_rows"]
 

@@ -1,6 +1,6 @@
 """LiteRT (formerly TensorFlow Lite) as a peer: what ``bhar-export --target tflite`` makes.
 
-Converted by litert-torch, quantised by ai-edge-quantizer, run with XNNPACK on one thread.
+Converted by litert-torch, quantized by ai-edge-quantizer, run with XNNPACK on one thread.
 """
 
 from __future__ import annotations

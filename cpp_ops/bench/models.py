@@ -17,20 +17,21 @@ import onnx
 import torch
 from measure import Compute, Row
 
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.graph import OPSET, OfInputs
-from bhar_export.litert_quantize import FlatbufferQuantiser
-from bhar_export.quantize import quantize
-from bhar_export.ranges import RangeMethod
-from bhar_export.targets import native, tflite
+from bhar_export.graph.graph import OPSET, OfInputs
+from bhar_export.litert import target as tflite
+from bhar_export.litert.quantize import FlatbufferQuantizer
+from bhar_export.native import target as native
+from bhar_export.onnx.quantize import quantize
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.quantization.ranges import RangeMethod
+from bhar_training.console.quiet import quiet
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
 from bhar_training.models.bharnet import SingleStream
-from bhar_training.models.plain import plain_form
-from bhar_training.quiet import quiet
+from bhar_training.models.degcn_reference import plain_form
 from bharsdk import _ops
 from bharsdk.engines.native import network_of
-from bharsdk.engines.onnx import single_thread_session
-from bharsdk.skeleton import NTU25
+from bharsdk.engines.onnx_session import single_thread_session
+from bharsdk.landmarks.skeleton import NTU25
 
 __all__ = ["BHARNET", "JOINED", "STEPS", "Case", "model_rows"]
 
@@ -196,7 +197,7 @@ def _litert(case: Case) -> dict[str, Compute]:
         peers["float32"] = litert.run_by(in_float, inputs)
         clips = _inputs(case.layout, case.frames, 8)
         one_by_one = ({n: x[i : i + 1] for n, x in clips.items()} for i in range(8))
-        integers = FlatbufferQuantiser(in_float, one_by_one).quantised()
+        integers = FlatbufferQuantizer(in_float, one_by_one).quantized()
         peers["INT8"] = litert.run_by(integers, inputs)
     except Exception as error:  # of a foreign compiler, or of what it made: any
         kind, reason = ", INT8," if peers else "", "".join(str(error).splitlines()[:1])
@@ -232,13 +233,13 @@ class Case:
         return self._row(name, _native(model, inputs), inputs, peers)
 
     def clip_in_integers(self, name: str) -> Row:
-        """Both in integers: each as its own exporter quantises it, on the same clips."""
+        """Both in integers: each as its own exporter quantizes it, on the same clips."""
         inputs, model = self._inputs(), self._model()
         some = self._calibration()
         shapes = {key: array.shape[1:] for key, array in inputs.items()}
         clips = some.batches(tuple(shapes))
-        quantiser = native.NativeQuantiser(model.deploy(), shapes, CLASSES, clips)
-        ours = network_of(quantiser.build(RangeMethod.MIN_MAX).files)
+        quantizer = native.NativeQuantizer(model.deploy(), shapes, CLASSES, clips)
+        ours = network_of(quantizer.build(RangeMethod.MIN_MAX).files)
         graph = _graph(self._model().deploy(), inputs)
         with quiet():
             peers = _peers(quantize(graph, some), inputs, ", INT8")
@@ -247,9 +248,9 @@ class Case:
         # Of bytes chosen in two ways the logits are near, not equal.
         return replace(self._row(name, ours, inputs, peers), tolerance=None)
 
-    def _calibration(self) -> LabelledFeatures:
+    def _calibration(self) -> LabeledFeatures:
         some = _inputs(self.layout, self.frames, 8)
-        return LabelledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
+        return LabeledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
 
     def step_against_own(self, name: str) -> Row:
         """One new frame, against our own clip of frames computed anew, in the same precision."""

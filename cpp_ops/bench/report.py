@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from measure import Timed
 
-from bhar_training.plots import save_figure
-from bharsdk.files import write_text
+from bhar_training.evaluation.plots import save_figure
+from bharsdk.files.writing import write_text
 
 __all__ = ["draw", "table", "write_json"]
 

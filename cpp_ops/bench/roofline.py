@@ -28,7 +28,7 @@ from machine import LANES, Level, MachineError, Probe, aligned, cache_levels, co
 from measure import Arithmetic, Kernel, Row
 from tqdm import tqdm
 
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 __all__ = ["Point", "Roofs", "point", "roofline"]
 

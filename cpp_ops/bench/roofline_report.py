@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from roofline import Point, Roofs
 
-from bhar_training.plots import save_figure
-from bharsdk.files import write_text
+from bhar_training.evaluation.plots import save_figure
+from bharsdk.files.writing import write_text
 
 __all__ = ["draw_roofline", "roofline_table", "write_roofline"]
 

@@ -84,7 +84,7 @@ void RandomFeatures::queries(const Rows& x, const float* key_sum, float* out) co
   kernel({x.x, key_sum, out, x.count, exponents.inputs, exponents.outputs, x.stride, false});
 }
 
-void normalise(const float* x, std::int64_t count, float* out) {
+void normalize(const float* x, std::int64_t count, float* out) {
   const auto size = static_cast<float>(count);
   const float mean = sum_of(count, [=](std::int64_t i) { return x[i]; }) / size;
   const float variance =

@@ -43,7 +43,7 @@ struct RandomFeatures {
 
 // `count` floats to mean 0 and variance 1, by which is meant LayerNorm without its weights; out may
 // be x.
-void normalise(const float* x, std::int64_t count, float* out);
+void normalize(const float* x, std::int64_t count, float* out);
 
 float dot(const float* left, const float* right, std::int64_t count);
 
@@ -61,7 +61,7 @@ struct TokenGrid {
 // The tokens of all axes, [T + V + M, C]: means over the other two axes.
 void pooled_tokens(const TokenGrid& grid, float* tokens);
 
-// What pooled_attention computes behind its tokens, which are normalised: axis by axis, then
+// What pooled_attention computes behind its tokens, which are normalized: axis by axis, then
 // outputs.
 class AxisAttention {
  public:

@@ -9,7 +9,7 @@
 
 namespace bhar {
 
-// A reference: kernels are null pointers until static initialisation has filled them in.
+// A reference: kernels are null pointers until static initialization has filled them in.
 template <typename Kernel>
 struct KernelRow {
   Isa isa;

@@ -71,9 +71,9 @@ void integer_temporal_conv(const std::uint8_t* x, const Shape& x_shape,
   }
 }
 
-void quantise(const float* x, std::int64_t count, float step, std::int64_t zero, std::uint8_t* out,
+void quantize(const float* x, std::int64_t count, float step, std::int64_t zero, std::uint8_t* out,
               Isa isa) {
-  integer_kernels(isa).quantise({x, out, count, 1.0f / step, static_cast<float>(zero)});
+  integer_kernels(isa).quantize({x, out, count, 1.0f / step, static_cast<float>(zero)});
 }
 
 }  // namespace bhar

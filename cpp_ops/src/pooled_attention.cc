@@ -24,10 +24,10 @@ bool is_empty(const Shape& shape, std::size_t from) {
                      [](std::int64_t length) { return length < 1; });
 }
 
-void normalised_tokens(const TokenGrid& grid, float* tokens) {
+void normalized_tokens(const TokenGrid& grid, float* tokens) {
   pooled_tokens(grid, tokens);
   for (std::int64_t i = 0; i < grid.tokens(); ++i, tokens += grid.channels) {
-    normalise(tokens, grid.channels, tokens);
+    normalize(tokens, grid.channels, tokens);
   }
 }
 
@@ -98,8 +98,8 @@ void pooled_attention_sample(const TokenGrid& x, const TokenGrid& context, const
   float *token = scratch, *seen = token + x.tokens() * x.channels;
   const AxisAttention axes(p, isa, x.longest(), context.longest(),
                            seen + context.tokens() * x.channels);
-  normalised_tokens(x, token);
-  normalised_tokens(context, seen);
+  normalized_tokens(x, token);
+  normalized_tokens(context, seen);
   const auto queries = x.lengths(), keys = context.lengths();
   for (std::int64_t axis = 0; axis < kPooledAxes; ++axis) {
     const std::int64_t q = queries[static_cast<std::size_t>(axis)];

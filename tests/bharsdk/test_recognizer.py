@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer, load_bundle
-from bharsdk.bundle import make_bundle
-from bharsdk.calibration import Calibration, probabilities
-from bharsdk.engines import open_engine
+from bharsdk.bundle.bundle import make_bundle
+from bharsdk.bundle.calibration import Calibration, probabilities
+from bharsdk.engines.engine import open_engine
 from bharsdk.errors import InputError
 from bharsdk.events import Event, EventPhase
-from bharsdk.features import extract
-from bharsdk.landmarks import Landmarks, LandmarkSequence
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.recognition.features import extract
+from bharsdk.recognition.results import StageSummary, StageTimes
 from bharsdk.recognizer import shipped_bundles
-from bharsdk.results import StageSummary, StageTimes
-from bharsdk.sources import Session, save_session
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bharsdk.skeleton import NTU25
+from bharsdk.landmarks.skeleton import NTU25
 
 BENCH = Path(__file__).parents[2] / "cpp_ops/bench"
 PERSONS, CLASSES, WINDOW = 2, 120, 8

@@ -142,7 +142,7 @@ def test_infinity_stays_infinity(
 def _active_in_a_new_process(forced: str) -> subprocess.CompletedProcess[str]:
     program = (
         "import numpy as np\n"
-        "from bharsdk import ops\n"
+        "from bharsdk.kernels import ops\n"
         "from bharsdk.errors import BharError\n"
         "try:\n"
         "    out = ops.graph_aggregate(np.ones((1, 2, 1, 3, 5), 'f4'), np.ones((2, 5, 7), 'f4'))\n"

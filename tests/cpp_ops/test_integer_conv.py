@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk import _ops, ops
+from bharsdk import _ops
 from bharsdk.errors import InputError
+from bharsdk.kernels import ops
 
 SIZES = st.tuples(
     st.integers(0, 2),  # clips
@@ -48,7 +49,7 @@ def test_sums_are_exact_on_every_instruction_set(
 @pytest.mark.parametrize("isa", ops.available_isas())
 def test_floats_become_the_nearest_byte(isa: str) -> None:
     x = np.array([0.0, 0.24, 0.26, 0.25, 0.75, -9, 200, np.nan, np.inf, -np.inf, 3e38], np.float32)
-    got = _ops.quantise(x, 0.5, 3, isa=isa)
+    got = _ops.quantize(x, 0.5, 3, isa=isa)
     np.testing.assert_array_equal(got, [3, 3, 4, 4, 4, 0, 255, 0, 255, 0, 255])
 
 
@@ -90,4 +91,4 @@ def test_inputs_come_in_fours() -> None:
     with pytest.raises(InputError, match="got 6 inputs of a weight in integers, expected a mult"):
         ops.integer_temporal_conv(x, weight, ones, ones, [0], step=0.1, zero=0)
     with pytest.raises(InputError, match="got the byte of zero -1"):
-        ops.quantise(ones, step=1.0, zero=-1)
+        ops.quantize(ones, step=1.0, zero=-1)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk import _ops, ops
+from bharsdk import _ops
 from bharsdk.errors import InputError
+from bharsdk.kernels import ops
 
 STEP, ZERO = 0.013, 77
 SIZES = st.tuples(

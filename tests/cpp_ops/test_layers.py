@@ -14,7 +14,7 @@ from bhar_training.models.degcn import (
     GroupedPointwise,
     RefinedGraphConv,
 )
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 Array = npt.NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bharsdk import ops
+from bharsdk.kernels import ops
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -56,7 +56,7 @@ def _run(*command: str) -> list[str]:
 
 @pytest.mark.long
 def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: Path) -> None:
-    """No read or write outside the arrays, no undefined behaviour, sums within the bound."""
+    """No read or write outside the arrays, no undefined behavior, sums within the bound."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         pytest.skip("no C++ compiler on this machine")
@@ -69,7 +69,7 @@ def test_every_kernel_of_this_cpu_is_right_and_clean_under_sanitizers(tmp_path: 
         check=False,
     )
     if linked.returncode != 0:
-        pytest.skip("this C++ compiler has no address and undefined-behaviour sanitizers")
+        pytest.skip("this C++ compiler has no address and undefined-behavior sanitizers")
     program = tmp_path / "check"
     _compile(compiler, program, "-O1", "-g", sanitizers, "-fno-sanitize-recover=all")
     assert _run(str(program)) == _all_right(ops.available_isas())

@@ -1,4 +1,4 @@
-"""The kernels as custom ops of ONNX Runtime: what bharsdk.ops computes, inside a graph."""
+"""The kernels as custom ops of ONNX Runtime: what bharsdk.kernels.ops computes, inside a graph."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bharsdk import ops
 from bharsdk.errors import BackendMissingError
+from bharsdk.kernels import ops
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'export' to make a graph")
 onnxruntime = pytest.importorskip("onnxruntime", reason="runs graphs in ONNX Runtime")

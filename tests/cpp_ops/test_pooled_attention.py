@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk import _ops, ops
+from bharsdk import _ops
 from bharsdk.errors import InputError
+from bharsdk.kernels import ops
 
 ISAS = _ops.available_isas()
 Array = npt.NDArray[np.float32]
@@ -45,10 +46,10 @@ def _problem(
 
 def _tokens(x: Exact, axes: tuple[int, int]) -> Exact:
     tokens = x.mean(axes)
-    normalised: Exact = (tokens - tokens.mean(-1, keepdims=True)) / np.sqrt(
+    normalized: Exact = (tokens - tokens.mean(-1, keepdims=True)) / np.sqrt(
         tokens.var(-1, keepdims=True) + 1e-5
     )
-    return normalised
+    return normalized
 
 
 def _features(x: Exact, directions: Exact, axes: tuple[int, ...]) -> Exact:

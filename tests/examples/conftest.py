@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .ros2_parts import ROS2
 

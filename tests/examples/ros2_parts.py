@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.events import Event
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources import SourceConfig
-from bharsdk.sources.frame import Image
-from bharsdk.status import Status
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.pipeline.status import Status
+from bharsdk.values.image import Image
 
 __all__ = [
     "EPOCH_NS",

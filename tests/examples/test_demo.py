@@ -16,8 +16,9 @@ import pytest
 from bharsdk import recognizer
 from bharsdk.errors import InputError
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import Landmarks
-from bharsdk.sources import TrueEvent, load_session, save_session
+from bharsdk.landmarks.landmarks import Landmarks
+from bharsdk.recordings.session import TrueEvent
+from bharsdk.recordings.session_file import load_session, save_session
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
@@ -44,7 +45,7 @@ def shipped(presence_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = tmp_path / "models"
     folder.mkdir()
     shutil.copy(presence_bundle, folder / f"{demo.MODEL}.bhar")
-    monkeypatch.setattr("bharsdk.shipped.SHIPPED", folder)
+    monkeypatch.setattr("bharsdk.bundle.shipped.SHIPPED", folder)
 
 
 def _event(label: str, start_ms: float, end_ms: float) -> Event:
@@ -97,7 +98,7 @@ def test_sessions_are_made_of_the_clips_with_their_truth(tmp_path: Path):
     starts = session.sequence.timestamps_ms[20::40]
     np.testing.assert_allclose([event.start_ms for event in session.truth], starts)
     assert "jumps" in session.note
-    assert "MIT" in session.licence
+    assert "MIT" in session.license
 
 
 def test_too_few_clips_for_a_session_is_bad_input(tmp_path: Path):

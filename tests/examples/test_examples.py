@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Session, TrueEvent, load_session, save_session
-from bharsdk.status import RunState, Status
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session import Session, TrueEvent
+from bharsdk.recordings.session_file import load_session, save_session
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SESSIONS = sorted((EXAMPLES / "data" / "sessions").glob("*.bhar-session"))
@@ -194,7 +195,7 @@ def test_robot_without_its_camera_stands_still_and_says_why(capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("state", list(RunState))
-def test_robot_moves_only_while_the_recogniser_runs(state: RunState):
+def test_robot_moves_only_while_the_recognizer_runs(state: RunState):
     eyes = _example("robot_loop").Eyes(clock=lambda: 10.0)
     eyes.on_result(Result(0.0, 0, ()))
     eyes.on_status(Status(state, "why"))
@@ -283,7 +284,7 @@ def test_events_of_two_cameras_come_in_order_and_a_third_may_fail(
 def test_a_camera_that_fails_in_the_middle_does_not_end_the_others(
     short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """A video of a grey wall is an error at its end: nobody is in it."""
+    """A video of a gray wall is an error at its end: nobody is in it."""
     _needs_camera()
     import cv2
 
@@ -346,7 +347,7 @@ def _clips(folder: Path) -> None:
     writer.release()
 
 
-def test_a_model_is_trained_on_ones_own_clips_and_recognises(
+def test_a_model_is_trained_on_ones_own_clips_and_recognizes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     for module in ("torch", "onnx", "mediapipe", "cv2"):
@@ -356,7 +357,7 @@ def test_a_model_is_trained_on_ones_own_clips_and_recognises(
     arguments = [str(tmp_path / "videos"), str(out), "--epochs", "1", "--draws", "0", "--jobs", "1"]
     assert _example("train_your_own").main(arguments) == 0
     text = capsys.readouterr().out
-    for step in ("1. Joints", "2. Training", "3. Export", "4. Recognising"):
+    for step in ("1. Joints", "2. Training", "3. Export", "4. Recognizing"):
         assert step in text
     assert "1 clips written" in text
     assert "5 clips, 3 labels: ambulance muffin small" in text

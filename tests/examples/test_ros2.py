@@ -15,9 +15,9 @@ import pytest
 
 from bharsdk import Recognizer
 from bharsdk.errors import InputError, UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import DropCause
-from bharsdk.status import RunState
+from bharsdk.events import DropCause
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState
 
 from .ros2_parts import EPOCH_NS, STEP_NS, ListenedTo, NumberedLandmarker, picture, stamp, wait_for
 

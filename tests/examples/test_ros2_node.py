@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bharsdk.errors import InputError
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .rclpy_stand_in import install
 from .ros2_parts import EPOCH_NS, ROS2, ListenedTo, NumberedLandmarker, stamp, wait_for
@@ -138,7 +138,7 @@ def _ask(node: Any, data: bool) -> SimpleNamespace:
     return returned
 
 
-def test_the_node_publishes_what_it_recognises_between_activate_and_deactivate(node: Any):
+def test_the_node_publishes_what_it_recognizes_between_activate_and_deactivate(node: Any):
     assert node.on_configure(None).name == "SUCCESS"
     assert node.subscriptions == []
     assert node.on_activate(None).name == "SUCCESS"
@@ -162,12 +162,12 @@ def test_the_node_publishes_what_it_recognises_between_activate_and_deactivate(n
 def test_the_service_answers_what_became_of_it(node: Any):
     node.on_configure(None)
     answer = _ask(node, False)
-    assert (answer.success, answer.message) == (True, "inactive, does not recognise")
+    assert (answer.success, answer.message) == (True, "inactive, does not recognize")
     node.on_activate(None)
     answer = _ask(node, True)
-    assert (answer.success, answer.message) == (True, "active, recognises")
+    assert (answer.success, answer.message) == (True, "active, recognizes")
     answer = _ask(node, False)
-    assert (answer.success, answer.message) == (True, "active, does not recognise")
+    assert (answer.success, answer.message) == (True, "active, does not recognize")
 
 
 def test_a_model_that_is_not_there_fails_the_transition_with_a_line_in_the_log(node: Any):
@@ -186,4 +186,4 @@ def test_a_picture_that_cannot_be_used_is_a_line_in_the_log(node: Any):
     picture.encoding = "bayer_rggb8"
     node.subscriptions[0].callback(picture)
     assert any("got encoding 'bayer_rggb8'" in line for _, line in node.logger.lines)
-    assert _ask(node, True).message == "active, recognises"
+    assert _ask(node, True).message == "active, recognizes"

@@ -12,15 +12,16 @@ import onnx
 import pytest
 import torch
 
-from bhar_export import graph, step_form
-from bhar_export.calibrate import LabelledFeatures
 from bhar_export.cli import main
+from bhar_export.graph import graph
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.step import form as step_form
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
 from bhar_training.data.batches import features_of, input_layout
 from bhar_training.data.clips import load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
-from bharsdk.features import FeatureConfig
+from bharsdk.bundle.feature_config import FeatureConfig
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 FEATURES = FeatureConfig(fps=12.0, frames=12)
@@ -80,14 +81,14 @@ def traced_once(made_once: MadeOnce) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def noise() -> Callable[[int], LabelledFeatures]:
+def noise() -> Callable[[int], LabeledFeatures]:
     """Random inputs of six frames: ``noise(clips)``."""
 
-    def make(clips: int) -> LabelledFeatures:
+    def make(clips: int) -> LabeledFeatures:
         random = np.random.default_rng(0)
         body = random.standard_normal((clips, 7, 6, 25, 1), dtype=np.float32)
         hands = random.standard_normal((clips, 7, 6, 21, 2), dtype=np.float32)
-        return LabelledFeatures("noise", body, hands, np.zeros(clips, np.int64), ())
+        return LabeledFeatures("noise", body, hands, np.zeros(clips, np.int64), ())
 
     return make
 
@@ -152,11 +153,11 @@ def _trained(config: ModelConfig, folder: Path) -> Path:
     clips = load_clips(WORDS).of_signers(["s1"])
     body, hands = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(40):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
-        optimiser.step()
+        optimizer.step()
     meta = CheckpointMeta(
         model=config,
         features=FEATURES,
@@ -200,7 +201,7 @@ def export(checkpoint: Path, tmp_path: Path) -> Export:
 def int8_bundle(checkpoint: Path, made_once: MadeOnce) -> Path:
     """An INT8 bundle, calibrated on s1, counted on s2."""
     data = ["--int8", "--calib", WORDS, "--calib-signers", "s1", "--eval", WORDS]
-    data += ["--eval-signers", "s2", "--max-drop", 100, "--licence", "MIT", "--output"]
+    data += ["--eval-signers", "s2", "--max-drop", 100, "--license", "MIT", "--output"]
 
     def make(folder: Path) -> None:
         assert main([str(checkpoint), *map(str, data), str(folder / "words.bhar")]) == 0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bharsdk.bundle import load_bundle
-from bharsdk.engines import Backend
-from bharsdk.engines.golden import verify_bundle
+from bharsdk.bundle.bundle import load_bundle
+from bharsdk.engines.engine import Backend
+from bharsdk.engines.golden_check import verify_bundle
 
 FORMS = ("onnx", "native", "tflite")
 

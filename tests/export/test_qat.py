@@ -1,4 +1,4 @@
-"""Promises of quantisation-aware training that the exported model keeps."""
+"""Promises of quantization-aware training that the exported model keeps."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bhar_export.calibrate import LabelledFeatures
-from bhar_export.graph import deploy, to_onnx
-from bhar_export.network_quantize import _bytes_of, _Writer
-from bhar_export.quantize import quantize
-from bhar_export.ranges import Histogram, RangeMethod
+from bhar_export.graph.graph import deploy, to_onnx
+from bhar_export.native.quantize import _bytes_of, _Writer
+from bhar_export.onnx.quantize import quantize
+from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.quantization.ranges import Histogram, RangeMethod
 from bhar_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from bhar_training.cli import main
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models.bharnet import JoinedPRGCN
-from bhar_training.qat import _range, rounded_weight
-from bharsdk.engines.onnx import single_thread_session
-from bharsdk.engines.sampled import MOST_INTEGER
-from bharsdk.features import FeatureConfig
+from bhar_training.training.qat import _range, rounded_weight
+from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.engines.fold_taps import MOST_INTEGER
+from bharsdk.engines.onnx_session import single_thread_session
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 
 
 @pytest.fixture(scope="module")
-def clips(checkpoint: Path) -> LabelledFeatures:
+def clips(checkpoint: Path) -> LabeledFeatures:
     """Of signer s1, on whom the model was trained."""
     meta = load_checkpoint(checkpoint).meta
     words = load_clips(WORDS).of_signers(["s1"])
     body, hands = features_of(words, meta.features)
     truth = class_indices(words, meta.labels)
-    return LabelledFeatures("words.npz", body.numpy(), hands.numpy(), truth, ())
+    return LabeledFeatures("words.npz", body.numpy(), hands.numpy(), truth, ())
 
 
-def _int8(checkpoint: Checkpoint, clips: LabelledFeatures) -> Tensor:
+def _int8(checkpoint: Checkpoint, clips: LabeledFeatures) -> Tensor:
     """Logits [N, classes] of the INT8 graph, its ranges from these clips."""
     features = checkpoint.meta.features
     assert isinstance(features, FeatureConfig)
@@ -51,7 +51,7 @@ def _int8(checkpoint: Checkpoint, clips: LabelledFeatures) -> Tensor:
 
 @pytest.fixture(scope="module")
 def hard(
-    checkpoint: Path, clips: LabelledFeatures, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Path, clips: LabeledFeatures, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The same function, which eight bits cannot carry: one channel is a hundred times as large."""
     trained = load_checkpoint(checkpoint)
@@ -79,7 +79,7 @@ def test_weights_and_inputs_are_rounded_as_the_exporter_rounds_them() -> None:
         layer.weight[3] *= 50
     weight = layer.weight.detach().numpy().T.copy()  # kernels take [inputs, outputs]
     writer = _Writer(weight.ravel())
-    writer._quantised(weight, MOST_INTEGER)
+    writer._quantized(weight, MOST_INTEGER)
     scales, integers = (
         np.frombuffer(writer.weights(), "<f4"),
         np.frombuffer(writer.integers(), np.int8).reshape(weight.shape),
@@ -95,7 +95,7 @@ def test_weights_and_inputs_are_rounded_as_the_exporter_rounds_them() -> None:
 
 @pytest.mark.long
 def test_a_model_that_eight_bits_cannot_carry_loses_less_after_it(
-    hard: Path, clips: LabelledFeatures, tmp_path: Path
+    hard: Path, clips: LabeledFeatures, tmp_path: Path
 ) -> None:
     """Its INT8 graph, by the cross entropy of clips that it was trained on."""
     tuned = tmp_path / "tuned"

@@ -11,20 +11,21 @@ import pytest
 import torch
 
 from bhar_export.cli import main
-from bhar_export.quantize import GraphQuantiser
+from bhar_export.onnx.quantize import GraphQuantizer
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from bhar_training.data.batches import features_of, input_layout
-from bhar_training.data.clips import ClipSet, load_clips
-from bhar_training.evaluate import class_indices
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
+from bhar_training.evaluation.evaluate import class_indices
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
 from bharsdk import Recognizer
-from bharsdk.bundle import GOLDEN, load_bundle
-from bharsdk.engines import open_engine
-from bharsdk.engines.golden import verify_bundle
+from bharsdk.bundle.bundle import GOLDEN, load_bundle
+from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.engines.engine import open_engine
+from bharsdk.engines.golden_check import verify_bundle
 from bharsdk.errors import InputError
 from bharsdk.events import Event
-from bharsdk.features import FeatureConfig, ModelInput
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
 FEATURES = FeatureConfig(fps=6.0, frames=6)
@@ -45,12 +46,12 @@ def _trained(clips: ClipSet, config: ModelConfig, folder: Path) -> Path:
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.momentum = 0.5  # its averages must follow within a few steps
     inputs, truth = features_of(clips, FEATURES), class_indices(clips, clips.classes)
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(10):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(*inputs), torch.from_numpy(truth))
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     meta = CheckpointMeta(
         config, FEATURES, clips.classes, "-", "words.npz", ("s1",), len(clips), epoch=1, seed=5
     )
@@ -140,7 +141,7 @@ def test_the_engine_passes_over_what_the_graph_does_not_read(
 def test_the_int8_hand_expert_says_what_its_checkpoint_says(
     hand_bundle: Path, hand_checkpoint: Path, clips: ClipSet
 ) -> None:
-    """Quantised and without its second input it still knows the clips."""
+    """Quantized and without its second input it still knows the clips."""
     inputs = features_of(clips, FEATURES)
     with torch.no_grad():
         expected = load_checkpoint(hand_checkpoint).model(*inputs).argmax(1).numpy()
@@ -162,10 +163,10 @@ def test_int8_of_one_input_must_pass_the_gate_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A graph that was spoilt is counted, and refused: exit 6, and no file."""
-    quantised = GraphQuantiser.quantised
+    quantized = GraphQuantizer.quantized
 
-    def spoilt(self: GraphQuantiser, *arguments: Any, **more: Any) -> onnx.ModelProto:
-        graph = quantised(self, *arguments, **more)
+    def spoilt(self: GraphQuantizer, *arguments: Any, **more: Any) -> onnx.ModelProto:
+        graph = quantized(self, *arguments, **more)
         (logits,) = (node for node in graph.graph.node if "logits" in node.output)
         for tensor in graph.graph.initializer:
             # What the last node is given: the scale of its bytes.
@@ -174,7 +175,7 @@ def test_int8_of_one_input_must_pass_the_gate_too(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(zeros, tensor.name))
         return graph
 
-    monkeypatch.setattr(GraphQuantiser, "quantised", spoilt)
+    monkeypatch.setattr(GraphQuantizer, "quantized", spoilt)
     output = tmp_path / "hands.bhar"
     data = ["--int8", "--calib", WORDS, "--eval", WORDS, "--eval-signers", "s1"]
     assert main([str(hand_checkpoint), *map(str, data), "--output", str(output)]) == 6

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from bhar_export.spec import DECODERS
-from bharsdk.decode import Decoder
+from bhar_export.graph.spec import DECODERS
 from bharsdk.events import Event, EventPhase
+from bharsdk.recognition.decoder import Decoder
 
 LABELS = ("-", "a", "l", "n", "o", "s")
 HOP_MS = 100.0

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources import CapturedImage
-from bharsdk.sources.frame import Image
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.values.image import Image
 
 HEIGHT, WIDTH = 36, 64
 

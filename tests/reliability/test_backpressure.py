@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.errors import InputError
-from bharsdk.events import Event
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.run import Run
-from bharsdk.sources import Backpressure, DropCause, SourceConfig
-from bharsdk.sources.backpressure import FrameQueue
-from bharsdk.status import RunState, Status
+from bharsdk.events import DropCause, Event
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.backpressure import FrameQueue
+from bharsdk.pipeline.run import Run
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
 
 from .conftest import KnownLandmarker, NumberedPictures, OverlappingLandmarker
 
@@ -208,7 +208,7 @@ def test_a_clock_that_is_set_back_silences_a_source_for_a_second_and_not_for_an_
 
 
 def test_a_day_s_gap_starts_the_window_anew(recognizer: Recognizer, waving: LandmarkSequence):
-    """Nothing is recognised from frames on both sides of it."""
+    """Nothing is recognized from frames on both sides of it."""
     day_ms = 86_400_000.0
     times = waving.timestamps_ms.copy()
     times[60:] += day_ms

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.pictures import CapturedImage
 from bharsdk.events import Rejection
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import CapturedImage
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .conftest import KnownLandmarker, NumberedPictures
 
@@ -49,7 +49,7 @@ class _Reshaped(NumberedPictures):
 
 
 def test_another_shape_starts_the_window_anew(recognizer: Recognizer, waving: LandmarkSequence):
-    """The same gesture has other coordinates there: nothing is recognised across the change."""
+    """The same gesture has other coordinates there: nothing is recognized across the change."""
 
     class Landmarker(KnownLandmarker):
         def detect(self, image, timestamp_ms):  # type: ignore[no-untyped-def]

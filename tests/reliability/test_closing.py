@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bharsdk import Recognizer
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources import load_session
-from bharsdk.status import RunState
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.pipeline.status import RunState
+from bharsdk.recordings.session_file import load_session
 
 REPEATS = 40
 

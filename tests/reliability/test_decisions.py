@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from bharsdk import Recognizer, load_bundle
-from bharsdk.decode import DecoderConfig
+from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.errors import InputError, UsageError
 from bharsdk.events import EventPhase, Rejection
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.motion import movement
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.landmarks.motion import movement
+from bharsdk.recognition.results import Result
 from bharsdk.recognizer import bundle_path
-from bharsdk.results import Result
-from bharsdk.sources import load_session
+from bharsdk.recordings.session_file import load_session
 
 FPS = 15.0
 SESSION = Path(__file__).parents[2] / "examples/data/sessions/s2-a.bhar-session"

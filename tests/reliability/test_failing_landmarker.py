@@ -13,9 +13,10 @@ import pytest
 
 from bharsdk import Recognizer
 from bharsdk.errors import BackendMissingError, BharError, InputError, SourceError
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources import DropCause, open_source
-from bharsdk.sources.frame import Image
+from bharsdk.events import DropCause
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.sources.opening import open_source
+from bharsdk.values.image import Image
 
 from .conftest import KnownLandmarker, NumberedPictures, OverlappingLandmarker, number_of
 
@@ -150,7 +151,7 @@ def test_an_error_of_ours_keeps_its_class(recognizer: Recognizer, waving: Landma
         list(recognizer.run(NumberedPictures(_times(3)), landmarker=Missing(waving)))
 
 
-def test_enrolment_from_videos_says_it_too(recognizer: Recognizer, waving: LandmarkSequence):
+def test_enrollment_from_videos_says_it_too(recognizer: Recognizer, waving: LandmarkSequence):
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
     landmarker = KnownLandmarker(waving, fails=lambda number: True)
     with pytest.raises(SourceError, match=r"in a row of .*yo_001\.mp4.*graph broke"):
@@ -213,7 +214,7 @@ PROGRAM = """
 import logging, sys
 import numpy as np
 from bharsdk import Recognizer
-from bharsdk.landmarks import Landmarks
+from bharsdk.landmarks.landmarks import Landmarks
 {setup}
 class Sometimes:
     def detect(self, image, timestamp_ms):
@@ -250,7 +251,7 @@ def test_warnings_and_errors_reach_a_user_once_who_configured_logging_or_not(set
 
 
 def test_a_command_shows_a_warning_once_as_its_own_line(capsys: pytest.CaptureFixture[str]):
-    from bharsdk.command import exit_code_of
+    from bharsdk.cli.exit_codes import exit_code_of
 
     def work() -> int:
         logging.getLogger("bharsdk").warning("landmarker: failed on picture %d", 7)

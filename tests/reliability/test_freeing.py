@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.errors import BharError, SourceError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import SourceConfig, open_source
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.results import Result
+from bharsdk.sources.opening import open_source
 
 from .conftest import KnownLandmarker, NumberedPictures, OverlappingLandmarker
 
@@ -164,10 +165,10 @@ import gc, sys, weakref
 from pathlib import Path
 gc.disable()
 import numpy as np
-import bharsdk.sources.mediapipe_graph as graphs
+import bharsdk.landmarkers.mediapipe_graph as graphs
 from bharsdk import Recognizer
-from bharsdk.sources.body_hands import BodyHandsLandmarker
-from bharsdk.sources.mediapipe import HolisticLandmarker
+from bharsdk.landmarkers.body_hands import BodyHandsLandmarker
+from bharsdk.landmarkers.mediapipe import HolisticLandmarker
 
 def resident_mb():
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -12,12 +12,17 @@ from pathlib import Path
 import pytest
 
 from bharsdk import Recognizer
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.run import Run
-from bharsdk.sources import CapturedImage, DropCause, Source, load_session, open_source
-from bharsdk.sources.frame import Frame, Image
-from bharsdk.status import RunState, Status
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.events import DropCause
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.pipeline.run import Run
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session_file import load_session
+from bharsdk.sources.opening import open_source
+from bharsdk.sources.source import Source
+from bharsdk.values.image import Image
 
 from .conftest import KnownLandmarker, NumberedPictures, OverlappingLandmarker, number_of
 
@@ -373,7 +378,7 @@ def test_a_landmarker_may_close_the_run_that_asks_it(
 def test_mediapipe_s_landmarker_closes_though_its_graph_hangs(
     stuck: Stuck, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    graphs = pytest.importorskip("bharsdk.sources.mediapipe_graph")
+    graphs = pytest.importorskip("bharsdk.landmarkers.mediapipe_graph")
 
     class Graph:
         close = stuck

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import SourceConfig
+from bharsdk.cameras.source_config import SourceConfig
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 from .conftest import KnownLandmarker, NumberedPictures
 

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.address import CameraKind, parse_address
+from bharsdk.cameras.given_pictures import ReconnectingPictures
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.errors import SourceError, UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import Backpressure, CapturedImage, SourceConfig, open_source
-from bharsdk.sources.address import CameraKind, parse_address
-from bharsdk.sources.pictures import ReconnectingPictures
-from bharsdk.status import RunState, Status
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.sources.opening import open_source
 
 from .conftest import KnownLandmarker, NumberedPictures, picture_of
 
@@ -201,7 +203,8 @@ def test_an_address_that_means_nothing_is_a_usage_error(text: str):
 def test_a_file_address_is_a_path(recording: LandmarkSequence, tmp_path: object):
     from pathlib import Path
 
-    from bharsdk.sources import Session, save_session
+    from bharsdk.recordings.session import Session
+    from bharsdk.recordings.session_file import save_session
 
     path = save_session(Path(str(tmp_path)) / "with a space.bhar-session", Session(recording))
     with open_source(path.as_uri()) as source:

@@ -1,4 +1,4 @@
-"""Recordings keep what was recognised, whatever happens to the disk or the process."""
+"""Recordings keep what was recognized, whatever happens to the disk or the process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from bharsdk import Recognizer
 from bharsdk.cli import main
 from bharsdk.errors import BharError, InputError
 from bharsdk.events import Event
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.sources import Frame, load_session
-from bharsdk.sources.journal import JournalWriter, read_journal
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.recordings.journal import JournalWriter, read_journal
+from bharsdk.recordings.session_file import load_session
 
 SESSION = Path(__file__).parents[2] / "examples/data/sessions/s2-a.bhar-session"
 
@@ -73,7 +74,7 @@ def test_several_people_and_changing_pictures_come_back_bit_for_bit(
         other = dataclasses.replace(one, body=one.body + np.float32(0.1))
         people = (one, other) if number % 3 else (one,)
         frames.append(Frame(one.timestamp_ms, people, aspect, number=number))
-    from bharsdk.sources.recorder import SessionRecorder
+    from bharsdk.recordings.recorder import SessionRecorder
 
     recorder = SessionRecorder(path)
     for frame in frames:
@@ -158,7 +159,7 @@ def test_a_recording_that_was_cut_off_is_not_overwritten(
 HOLDS = """
 import sys
 from pathlib import Path
-from bharsdk.sources.journal import JournalWriter
+from bharsdk.recordings.journal import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.read()

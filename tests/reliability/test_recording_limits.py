@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from bharsdk import Recognizer
 from bharsdk.errors import BharError, InputError
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.limits import MAX_PEOPLE, MAX_TIMESTAMP_MS
-from bharsdk.sources import Frame, Session, Source, load_session, save_session
-from bharsdk.sources import extent as extent_module
-from bharsdk.sources.journal import JournalWriter
-from bharsdk.sources.recorder import SessionRecorder
+from bharsdk.files.limits import MAX_PEOPLE, MAX_TIMESTAMP_MS
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.recordings import extent as extent_module
+from bharsdk.recordings.journal import JournalWriter
+from bharsdk.recordings.recorder import SessionRecorder
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import load_session, save_session
+from bharsdk.sources.source import Source
 
 from .conftest import KnownLandmarker, NumberedPictures
 
@@ -307,7 +310,7 @@ def test_what_a_session_in_memory_holds_is_written_or_refused_as_a_whole(
 
 
 @pytest.mark.parametrize("last_ms", [1.8e12, MAX_TIMESTAMP_MS])
-def test_times_up_to_the_bound_are_recognised_as_any_others(
+def test_times_up_to_the_bound_are_recognized_as_any_others(
     recognizer: Recognizer, waving: LandmarkSequence, path: Path, last_ms: float
 ) -> None:
     """What loads runs: the events are those of a recording that begins at 0."""

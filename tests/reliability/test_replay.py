@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.events import Event, EventPhase
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources import Backpressure, SourceConfig, load_session
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recordings.session_file import load_session
 
 from .conftest import KnownLandmarker, NumberedPictures
 

@@ -1,4 +1,4 @@
-"""Several people in one picture: each recognised as if alone, whatever they do to one another."""
+"""Several people in one picture: each recognized as if alone, whatever they do to one another."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 
 from bharsdk import Recognizer
 from bharsdk.events import Event
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Frame, Source, load_session
+from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session_file import load_session
+from bharsdk.sources.source import Source
 
 FRAMES = 150
 
@@ -72,7 +74,7 @@ CROSS = np.linspace(-0.3, 0.3, FRAMES), np.linspace(0.3, -0.3, FRAMES)
 
 
 @pytest.mark.parametrize("places", [STAND, CROSS], ids=["side by side", "crossing"])
-def test_each_of_two_people_is_recognised_as_if_alone(
+def test_each_of_two_people_is_recognized_as_if_alone(
     pair: Recognizer, waving: LandmarkSequence, places: tuple[np.ndarray, np.ndarray]
 ):
     """The same events, to the bit, under an id that stays, also when they cross."""
@@ -123,12 +125,12 @@ def test_events_of_who_left_while_the_consumer_was_busy_arrive_all_the_same(
     pair: Recognizer, waving: LandmarkSequence
 ):
     """Results nobody took in time are absorbed by the next, those of a person gone as well."""
-    from bharsdk.recognition import Recognition
+    from bharsdk.pipeline.frame_handler import FrameHandler
 
-    recognition = Recognition(Recognizer(pair.bundle)._classifier, "", pair.options)
+    recognition = FrameHandler(Recognizer(pair.bundle)._classifier, "", pair.options)
     results = [recognition.handle(frame) for frame in _frames(waving, STAND, gone_after=60)]
     every = [event for result in results for event in result.events]
-    merged = recognition.absorb(results[:-1], results[-1])
+    merged = recognition.merge_lost_events(results[:-1], results[-1])
     assert sorted(map(str, merged.events)) == sorted(map(str, every))
     assert len({event.track_id for event in every}) == 2
 

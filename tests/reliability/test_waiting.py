@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cli import main
 from bharsdk.errors import BackendMissingError, BharError, InputError, SourceError, UsageError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.results import Result
-from bharsdk.sources import Session, SourceConfig, open_source, save_session
-from bharsdk.status import RunState, Status
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.pipeline.status import RunState, Status
+from bharsdk.recognition.results import Result
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
+from bharsdk.sources.opening import open_source
 
 from .conftest import KnownLandmarker, NumberedPictures
 
@@ -56,7 +59,7 @@ def socket(monkeypatch: pytest.MonkeyPatch) -> Socket:
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["run", "start"])
-def test_a_camera_that_comes_later_is_recognised_from_then_on(
+def test_a_camera_that_comes_later_is_recognized_from_then_on(
     recognizer: Recognizer, waving: LandmarkSequence, socket: Socket, start: bool
 ):
     said: list[Status] = []

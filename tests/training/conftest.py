@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bhar_training.cli import main
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
 
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 """See its fixture."""

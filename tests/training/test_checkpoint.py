@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint, save_meta
 from bhar_training.data.batches import input_layout
 from bhar_training.models import ModelConfig, ModelName, build_model
-from bharsdk.calibration import Calibration
+from bharsdk.bundle.calibration import Calibration
+from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import BharError, BundleError, IncompatibleError, InputError
-from bharsdk.features import FeatureConfig
 
 META = CheckpointMeta(
     model=ModelConfig(ModelName.PR_GCN),

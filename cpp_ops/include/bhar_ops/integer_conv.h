@@ -32,7 +32,7 @@ void integer_temporal_conv(const std::uint8_t* x, const Shape& x_shape,
 void expect_bytes(float step, std::int64_t zero);
 
 // out = round(x / step + zero), halves to even, 0 to 255, and 0 for NaN.
-void quantise(const float* x, std::int64_t count, float step, std::int64_t zero, std::uint8_t* out,
+void quantize(const float* x, std::int64_t count, float step, std::int64_t zero, std::uint8_t* out,
               Isa isa);
 
 }  // namespace bhar

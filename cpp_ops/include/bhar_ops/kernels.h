@@ -160,7 +160,7 @@ constexpr std::int64_t kMostInteger = 63, kInputsAtOnce = 4;
 using IntegerConvFn = void (*)(const IntegerConvFrame&);
 
 // What floats are in bytes: round(fma(x, per_step, zero)), halves to even, 0 to 255, and 0 for NaN.
-struct QuantiseRow {
+struct QuantizeRow {
   const float* x;
   std::uint8_t* out;
   std::int64_t count;
@@ -169,13 +169,13 @@ struct QuantiseRow {
 };
 
 // The same on every instruction set, to the last bit.
-using QuantiseFn = void (*)(const QuantiseRow&);
+using QuantizeFn = void (*)(const QuantizeRow&);
 
 // Of each: null where it cannot be compiled. name: of the instructions, as people know them.
 struct IntegerKernels {
   const char* name;
   IntegerConvFn conv;
-  QuantiseFn quantise;
+  QuantizeFn quantize;
 };
 
 extern const IntegerKernels integer_scalar;
@@ -253,10 +253,10 @@ extern const PairwiseTanhFn pairwise_tanh_f32_neon;
 // Of keys, `largest` is the greatest exponent of all rows, or 0 where more keys are to come: it has
 // to be the same for all. Of queries it is that of the row, and their features become the weights
 // of sums over the keys:
-//   out[r, j] = feature[r, j] / sum_i feature[r, i] * normaliser[i]
+//   out[r, j] = feature[r, j] / sum_i feature[r, i] * normalizer[i]
 struct RandomFeatureRows {
   const float* x;           // [rows, width], rows x_stride apart
-  const float* normaliser;  // [features], the sum of the keys: of queries; null: of keys
+  const float* normalizer;  // [features], the sum of the keys: of queries; null: of keys
   float* out;               // [rows, features]: the exponents x . direction, then what they become
   std::int64_t rows, width, features, x_stride;
   bool more_keys;  // are to come

@@ -90,7 +90,7 @@ struct Source {
   std::int64_t channels, frames, joints, persons;
 };
 
-// Joints of the sources into rows, normalised:
+// Joints of the sources into rows, normalized:
 //   out[t, row, c] = sources[source][c, t, joint, person] * scale[row, c] + shift[row, c]
 struct InputLayer {
   struct Row {
@@ -181,7 +181,7 @@ struct ClassifyLayer {
 
 // Every row to mean 0 and variance 1 (plus 1e-5) over its channels: LayerNorm without its weights,
 // which the layers behind it take in.
-struct NormaliseLayer {
+struct NormalizeLayer {
   Part x, out;
   std::int64_t channels;
 };
@@ -256,7 +256,7 @@ class Network {
   void add(DifferenceLayer layer);
   void add(ExciteLayer layer);
   void add(ClassifyLayer layer);
-  void add(const NormaliseLayer& layer);
+  void add(const NormalizeLayer& layer);
   void add(const GeluLayer& layer);
   void add(AttentionLayer layer);
   void add(PooledAttentionLayer layer);

@@ -19,7 +19,7 @@ constexpr std::int64_t kPooledAxes = 3;  // time, joints, instances
 
 // Dense float32, for each of the three axes: query and key [3, C, H * D] and their biases
 // [3, H * D], what LayerNorm multiplies and adds and the factor D^-1/4 folded in; directions
-// [3, D, J]; value [3, H, C, O], from normalised tokens to outputs; bias [O].
+// [3, D, J]; value [3, H, C, O], from normalized tokens to outputs; bias [O].
 struct PooledAttention {
   const float *query, *query_bias, *key, *key_bias, *directions, *value, *bias;
   Shape query_shape, query_bias_shape, key_shape, key_bias_shape, directions_shape, value_shape,
@@ -36,7 +36,7 @@ std::array<std::int64_t, 2> pooled_attention_shape(const Shape& x, const Shape& 
                                                    const PooledAttention& attention);
 
 // For each axis a: the tokens q of x and k of context are their means over the other two axes, then
-// normalised to mean 0 and variance 1 (plus 1e-5) over their channels; phi are the random features
+// normalized to mean 0 and variance 1 (plus 1e-5) over their channels; phi are the random features
 // of their heads (kernels.h).
 //   weight[h, k] = mean_q phi(q[h]) . phi(k[h]) / sum_k' phi(q[h]) . phi(k'[h])
 //   out[n] = bias + sum_a sum_h (sum_k weight[h, k] * k) @ value[a, h]

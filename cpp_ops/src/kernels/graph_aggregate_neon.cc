@@ -2,7 +2,7 @@
 // The loops of a block are unrolled by request: GCC alone keeps the sums on the stack (2x slower).
 //
 // NEON has no masked load. The last vector of a row is moved back to end at the last column, so
-// it overlaps its neighbour and gives the same sums again; fewer than 4 columns go one by one.
+// it overlaps its neighbor and gives the same sums again; fewer than 4 columns go one by one.
 
 #include "bhar_ops/kernels.h"
 

@@ -34,7 +34,7 @@ BHAR_INTEGER_INLINE Sums dot(Sums sums, Inputs inputs, Weights weights) {
 BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return _mm256_cvtepi32_ps(sums); }
 
 // Eight bytes in the low half.
-BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
+BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantizeRow& p) {
   const Vector at = fma(x, all(p.per_step), all(p.zero));
   // Zero comes second: it is what a NaN becomes.
   const Vector within = _mm256_min_ps(_mm256_max_ps(at, all(0.0f)), all(255.0f));
@@ -52,9 +52,9 @@ BHAR_INTEGER_INLINE void store_bytes(std::uint8_t* to, __m128i bytes) {
 }  // namespace bhar
 
 #include "integer_conv_lanes.h"
-#include "quantise_lanes.h"
+#include "quantize_lanes.h"
 
-const bhar::IntegerKernels bhar::integer_avx2 = {"avx2", run, quantise};
+const bhar::IntegerKernels bhar::integer_avx2 = {"avx2", run, quantize};
 
 #else
 

@@ -32,7 +32,7 @@ BHAR_INTEGER_INLINE Sums dot(Sums sums, Inputs inputs, Weights weights) {
 }
 BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return _mm512_maskz_cvtepi32_ps(kAll, sums); }
 
-BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantiseRow& p) {
+BHAR_INTEGER_INLINE __m128i bytes(Vector x, const QuantizeRow& p) {
   const Vector at = fma(x, all(p.per_step), all(p.zero));
   // Zero comes second: it is what a NaN becomes. What is too great becomes so as integer: what
   // does not fit one is 2^31 there, without a sign.
@@ -48,9 +48,9 @@ BHAR_INTEGER_INLINE void store_bytes(std::uint8_t* to, __m128i bytes) {
 }  // namespace bhar
 
 #include "integer_conv_lanes.h"
-#include "quantise_lanes.h"
+#include "quantize_lanes.h"
 
-const bhar::IntegerKernels bhar::integer_avx512vnni = {"avx512 vnni", run, quantise};
+const bhar::IntegerKernels bhar::integer_avx512vnni = {"avx512 vnni", run, quantize};
 
 #else
 

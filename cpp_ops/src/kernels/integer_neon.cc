@@ -45,9 +45,9 @@ BHAR_INTEGER_INLINE Vector as_floats(Sums sums) {
 
 #include "integer_conv_lanes.h"
 #include "integer_neon_lanes.h"
-#include "quantise_lanes.h"
+#include "quantize_lanes.h"
 
-const bhar::IntegerKernels bhar::integer_neon = {"neon", run, quantise};
+const bhar::IntegerKernels bhar::integer_neon = {"neon", run, quantize};
 
 #else
 

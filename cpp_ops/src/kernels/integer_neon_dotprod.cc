@@ -38,9 +38,9 @@ BHAR_INTEGER_INLINE Vector as_floats(Sums sums) { return vcvtq_f32_s32(sums); }
 
 #include "integer_conv_lanes.h"
 #include "integer_neon_lanes.h"
-#include "quantise_lanes.h"
+#include "quantize_lanes.h"
 
-const bhar::IntegerKernels bhar::integer_neon_dotprod = {"neon dotprod", run, quantise};
+const bhar::IntegerKernels bhar::integer_neon_dotprod = {"neon dotprod", run, quantize};
 
 #else
 

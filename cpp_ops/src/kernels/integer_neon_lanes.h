@@ -1,4 +1,4 @@
-// Floats to bytes for NEON, with or without dot products: what quantise_lanes.h needs.
+// Floats to bytes for NEON, with or without dot products: what quantize_lanes.h needs.
 #pragma once
 
 #include "bhar_ops/kernels.h"
@@ -7,7 +7,7 @@ namespace bhar {
 namespace {
 
 // In the low half of the register.
-BHAR_INLINE uint8x8_t bytes(Vector x, const QuantiseRow& p) {
+BHAR_INLINE uint8x8_t bytes(Vector x, const QuantizeRow& p) {
   const Vector at = fma(x, all(p.per_step), all(p.zero));
   // Of a number and a NaN, the number.
   const int32x4_t whole = vcvtnq_s32_f32(vmaxnmq_f32(at, all(0.0f)));

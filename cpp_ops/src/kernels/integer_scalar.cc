@@ -29,7 +29,7 @@ void conv(const IntegerConvFrame& p) {
   }
 }
 
-void quantise(const QuantiseRow& p) {
+void quantize(const QuantizeRow& p) {
   for (std::int64_t i = 0; i < p.count; ++i) {
     const float at = __builtin_fmaf(p.x[i], p.per_step, p.zero);
     const float above = at > 0.0f ? at : 0.0f;  // what a NaN becomes
@@ -39,6 +39,6 @@ void quantise(const QuantiseRow& p) {
 
 }  // namespace
 
-const IntegerKernels integer_scalar = {"scalar", conv, quantise};
+const IntegerKernels integer_scalar = {"scalar", conv, quantize};
 
 }  // namespace bhar

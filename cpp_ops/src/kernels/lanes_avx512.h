@@ -16,7 +16,7 @@ namespace bhar {
 namespace {
 
 constexpr int kLanes = 16;
-// The forms without a mask warn of an uninitialised value in the headers of GCC 12.
+// The forms without a mask warn of an uninitialized value in the headers of GCC 12.
 constexpr __mmask16 kAll = 0xffff;
 
 using Vector = __m512;

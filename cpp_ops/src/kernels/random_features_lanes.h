@@ -50,11 +50,11 @@ BHAR_KERNEL void query(const RandomFeatureRows& p, const float* x, float* out) {
   Vector sum = all(0.0f);
   std::int64_t j = 0;
   for (; j + kLanes <= p.features; j += kLanes) {
-    sum = fma(raise(out + j, less, Whole{}), load(p.normaliser + j, Whole{}), sum);
+    sum = fma(raise(out + j, less, Whole{}), load(p.normalizer + j, Whole{}), sum);
   }
   if (j < p.features) {
     const First rest = first(p.features - j);
-    sum = fma(raise(out + j, less, rest), load(p.normaliser + j, rest), sum);
+    sum = fma(raise(out + j, less, rest), load(p.normalizer + j, rest), sum);
   }
   const Vector scale = all(1.0f / sum_of(sum));
   for (j = 0; j + kLanes <= p.features; j += kLanes) {
@@ -68,12 +68,12 @@ BHAR_KERNEL void query(const RandomFeatureRows& p, const float* x, float* out) {
 
 BHAR_KERNEL void run(const RandomFeatureRows& p) {
   if (p.rows == 0) return;
-  const bool of_all = p.normaliser == nullptr && !p.more_keys;
+  const bool of_all = p.normalizer == nullptr && !p.more_keys;
   const float largest = of_all ? greatest(p.out, p.rows * p.features) : 0.0f;
   for (std::int64_t r = 0; r < p.rows; ++r) {
     const float* x = p.x + r * p.x_stride;
     float* out = p.out + r * p.features;
-    p.normaliser == nullptr ? keys(p, x, out, largest) : query(p, x, out);
+    p.normalizer == nullptr ? keys(p, x, out, largest) : query(p, x, out);
   }
 }
 

@@ -22,7 +22,7 @@ void raise(const RandomFeatureRows& p, const float* x, float* out, float largest
 
 void weigh(const RandomFeatureRows& p, float* out) {
   float sum = 0.0f;
-  for (std::int64_t j = 0; j < p.features; ++j) sum += out[j] * p.normaliser[j];
+  for (std::int64_t j = 0; j < p.features; ++j) sum += out[j] * p.normalizer[j];
   for (std::int64_t j = 0; j < p.features; ++j) out[j] /= sum;
 }
 
@@ -31,9 +31,9 @@ void run(const RandomFeatureRows& p) {
   const float of_all = p.more_keys ? 0.0f : greatest(p.out, p.rows * p.features);
   for (std::int64_t r = 0; r < p.rows; ++r) {
     float* out = p.out + r * p.features;
-    const float largest = p.normaliser == nullptr ? of_all : greatest(out, p.features);
+    const float largest = p.normalizer == nullptr ? of_all : greatest(out, p.features);
     raise(p, p.x + r * p.x_stride, out, largest);
-    if (p.normaliser != nullptr) weigh(p, out);
+    if (p.normalizer != nullptr) weigh(p, out);
   }
 }
 

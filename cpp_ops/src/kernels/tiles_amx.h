@@ -70,7 +70,7 @@ BHAR_TILES_INLINE __m512 upper_bits(__m512 values) {
 }
 
 // The upper halves of `even` below those of `odd`.
-// With a mask: the form without one warns of an uninitialised value in GCC 12.
+// With a mask: the form without one warns of an uninitialized value in GCC 12.
 BHAR_TILES_INLINE __m512i pairs(__m512 even, __m512 odd) {
   const __m512i down = _mm512_maskz_broadcast_i32x4(
       0xffff, _mm_set_epi8(0, 0, 15, 14, 0, 0, 11, 10, 0, 0, 7, 6, 0, 0, 3, 2));

@@ -203,9 +203,9 @@ class Aggregate : public Layer {
   }
 
   // x [frames, V, I] of one person -> its bytes.
-  void quantise(const float* x, std::int64_t frames, std::uint8_t* bytes) const {
+  void quantize(const float* x, std::int64_t frames, std::uint8_t* bytes) const {
     for (std::int64_t t = 0; t < frames; ++t, x += x_.frame_stride()) {
-      integers_->quantise(x, joints_, inputs_, x_.row_stride(), bytes + t * joints_ * inputs_);
+      integers_->quantize(x, joints_, inputs_, x_.row_stride(), bytes + t * joints_ * inputs_);
     }
   }
 
@@ -275,7 +275,7 @@ class Aggregate : public Layer {
       const float* first = x + t * x_.frame_stride();
       auto* bytes = reinterpret_cast<std::uint8_t*>(value + partitions_ * partition_size());
       auto* parts = reinterpret_cast<std::uint16_t*>(bytes);
-      if (integers_) quantise(first, frames, bytes);
+      if (integers_) quantize(first, frames, bytes);
       for (std::int64_t block = 0; block < blocks(); ++block) {
         if (integers_) {
           project_block(bytes, frames, block, value);

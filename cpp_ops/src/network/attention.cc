@@ -14,18 +14,18 @@
 namespace bhar {
 namespace {
 
-class Normalise : public Layer {
+class Normalize : public Layer {
  public:
-  const char* kind() const override { return "normalise"; }
+  const char* kind() const override { return "normalize"; }
 
-  Normalise(const NormaliseLayer& layer, const Features& x, const Features& out)
+  Normalize(const NormalizeLayer& layer, const Features& x, const Features& out)
       : channels_(layer.channels), x_(layer.x, x), out_(layer.out, out) {}
 
   void run(const Run& run) const override {
     const float* x = x_.of(run);
     float* out = out_.of(run);
     for (std::int64_t row = 0; row < x_.frames * x_.rows; ++row) {
-      normalise(x, channels_, out);
+      normalize(x, channels_, out);
       x += x_.row_stride();
       out += out_.row_stride();
     }
@@ -205,9 +205,9 @@ class Attention : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> make_normalise(const NormaliseLayer& layer, const Features& x,
+std::unique_ptr<Layer> make_normalize(const NormalizeLayer& layer, const Features& x,
                                       const Features& out) {
-  return std::make_unique<Normalise>(layer, x, out);
+  return std::make_unique<Normalize>(layer, x, out);
 }
 
 std::unique_ptr<Layer> make_gelu(const GeluLayer& layer, const Features& x, const Features& out,

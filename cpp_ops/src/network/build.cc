@@ -375,13 +375,13 @@ void Network::add(ClassifyLayer layer) {
   ++heads_;
 }
 
-void Network::add(const NormaliseLayer& layer) {
+void Network::add(const NormalizeLayer& layer) {
   expect_within("channels", layer.channels, 1, kMaxChannels);
   expect_other(layer.x, layer.out);
   const Features& x = reads(layer.x, layer.channels, "the input,");
   const Features& out = writes(layer.out, layer.channels);
   expect_frames(x, out, 1);
-  append(make_normalise(layer, x, out), layer.x.features, layer.out.features, 1);
+  append(make_normalize(layer, x, out), layer.x.features, layer.out.features, 1);
 }
 
 void Network::add(const GeluLayer& layer) {

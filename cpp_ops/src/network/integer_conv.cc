@@ -31,7 +31,7 @@ class IntegerConv : public Layer {
         layer_.offsets.size() == 1 && looks_around() == 0 ? layer_.stride : 1;
     std::uint8_t* bytes = bytes_of(run);
     for (std::int64_t t = 0; t < x_.frames; t += every) {
-      quantise(x_.of(run) + t * x_.frame_stride(), bytes + t * frame_size());
+      quantize(x_.of(run) + t * x_.frame_stride(), bytes + t * frame_size());
     }
     const std::uint8_t* zeros = bytes + x_.frames * frame_size();
     if (layer_.zero_edges)
@@ -57,7 +57,7 @@ class IntegerConv : public Layer {
       std::fill_n(newest, frame_size(), weight_.zero());
       history_.begin(run.scratch, state, false);
     }
-    quantise(x_.of(run), newest);
+    quantize(x_.of(run), newest);
     if (index == 0 && !layer_.zero_edges) history_.begin(run.scratch, state, false);
     if (computes) {
       std::array<const std::uint8_t*, kMaxTaps> taps{};
@@ -93,8 +93,8 @@ class IntegerConv : public Layer {
   std::uint8_t* bytes_of(const Run& run) const {
     return reinterpret_cast<std::uint8_t*>(run.scratch);
   }
-  void quantise(const float* x, std::uint8_t* bytes) const {
-    weight_.quantise(x, x_.rows, weight_.inputs(), x_.row_stride(), bytes);
+  void quantize(const float* x, std::uint8_t* bytes) const {
+    weight_.quantize(x, x_.rows, weight_.inputs(), x_.row_stride(), bytes);
   }
 
   // Frame t of the result from the frames of its taps.

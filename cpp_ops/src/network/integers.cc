@@ -84,14 +84,14 @@ IntegerWeight::IntegerWeight(const Integers& integers, const Shape& shape, const
   }
 }
 
-void IntegerWeight::quantise(const float* x, std::int64_t rows, std::int64_t channels,
+void IntegerWeight::quantize(const float* x, std::int64_t rows, std::int64_t channels,
                              std::int64_t stride, std::uint8_t* out) const {
   if (stride == channels) {
-    kernels_->quantise({x, out, rows * channels, per_step_, zero_});
+    kernels_->quantize({x, out, rows * channels, per_step_, zero_});
     return;
   }
   for (std::int64_t row = 0; row < rows; ++row) {
-    kernels_->quantise({x + row * stride, out + row * channels, channels, per_step_, zero_});
+    kernels_->quantize({x + row * stride, out + row * channels, channels, per_step_, zero_});
   }
 }
 

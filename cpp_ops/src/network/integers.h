@@ -28,7 +28,7 @@ class IntegerWeight {
   std::uint8_t zero() const { return static_cast<std::uint8_t>(zero_); }
 
   // `rows` rows of `channels`, `stride` floats apart -> bytes, dense.
-  void quantise(const float* x, std::int64_t rows, std::int64_t channels, std::int64_t stride,
+  void quantize(const float* x, std::int64_t rows, std::int64_t channels, std::int64_t stride,
                 std::uint8_t* out) const;
 
   // One frame in all groups. taps: K frames of `rows` rows of all inputs, dense bytes; they are

@@ -82,7 +82,7 @@ std::unique_ptr<Layer> make_difference(const DifferenceLayer& layer, const Featu
 std::unique_ptr<Layer> make_excite(ExciteLayer layer, const Features& x, const Features& out);
 std::unique_ptr<Layer> make_classify(ClassifyLayer layer, const Features& x, std::int64_t head,
                                      std::int64_t embedded);
-std::unique_ptr<Layer> make_normalise(const NormaliseLayer& layer, const Features& x,
+std::unique_ptr<Layer> make_normalize(const NormalizeLayer& layer, const Features& x,
                                       const Features& out);
 std::unique_ptr<Layer> make_gelu(const GeluLayer& layer, const Features& x, const Features& out,
                                  Isa isa);

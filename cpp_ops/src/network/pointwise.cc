@@ -85,9 +85,9 @@ class Pool : public Layer {
 
   void run(const Run& run) const override {
     for (std::int64_t t = 0; t < out_.frames; ++t) {
-      const std::int64_t centre = t * layer_.stride;
-      const std::int64_t first = std::max(centre + layer_.first, std::int64_t{0});
-      const std::int64_t last = std::min(centre + layer_.last, x_.frames - 1);
+      const std::int64_t center = t * layer_.stride;
+      const std::int64_t first = std::max(center + layer_.first, std::int64_t{0});
+      const std::int64_t last = std::min(center + layer_.last, x_.frames - 1);
       std::array<const float*, kMaxTaps> frames{};
       for (std::int64_t i = first; i <= last; ++i) {
         frames[static_cast<std::size_t>(i - first)] = x_.of(run) + i * x_.frame_stride();

@@ -97,15 +97,15 @@ class PooledAttentionHead : public Layer {
     return (grid.joints + grid.persons) * channels_;
   }
 
-  // tokens, normalised: of the frame x, then the running means of joints and persons.
+  // tokens, normalized: of the frame x, then the running means of joints and persons.
   void run_tokens(TokenGrid grid, const float* x, std::int64_t index, float* means,
                   float* tokens) const {
     grid.x = x;
     pooled_tokens(grid, tokens);
     run_along(tokens + channels_, means_size(grid), index, layer_.window, means);
-    normalise(tokens, channels_, tokens);
+    normalize(tokens, channels_, tokens);
     for (std::int64_t i = 1; i < grid.tokens(); ++i, means += channels_) {
-      normalise(means, channels_, tokens + i * channels_);
+      normalize(means, channels_, tokens + i * channels_);
     }
   }
 

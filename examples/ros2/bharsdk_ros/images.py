@@ -16,9 +16,9 @@ BgrImage = npt.NDArray[np.uint8]
 
 
 class Encoding(enum.Enum):
-    """Those of sensor_msgs/image_encodings that a colour or grey camera sends, a byte a channel.
+    """Those of sensor_msgs/image_encodings that a color or gray camera sends, a byte a channel.
 
-    OpenCV's own names (8UC1) do not say the colours: they stand in its order, blue first.
+    OpenCV's own names (8UC1) do not say the colors: they stand in its order, blue first.
     """
 
     BGR8 = "bgr8"
@@ -26,7 +26,7 @@ class Encoding(enum.Enum):
     MONO8 = "mono8"
     BGRA8 = "bgra8"
     RGBA8 = "rgba8"
-    GREY_8UC1 = "8UC1"
+    GRAY_8UC1 = "8UC1"
     BGR_8UC3 = "8UC3"
     BGRA_8UC4 = "8UC4"
 
@@ -38,7 +38,7 @@ class Encoding(enum.Enum):
                 return 0, 1, 2
             case Encoding.RGB8 | Encoding.RGBA8:
                 return 2, 1, 0
-            case Encoding.MONO8 | Encoding.GREY_8UC1:
+            case Encoding.MONO8 | Encoding.GRAY_8UC1:
                 return 0, 0, 0
             case _:
                 assert_never(self)
@@ -47,7 +47,7 @@ class Encoding(enum.Enum):
     def channels(self) -> int:
         """Bytes of one pixel."""
         match self:
-            case Encoding.MONO8 | Encoding.GREY_8UC1:
+            case Encoding.MONO8 | Encoding.GRAY_8UC1:
                 return 1
             case Encoding.BGR8 | Encoding.RGB8 | Encoding.BGR_8UC3:
                 return 3

@@ -1,12 +1,12 @@
-"""A queue of depth 1 between whoever receives images and the recogniser that reads them."""
+"""A queue of depth 1 between whoever receives images and the recognizer that reads them."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 
-from bharsdk.sources import CapturedImage
-from bharsdk.sources.frame import Image
+from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.values.image import Image
 from bharsdk_ros.messages import NS_PER_MS, Stamped
 
 __all__ = ["Mailbox"]
@@ -15,7 +15,7 @@ __all__ = ["Mailbox"]
 class Mailbox:
     """Live pictures (:class:`bharsdk.sources.Pictures`) that others put in; the newest one waits.
 
-    Remembers the header of every picture that was taken, by the number that the recogniser gives
+    Remembers the header of every picture that was taken, by the number that the recognizer gives
     it, until :meth:`header_of` is asked for that one or a later one. For any number of threads.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.events import Event
-from bharsdk.results import Result
+from bharsdk.recognition.results import Result
 
 __all__ = ["Stamped", "StampedResult", "event_messages", "landmarks_message"]
 

@@ -33,8 +33,8 @@ except ImportError as error:
     print(f"bharsdk_ros: error: {missing}", file=sys.stderr)
     sys.exit(missing.exit_code)
 
-from bharsdk.sources import Landmarker
-from bharsdk.status import RunState, Status
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.pipeline.status import RunState, Status
 from bharsdk_ros.images import to_bgr
 from bharsdk_ros.messages import NS_PER_S, StampedResult, event_messages, landmarks_message
 from bharsdk_ros.recognition import Recognition, Settings
@@ -166,8 +166,8 @@ class BharNode(LifecycleNode):
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
         response.success = self._did(lambda: self._recognition.set_enabled(request.data))
-        recognises = "recognises" if self._recognition.is_running else "does not recognise"
-        response.message = f"{self._recognition.state.value}, {recognises}"
+        recognizes = "recognizes" if self._recognition.is_running else "does not recognize"
+        response.message = f"{self._recognition.state.value}, {recognizes}"
         return response
 
     def _publish(self, stamped: StampedResult) -> None:

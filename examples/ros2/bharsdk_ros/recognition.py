@@ -1,4 +1,4 @@
-"""What the node does, without ROS: a life cycle around a recogniser that images are handed to.
+"""What the node does, without ROS: a life cycle around a recognizer that images are handed to.
 
 ::
 
@@ -14,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bharsdk import Recognizer
+from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.errors import UsageError
-from bharsdk.run import Run
-from bharsdk.sources import FrameCounts, Landmarker, SourceConfig
-from bharsdk.sources.frame import Image
-from bharsdk.status import OnStatus
+from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.pipeline.backpressure import FrameCounts
+from bharsdk.pipeline.run import Run
+from bharsdk.pipeline.status import OnStatus
+from bharsdk.values.image import Image
 from bharsdk_ros.mailbox import Mailbox
 from bharsdk_ros.messages import Stamped, StampedResult
 
@@ -82,7 +84,7 @@ class Recognition:
 
     @property
     def enabled(self) -> bool:
-        """Whether it recognises while it is active."""
+        """Whether it recognizes while it is active."""
         return self._enabled
 
     @property
@@ -116,7 +118,7 @@ class Recognition:
             self._state = State.INACTIVE
 
     def activate(self) -> None:
-        """Begin to recognise, unless disabled. Raises BackendMissingError without MediaPipe."""
+        """Begin to recognize, unless disabled. Raises BackendMissingError without MediaPipe."""
         with self._lock:
             self._expect("activate", State.INACTIVE)
             if self._enabled:
@@ -209,7 +211,7 @@ class Recognition:
 
 @dataclass(frozen=True, eq=False)
 class _Current:
-    """What is there while it recognises."""
+    """What is there while it recognizes."""
 
     mailbox: Mailbox
     run: Run

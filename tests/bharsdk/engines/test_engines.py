@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk.bundle import Bundle, Precision, load_bundle, make_bundle
-from bharsdk.engines import Backend, open_engine
-from bharsdk.engines.golden import Golden, encode_golden, read_golden, verify_bundle
+from bharsdk.bundle.bundle import Bundle, Precision, load_bundle, make_bundle
+from bharsdk.engines.engine import Backend, open_engine
+from bharsdk.engines.golden_check import Golden, encode_golden, read_golden, verify_bundle
 from bharsdk.errors import BundleError, InputError, ParityError
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'export': pip install 'bharsdk[export]'")

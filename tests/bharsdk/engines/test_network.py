@@ -28,7 +28,7 @@ from bharsdk.engines.network import (
     Input,
     Layer,
     NetworkSpec,
-    Normalise,
+    Normalize,
     Part,
     Pool,
     PooledAttention,
@@ -178,8 +178,8 @@ def _looking() -> tuple[NetworkSpec, bytes]:
     layers = (
         Layer(input=Input(Part(0), body, of_body, of_body)),
         Layer(input=Input(Part(1), hands, c["scale"], c["shift"])),
-        Layer(normalise=Normalise(Part(0), Part(2), SHOWN)),
-        Layer(normalise=Normalise(Part(1), Part(3), SHOWN)),
+        Layer(normalize=Normalize(Part(0), Part(2), SHOWN)),
+        Layer(normalize=Normalize(Part(1), Part(3), SHOWN)),
         Layer(attention=Attention(Part(2), Part(3), Part(1), Part(4), c["directions"], HEADS)),
         Layer(gelu=Gelu(Part(4), Part(5), SHOWN)),
         Layer(classify=Classify(Part(5), c["head"], c["last"])),
@@ -227,7 +227,7 @@ def test_the_network_computes_its_definition() -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
-def _normalised(x: Exact) -> Exact:
+def _normalized(x: Exact) -> Exact:
     y: Exact = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
     return y
 
@@ -267,7 +267,7 @@ def test_attention_computes_its_definition() -> None:
         + of(enter.shift).reshape(-1, JOINTS, SHOWN)
         for source, enter in zip(sources, (enter_body, enter_hands), strict=True)
     )
-    query, key, value = (rows.reshape(-1, SHOWN) for rows in (_normalised(x), _normalised(y), y))
+    query, key, value = (rows.reshape(-1, SHOWN) for rows in (_normalized(x), _normalized(y), y))
     parts = [slice(h * HEAD, (h + 1) * HEAD) for h in range(HEADS)]
     mixed = np.concatenate(
         [
@@ -281,7 +281,7 @@ def test_attention_computes_its_definition() -> None:
 
     of_axes = of(pooled.bias)
     for a, axes in enumerate(((1, 2), (0, 1), (0, 2))):
-        tokens, context = _normalised(y.mean(axes)), _normalised(x.mean(axes))
+        tokens, context = _normalized(y.mean(axes)), _normalized(x.mean(axes))
         query = tokens @ of(pooled.query)[a] + of(pooled.query_bias)[a]
         key = context @ of(pooled.key)[a] + of(pooled.key_bias)[a]
         for h, part in enumerate(parts):
@@ -330,7 +330,7 @@ def test_attention_in_a_causal_network_has_a_window_and_in_one_of_clips_none(kin
     fields = json.loads(LOOKING_TEXT) | {"causal": True}
     for of in (*fields["sources"], *fields["features"]):
         of["frames"] = 1
-    wanted = {kind, "input", "normalise"}
+    wanted = {kind, "input", "normalize"}
     fields["layers"] = [layer for layer in fields["layers"] if wanted & layer.keys()]
     with pytest.raises(BundleError, match="got window 0, expected 1 to"):
         build_network(json.dumps(fields).encode(), LOOKING_WEIGHTS, "test")
@@ -444,7 +444,7 @@ def test_whatever_is_changed_it_runs_or_is_refused(
 def test_whatever_is_changed_in_integers_it_runs_or_is_refused(
     changes: list[tuple[tuple[Any, ...], object]],
 ) -> None:
-    """The same for a quantised network."""
+    """The same for a quantized network."""
     _run_changed(TEXT_8, WEIGHTS_8, INTEGERS_8, changes)
 
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bharsdk.bundle import load_bundle
-from bharsdk.engines.onnx import check_onnx
+from bharsdk.bundle.bundle import load_bundle
+from bharsdk.bundle.shipped import shipped_bundles
 from bharsdk.engines.onnx_graph import read_graph
+from bharsdk.engines.onnx_session import check_onnx
 from bharsdk.engines.onnx_sizes import _Sizes
 from bharsdk.errors import BundleError
-from bharsdk.shipped import shipped_bundles
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'export': pip install 'bharsdk[export]'")
 
@@ -291,8 +291,8 @@ def test_whatever_is_damaged_nothing_but_a_bundle_error_comes_out(
 
 
 def test_a_bundle_whose_graph_loops_does_not_run(presence_bundle: Path) -> None:
-    from bharsdk.bundle import make_bundle
-    from bharsdk.engines import open_engine
+    from bharsdk.bundle.bundle import make_bundle
+    from bharsdk.engines.engine import open_engine
 
     bundle = load_bundle(presence_bundle)
     files = {"model.onnx": model([_branch("Loop")]).SerializeToString()}

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bharsdk.bundle import STEP_MODEL, Bundle, load_bundle, make_bundle
-from bharsdk.engines import Backend, backends_of, open_engine
+from bharsdk.bundle.bundle import STEP_MODEL, Bundle, load_bundle, make_bundle
+from bharsdk.engines.engine import Backend, backends_of, open_engine
 from bharsdk.engines.onnx import OnnxEngine
 from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bharsdk.bundle import Bundle, load_bundle
+from bharsdk.bundle.bundle import Bundle, load_bundle
 from bharsdk.cli import main
-from bharsdk.engines import Backend, open_engine
+from bharsdk.engines.engine import Backend, open_engine
 from bharsdk.engines.tensorrt_cache import EngineKey, engine_path, load_engine, store_engine
 from bharsdk.errors import BackendMissingError, InputError
 from bharsdk.recognizer import bundle_path

@@ -14,23 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk.bundle import TFLITE_MODEL, Bundle, load_bundle, make_bundle
-from bharsdk.engines import (
-    Backend,
-    Engine,
-    choice,
-    choice_cache,
-    machine,
-    open_engine,
-    trial,
-)
-from bharsdk.engines.choice import choose_engine
-from bharsdk.engines.golden import Golden, encode_golden
+from bharsdk.bundle.bundle import TFLITE_MODEL, Bundle, load_bundle, make_bundle
+from bharsdk.bundle.shipped import SHIPPED
+from bharsdk.engines import machine, trial
+from bharsdk.engines import selection as choice
+from bharsdk.engines import selection_cache as choice_cache
+from bharsdk.engines.engine import Backend, Engine, open_engine
+from bharsdk.engines.golden_check import Golden, encode_golden
 from bharsdk.engines.native import NativeEngine
 from bharsdk.engines.onnx import OnnxEngine
+from bharsdk.engines.selection import choose_engine
 from bharsdk.engines.trial import try_model
 from bharsdk.errors import BackendMissingError, BundleError, ParityError
-from bharsdk.shipped import SHIPPED
 
 PRGCN = SHIPPED / "asl-coffee-prgcn.bhar"
 KILL = "import os, signal; os.kill(os.getpid(), signal.{})"

@@ -10,17 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bharsdk.cameras.source_config import Backpressure, SourceConfig
 from bharsdk.errors import BackendMissingError, InputError, SourceError
-from bharsdk.landmarks import Landmarks, LandmarkSequence
-from bharsdk.quiet import STDERR, quiet_outputs
-from bharsdk.sources import (
-    Backpressure,
-    Session,
-    Source,
-    SourceConfig,
-    open_source,
-    save_session,
-)
+from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
+from bharsdk.process.silence import STDERR, quiet_outputs
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
+from bharsdk.sources.opening import open_source
+from bharsdk.sources.source import Source
 
 VIDEOS = Path(__file__).parents[3] / "examples" / "data" / "videos"
 NO_CAMERA = 97
@@ -150,7 +147,7 @@ def test_mediapipe_finds_the_signer_of_a_real_clip_in_silence():
     pytest.importorskip("mediapipe", reason="needs the extra 'camera'")
     program = (
         "import sys, numpy as np\n"
-        "from bharsdk.sources import open_source\n"
+        "from bharsdk.sources.opening import open_source\n"
         "with open_source(sys.argv[1]) as source:\n"
         "    frames = [frame for _, frame in zip(range(20), source)]\n"
         "marks = [frame.landmarks for frame in frames]\n"
@@ -179,7 +176,7 @@ def test_a_missing_extra_names_the_pip_install(
 ):
     path = _gray_video(tmp_path / "gray.mp4")
     blocked = _blocked(module, lambda: ModuleNotFoundError(f"No module {module}", name=module))
-    monkeypatch.setattr("bharsdk.sources.opencv.importlib.import_module", blocked)
+    monkeypatch.setattr("bharsdk.cameras.opencv.importlib.import_module", blocked)
     with pytest.raises(
         BackendMissingError, match=rf"{module} is not installed: run  pip install 'bharsdk\[camera"
     ):
@@ -192,7 +189,7 @@ def test_a_missing_system_library_names_the_debian_packages(
     path = _gray_video(tmp_path / "gray.mp4")
     loader = "libGL.so.1: cannot open shared object file: No such file or directory"
     blocked = _blocked("cv2", lambda: ImportError(loader))
-    monkeypatch.setattr("bharsdk.sources.opencv.importlib.import_module", blocked)
+    monkeypatch.setattr("bharsdk.cameras.opencv.importlib.import_module", blocked)
     with pytest.raises(BackendMissingError, match=r"libGL\.so\.1.*libgl1 libglib2\.0-0"):
         open_source(path)
 

@@ -75,7 +75,7 @@ bool check(const Sizes& s, bhar::Isa isa, bool greatest, std::mt19937& generator
   return true;
 }
 
-bool check_quantise(bhar::Isa isa, std::mt19937& generator) {
+bool check_quantize(bhar::Isa isa, std::mt19937& generator) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (std::int64_t count = 0; count < 40; ++count) {
     std::vector<float> x = random_values(count, generator);
@@ -87,14 +87,14 @@ bool check_quantise(bhar::Isa isa, std::mt19937& generator) {
       x[4] = 0.125f;  // a half, to even
     }
     std::vector<std::uint8_t> out(x.size()), wanted(x.size());
-    bhar::quantise(x.data(), count, 0.25f, 17, out.data(), isa);
-    bhar::quantise(x.data(), count, 0.25f, 17, wanted.data(), bhar::Isa::kScalar);
+    bhar::quantize(x.data(), count, 0.25f, 17, out.data(), isa);
+    bhar::quantize(x.data(), count, 0.25f, 17, wanted.data(), bhar::Isa::kScalar);
     for (std::size_t i = 0; i < out.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
-      if (!near(out[i], wanted[i], 0.0, isa, "quantise", at)) return false;
+      if (!near(out[i], wanted[i], 0.0, isa, "quantize", at)) return false;
       const double exact =
           std::isnan(x[i]) ? 0.0 : std::clamp(std::nearbyint(x[i] * 4.0 + 17), 0.0, 255.0);
-      if (!near(out[i], exact, 0.0, isa, "quantise", at)) return false;
+      if (!near(out[i], exact, 0.0, isa, "quantize", at)) return false;
     }
   }
   return true;
@@ -103,7 +103,7 @@ bool check_quantise(bhar::Isa isa, std::mt19937& generator) {
 }  // namespace
 
 bool check_integer_conv(bhar::Isa isa, std::mt19937& generator) {
-  bool good = check_quantise(isa, generator);
+  bool good = check_quantize(isa, generator);
   for (const Sizes& sizes : kCases) {
     for (const bool greatest : {false, true}) good &= check(sizes, isa, greatest, generator);
   }

@@ -28,7 +28,7 @@ bhar::Refinement refinement(std::mt19937& g) {
 // axes, and from one person with the joints of two.
 void add_attention(bhar::Network& network, std::mt19937& g) {
   constexpr std::int64_t kHeads = 3, kHead = 5, kRandom = 19, kShown = kHeads * kHead;
-  network.add(bhar::NormaliseLayer{{6}, {7}, kWidth});
+  network.add(bhar::NormalizeLayer{{6}, {7}, kWidth});
   network.add(
       bhar::AttentionLayer{{5, 1}, {7, 2}, {6, 3}, {8, 4}, constants({kHead, kRandom}, g), kHeads});
   bhar::InputLayer enter;

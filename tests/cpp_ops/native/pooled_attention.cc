@@ -26,7 +26,7 @@ std::vector<float> scaled(std::int64_t count, float factor, std::mt19937& genera
   return values;
 }
 
-// Means of one sample [T, M, V, C] over all axes but one (0: T, 1: V, 2: M), normalised.
+// Means of one sample [T, M, V, C] over all axes but one (0: T, 1: V, 2: M), normalized.
 Rows tokens(const float* x, const std::array<std::int64_t, 3>& shape, std::int64_t c,
             std::int64_t axis) {
   const std::array<std::int64_t, 3> lengths{shape[0], shape[2], shape[1]};

@@ -31,12 +31,12 @@ bool check(const Sizes& s, bhar::Isa isa, Of of, bool with_nan, std::mt19937& ge
   const bool of_queries = of == Of::kQueries, of_more = of == Of::kKeysOfMore;
   std::vector<float> x = random_values(s.rows * s.width, generator);
   std::vector<float> out = random_values(s.rows * s.features, generator);
-  std::vector<float> normaliser = random_values(s.features, generator);
+  std::vector<float> normalizer = random_values(s.features, generator);
   for (float& value : out) value *= 9.0f;
-  for (float& value : normaliser) value = std::fabs(value);
+  for (float& value : normalizer) value = std::fabs(value);
   if (with_nan && s.rows > 0) out.back() = out[out.size() / 2] = std::nanf("");
   const std::vector<float> exponents = out;
-  bhar::random_features_kernel(isa)({x.data(), of_queries ? normaliser.data() : nullptr, out.data(),
+  bhar::random_features_kernel(isa)({x.data(), of_queries ? normalizer.data() : nullptr, out.data(),
                                      s.rows, s.width, s.features, s.width, of_more});
 
   for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -51,7 +51,7 @@ bool check(const Sizes& s, bhar::Isa isa, Of of, bool with_nan, std::mt19937& ge
     for (std::int64_t j = 0; j < s.features; ++j) {
       const double exponent = exponents[begin + j];
       exact.push_back(std::exp(exponent - half - largest) + bhar::kFeatureFloor);
-      sum += exact.back() * normaliser[j];
+      sum += exact.back() * normalizer[j];
       size = std::fmax(size, 1 + std::fabs(exponent) + half + std::fabs(largest));
     }
     double bound = static_cast<double>(s.width + 8) * kEps * size;

@@ -8,9 +8,10 @@ import pytest
 
 from bhar_training.data.augment import AugmentConfig, augment
 from bhar_training.data.clips import load_clips
-from bharsdk.features import FeatureConfig, extract
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.skeleton import MEDIAPIPE_BODY25
+from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25
+from bharsdk.recognition.features import extract
 
 NOTHING = replace(
     AugmentConfig(), **{field.name: 0.0 for field in fields(AugmentConfig) if field.type == "float"}

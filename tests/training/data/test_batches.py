@@ -9,10 +9,11 @@ import torch
 
 from bhar_training.data.augment import AugmentConfig
 from bhar_training.data.batches import Batch, features_of, split_blocks, training_batches
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
 from bhar_training.data.skeleton_features import SkeletonFeatureConfig
+from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import UsageError
-from bharsdk.features import FeatureConfig
 
 CONFIG = FeatureConfig(frames=8)
 

@@ -11,8 +11,8 @@ import pytest
 from bhar_training.data.clips import load_clips
 from bhar_training.data.notes import note, shown
 from bharsdk.errors import InputError
-from bharsdk.sources.session import Session
-from bharsdk.sources.session_file import save_session
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
 
 ROOT = Path(__file__).parents[3]
 WORDS = ROOT / "tests" / "data" / "words.npz"
@@ -180,7 +180,7 @@ def _without_body(landmarks: Any) -> None:
     landmarks[..., :132] = 0
 
 
-def _centred(landmarks: Any) -> None:
+def _centered(landmarks: Any) -> None:
     flat = landmarks.reshape(-1, 258)
     points = np.r_[1:132:4, 133:258:3]
     flat[:, points] = np.where(flat[:, points] != 0, flat[:, points] - 1.5, 0)
@@ -206,7 +206,7 @@ def _noise(landmarks: Any) -> None:
         (_upside_down, "the nose is mostly below the shoulders"),
         (_from_behind, "the left shoulder is mostly left of the right one"),
         (_without_body, "no frame shows a body"),
-        (_centred, "outside the picture"),
+        (_centered, "outside the picture"),
         (_depth_moved, "the first point of a hand is no wrist"),
     ],
 )

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
 from bhar_training.data.degrade import drop_hands, lose_hand
 from bharsdk.errors import UsageError
 

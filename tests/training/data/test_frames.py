@@ -9,9 +9,9 @@ import pytest
 
 from bhar_training.data.clips import load_clips
 from bharsdk.errors import InputError
-from bharsdk.landmarks import LandmarkSequence
-from bharsdk.sources.session import Session
-from bharsdk.sources.session_file import save_session
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recordings.session import Session
+from bharsdk.recordings.session_file import save_session
 
 FIXTURE = Path(__file__).parents[2] / "data" / "frames"
 FULL_SAMPLE = Path(__file__).parents[4] / "shared/data/traduttore/MP_Data_sample"

@@ -16,8 +16,9 @@ from bhar_training.data.hand_preprocessing import (
     Side,
     prepare_hands,
 )
+from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import InputError
-from bharsdk.features import FeatureConfig, extract
+from bharsdk.recognition.features import extract
 
 LETTERS = Path(__file__).parents[2] / "data" / "letters.npz"
 SHAPE = np.random.default_rng(7).normal(0, 20, (21, 3)).astype(np.float32)
@@ -224,7 +225,7 @@ def test_a_person_named_by_the_landmarker_is_believed(mover: int) -> None:
 
 
 def test_real_hands_get_the_coordinates_of_the_run_time() -> None:
-    """A clip seen whole is normalised as ``extract`` does it: one definition of a hand's space."""
+    """A clip seen whole is normalized as ``extract`` does it: one definition of a hand's space."""
     clip = load_clips(LETTERS).sequences[2]
     config = FeatureConfig(fps=15.0, frames=len(clip))
     assert not np.isnan(clip.hands[:, 1]).any()

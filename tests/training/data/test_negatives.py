@@ -7,8 +7,9 @@ import pytest
 
 from bhar_training.data.clips import load_clips
 from bhar_training.data.negatives import NegativeKind, make_negative
-from bharsdk.features import FeatureConfig, extract
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.features import extract
 
 WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
 ALL = tuple(NegativeKind)

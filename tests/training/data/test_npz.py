@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bhar_training.data import npz
 from bhar_training.data.clips import load_clips
 from bhar_training.data.npz import array_names, numbers_of, read_arrays, texts_of
-from bhar_training.data.public import read_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bharsdk.errors import InputError
 
 NPY: Any = np.lib.format

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bhar_training.data.ntu import Track, people_of, read_ntu
-from bhar_training.data.public import read_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bharsdk.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -149,7 +149,7 @@ def test_what_is_wrong_is_named_with_its_line(
 
 
 def test_coordinates_that_no_sensor_gives_are_refused(tmp_path: Path) -> None:
-    """NaN, infinite, or a kilometre away."""
+    """NaN, infinite, or a kilometer away."""
     for value in (np.nan, np.inf, 1e30):
         track = _track(0, 1)
         track.joints[1, 3, 2] = value

@@ -8,12 +8,13 @@ import pytest
 
 from bhar_training.data.augment import AugmentConfig, augment
 from bhar_training.data.batches import action_window, features_of, training_batches
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
 from bhar_training.data.negatives import NegativeKind
 from bhar_training.data.placement import shown_part, window_end
-from bharsdk.action import find_action, fits
-from bharsdk.features import FeatureConfig
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.landmarks.action import find_action, fits
+from bharsdk.landmarks.landmarks import LandmarkSequence
 
 FEATURES = FeatureConfig()
 WINDOW_MS = FEATURES.window_ms

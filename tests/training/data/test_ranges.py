@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bhar_training.data.clips import ClipSet, load_clips
+from bhar_training.data.clip_set import ClipSet
+from bhar_training.data.clips import load_clips
 from bhar_training.data.ranges import RANGES_FILE
 from bharsdk.errors import InputError
-from bharsdk.sources import Session, save_session
-from bharsdk.sources.session import TrueEvent
+from bharsdk.recordings.session import Session, TrueEvent
+from bharsdk.recordings.session_file import save_session
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bhar_training.data.public import read_skeletons
 from bhar_training.data.skeleton_check import check_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bhar_training.data.skeletons import SkeletonClips
 from bharsdk.errors import InputError
-from bharsdk.skeleton import KINECT20, OPENPOSE18
+from bharsdk.landmarks.skeleton import KINECT20, OPENPOSE18
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"
@@ -20,7 +20,7 @@ SHUFFLED = np.random.default_rng(0).permutation(20)
 
 
 def _person() -> Any:
-    """Someone who stands, metres, y up: [20, 3] in the order of Kinect's joints."""
+    """Someone who stands, meters, y up: [20, 3] in the order of Kinect's joints."""
     half = {
         "shoulder": (0.2, 0.45),
         "elbow": (0.25, 0.2),
@@ -49,14 +49,14 @@ def _clips(change: Any = None) -> SkeletonClips:
 
 
 def test_people_who_stand_raise_no_doubt() -> None:
-    """Metres, y up, Kinect's order."""
+    """Meters, y up, Kinect's order."""
     assert check_skeletons(_clips()) == []
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda points: points * 1000, "tall: expected metres"),
+        (lambda points: points * 1000, "tall: expected meters"),
         (lambda points: points * [1, -1, 1], "heads are mostly not above the hips"),
         (lambda points: points[..., [0, 2, 1]], "heads are mostly not above the hips"),
         (lambda points: points[:, SHUFFLED], "the joints are in another order"),

@@ -15,9 +15,9 @@ from bhar_training.data.skeleton_features import (
     augment_skeleton,
     skeleton_input,
 )
+from bharsdk.bundle.feature_config import Modality
 from bharsdk.errors import InputError, UsageError
-from bharsdk.features import Modality
-from bharsdk.skeleton import KINECT20, NTU25, OPENPOSE18, SKELETONS, Skeleton
+from bharsdk.landmarks.skeleton import KINECT20, NTU25, OPENPOSE18, SKELETONS, Skeleton
 
 CONFIG = SkeletonFeatureConfig("ntu25", persons=2, frames=16)
 NOTHING = SkeletonAugmentConfig(
@@ -28,7 +28,7 @@ TURN = [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]]
 
 
 def _clip(skeleton: Skeleton = NTU25, frames: int = 20, persons: int = 2) -> np.ndarray:
-    """People whose joints each move evenly, metres."""
+    """People whose joints each move evenly, meters."""
     start = RNG.normal(0, 0.4, (1, skeleton.joint_count, 3, persons))
     speed = RNG.normal(0, 0.02, start.shape)
     points: np.ndarray = start + np.arange(frames)[:, None, None, None] * speed
@@ -59,7 +59,7 @@ def test_the_first_person_faces_the_camera() -> None:
     assert abs(across[2]) < 0.2 * across[0] + 0.05
 
 
-def test_centred_people_may_walk_anywhere() -> None:
+def test_centered_people_may_walk_anywhere() -> None:
     """In one place or across the room: the same input, also where the first is not seen at times.
 
     How far the second is from the first stays.
@@ -69,11 +69,11 @@ def test_centred_people_may_walk_anywhere() -> None:
     path = RNG.normal(0, 1, (16, 1, 3, 1)).astype(np.float32)
     path[[5, 6]] = path[4]
     path[0] = path[1]
-    config = replace(CONFIG, centred=True, modalities=tuple(Modality))
+    config = replace(CONFIG, centered=True, modalities=tuple(Modality))
     found = skeleton_input(points, config)
     np.testing.assert_allclose(skeleton_input(points + path, config), found, atol=2e-4)
     assert np.abs(found[:3, 1:, ..., 1]).max() > 0.1
-    walked = skeleton_input(points + path, replace(config, centred=False))
+    walked = skeleton_input(points + path, replace(config, centered=False))
     assert np.abs(walked - found).max() > 1
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bhar_training.data.public import read_skeletons
+from bhar_training.data.skeleton_datasets import read_skeletons
 from bhar_training.data.skeletons import PROTOCOLS, SkeletonClips, split_by_protocol
 from bharsdk.errors import InputError, UsageError
-from bharsdk.skeleton import KINECT20, NTU25
+from bharsdk.landmarks.skeleton import KINECT20, NTU25
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

@@ -72,7 +72,7 @@ def test_large_tokens_stay_finite() -> None:
 
 
 def test_attention_gradients_are_right() -> None:
-    """Against finite differences, through the stabilised exponent."""
+    """Against finite differences, through the stabilized exponent."""
     torch.manual_seed(0)
     layer = FastCrossAttention().double()
     tokens = torch.randn(1, 2, 256, dtype=torch.float64)

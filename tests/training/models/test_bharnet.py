@@ -15,8 +15,9 @@ from bhar_training.models import (
 )
 from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, Fusion, fuse
 from bhar_training.models.degcn import DeformableTemporalConv
-from bharsdk.features import FeatureConfig, Modality, extract
-from bharsdk.landmarks import LandmarkSequence
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.recognition.features import extract
 
 CONFIG = FeatureConfig(frames=9)
 CLASSES = 5
@@ -183,7 +184,7 @@ def test_interactive_streams_see_the_other_stream(name: ModelName, real_inputs: 
 
 @torch.no_grad()
 def test_noisy_or_is_the_papers_formula() -> None:
-    """p = 1 - (1 - p_B)(1 - p_H), normalised by softmax; a sure stream outweighs an unsure one."""
+    """p = 1 - (1 - p_B)(1 - p_H), normalized by softmax; a sure stream outweighs an unsure one."""
     torch.manual_seed(0)
     parts = [torch.randn(6, CLASSES, dtype=torch.float64) * 3 for _ in range(2)]
     p, q = (part.softmax(1) for part in parts)

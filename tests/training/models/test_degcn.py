@@ -11,7 +11,7 @@ from bhar_training.models.degcn import (
     RefinedGraphConv,
     StaticGraphConv,
 )
-from bharsdk.skeleton import NTU25, Skeleton
+from bharsdk.landmarks.skeleton import NTU25, Skeleton
 
 # Four joints, a fork: small enough for finite differences.
 FORK = Skeleton("fork", ("a", "b", "c", "d"), (0, 0, 1, 1), (0, 1, 3, 2), ((2, 3),))
@@ -25,7 +25,7 @@ def _settled(bn: torch.nn.Module) -> None:
     torch.nn.init.normal_(bn.bias, 0, 0.3)
 
 
-def _normalised(x: torch.Tensor, bn: torch.nn.Module) -> torch.Tensor:
+def _normalized(x: torch.Tensor, bn: torch.nn.Module) -> torch.Tensor:
     mean, var, weight, bias = (
         part.double().view(-1, 1, 1)
         for part in (bn.running_mean, bn.running_var, bn.weight, bn.bias)
@@ -71,7 +71,7 @@ def test_the_folded_detgc_is_the_clamped_gather(stride: int, frames: int, offset
         torch.testing.assert_close(layer(x).double(), expected, rtol=1e-5, atol=1e-5)
         folded = layer.deploy(bn)
         torch.testing.assert_close(
-            folded(x).double(), _normalised(expected, bn), rtol=1e-5, atol=1e-5
+            folded(x).double(), _normalized(expected, bn), rtol=1e-5, atol=1e-5
         )
 
 
@@ -140,7 +140,7 @@ def test_the_refined_graph_convolution_matches_a_float64_reference(
         value = torch.einsum("ci,nitv->nctv", dense(layer.value[k]), x)
         value = value + layer.value[k].bias[:, None, None]
         expected = expected + torch.einsum("ncij,nctj->ncti", topology, value)
-    expected = _normalised(expected, layer.bn)
+    expected = _normalized(expected, layer.bn)
     torch.testing.assert_close(layer(x), expected)
     torch.testing.assert_close(layer.deploy().double()(x), expected, rtol=1e-5, atol=1e-5)
 
@@ -194,7 +194,7 @@ def test_any_length_and_one_person_in_a_batch_of_one(frames: int, training: bool
     assert torch.isfinite(logits).all()
 
 
-def test_every_person_joint_and_channel_has_its_own_normalisation() -> None:
+def test_every_person_joint_and_channel_has_its_own_normalization() -> None:
     """``data_bn`` sees [M, V, C]; the folded constants lie as the input lies."""
     torch.manual_seed(0)
     model = DeGCN(FORK, 3, 2, 5).eval()

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
-from bhar_training.distill import distillation_loss
-from bhar_training.distributed import GlobalBatchNorm1d, GlobalBatchNorm2d
-from bhar_training.losses import complementary_loss
 from bhar_training.models import attention
 from bhar_training.models.attention import FastCrossAttention, InteractiveBranch, PooledAttention
 from bhar_training.models.bharnet import Fusion, fuse
@@ -23,6 +20,8 @@ from bhar_training.models.degcn import (
     RefinedGraphConv,
     StaticGraphConv,
 )
+from bhar_training.models.distributed import GlobalBatchNorm1d, GlobalBatchNorm2d
+from bhar_training.models.losses import complementary_loss
 from bhar_training.models.prgcn import (
     PRGCN,
     GraphConv,
@@ -30,6 +29,7 @@ from bhar_training.models.prgcn import (
     TemporalAggregation,
     TemporalConv,
 )
+from bhar_training.training.distill import distillation_loss
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bhar_training.models.prgcn import PRGCN, GraphConv, PoseRefinement
-from bharsdk.skeleton import NTU25, OPENPOSE18
+from bharsdk.landmarks.skeleton import NTU25, OPENPOSE18
 
 
 def _parameters(model: torch.nn.Module) -> int:

@@ -1,0 +1,270 @@
+"""``manifest.json``: what a bundle is, and the size and sha256 of every other file in it."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from bharsdk.bundle.calibration import Calibration
+from bharsdk.bundle.decoder_config import DecoderConfig
+from bharsdk.bundle.enrollment_cost import check_fitting_cost
+from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.errors import BundleError, IncompatibleError, InputError
+from bharsdk.files.codec import KEY, from_json_dict, to_json_dict
+from bharsdk.files.limits import (
+    MAX_GESTURES,
+    MAX_INPUT_VALUES,
+    MAX_JSON_BYTES,
+    MAX_LABELS,
+    MAX_MANIFEST_BYTES,
+)
+from bharsdk.files.untrusted import parse_json
+from bharsdk.landmarks.skeleton import (
+    MEDIAPIPE_BODY25,
+    MEDIAPIPE_HAND21,
+    Skeleton,
+    skeleton_by_name,
+)
+from bharsdk.values.brief import brief
+
+__all__ = [
+    "FORMAT_VERSION",
+    "EnrollmentRecord",
+    "FileRecord",
+    "GestureRecord",
+    "Manifest",
+    "Precision",
+    "encode_manifest",
+    "parse_manifest",
+    "parse_object",
+]
+
+FORMAT_VERSION = 1
+LATER_KEYS, LATER_DECODER_KEYS = ("inputs",), ("debounce_s", "min_movement")
+"""Optional keys that an older bharsdk refuses: written only where they say something."""
+
+
+class Precision(enum.Enum):
+    """Number format of the graph that runs."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    MIXED = "mixed"
+    """INT8, but for layers that lose too much in it."""
+
+    @property
+    def model_file(self) -> str:
+        """The file in the bundle that holds the graph of this precision."""
+        return "model.onnx" if self is Precision.FP32 else f"model.{self.value}.onnx"
+
+    @property
+    def in_integers(self) -> bool:
+        """Whether layers compute in integers, whose ranges need calibration."""
+        return self in (Precision.INT8, Precision.MIXED)
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and sha256, lower-case hex, of one file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of ``data``."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
+class GestureRecord:
+    """A gesture enrolled on a device, or a label of the model as someone there makes it.
+
+    clips: how many were shown. samples: its rows in the file.
+    """
+
+    label: str
+    clips: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class EnrollmentRecord:
+    """What a bundle holds for enrollment (:mod:`bharsdk.gestures.storage`).
+
+    embedding: numbers in one embedding. known: samples of each of the model's labels, in their
+    order. gestures: what was enrolled, in the order of their probabilities behind the model's.
+    Raises InputError on counts that cannot be.
+    """
+
+    embedding: int
+    known: tuple[int, ...]
+    gestures: tuple[GestureRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = [n for gesture in self.gestures for n in (gesture.clips, gesture.samples)]
+        if self.embedding < 1 or min(self.known, default=0) < 0 or min(counts, default=1) < 1:
+            raise InputError(f"got enrollment {self}, expected counts of at least 1, of known of 0")
+
+    def __repr__(self) -> str:
+        return brief(
+            self, embedding=self.embedding, known=sum(self.known), gestures=len(self.gestures)
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle holds and how to run it. Raises InputError on values that contradict.
+
+    labels: class names, in the order of the logits. background: the label that means "no sign", or
+    None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
+    machine. model, trained_on, license: for people. tools: name -> version of what exported it.
+    inputs: what the graph reads. files: every file but the manifest; :func:`save_bundle` fills it
+    in. calibration: how probable an answer is, and when it is rejected; None: softmax of the
+    logits, and nothing is. enrollment: what new gestures are told from, and those there are; None:
+    it takes none.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    background: str | None
+    features: FeatureConfig
+    decoder: DecoderConfig
+    precision: Precision
+    model: str
+    trained_on: str
+    license: str = field(metadata={KEY: "licence"})
+    golden_tolerance: float
+    skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
+    inputs: tuple[ModelInput, ...] = tuple(ModelInput)
+    tools: dict[str, str] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    enrollment: EnrollmentRecord | None = field(default=None, metadata={KEY: "enrolment"})
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise InputError(f"got {len(self.labels)} labels, expected at least two, all different")
+        if len(self.labels) > MAX_LABELS:
+            raise InputError(f"got {len(self.labels)} labels, expected at most {MAX_LABELS}")
+        self._check_enrollment()
+        for text in (*self.all_labels, self.name, self.model):
+            # One printable line: labels and names end up in terminals and file names.
+            if not 0 < len(text) <= 100 or not text.isprintable():
+                raise InputError(f"got the name {text[:100]!r}, expected 1 to 100 printable signs")
+        if self.background is not None and self.background not in self.labels:
+            raise InputError(f"got background {self.background!r}, expected one of the labels")
+        if not 0 < self.golden_tolerance < 1e6:
+            raise InputError(f"got golden_tolerance {self.golden_tolerance}, expected more than 0")
+        for skeleton in self.skeletons:
+            skeleton_by_name(skeleton)
+        if not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            raise InputError(f"got inputs {[i.value for i in self.inputs]}, expected body or hands")
+        values = sum(map(math.prod, self.input_shapes.values()))
+        if values > MAX_INPUT_VALUES:
+            raise InputError(
+                f"got windows of {values} numbers, expected at most {MAX_INPUT_VALUES}: fewer"
+                " frames or modalities"
+            )
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            name=self.name,
+            model=self.model,
+            precision=self.precision.value,
+            labels=len(self.labels),
+            gestures=len(self.gestures) or None,
+            files=len(self.files),
+        )
+
+    def _check_enrollment(self) -> None:
+        if self.enrollment is not None and len(self.enrollment.known) != len(self.labels):
+            raise InputError(
+                f"got enrollment of {len(self.enrollment.known)} labels, expected"
+                f" {len(self.labels)}"
+            )
+        taught = [gesture.label for gesture in self.gestures]
+        if len(set(taught)) != len(taught):
+            raise InputError(f"got gestures {taught[:5]}, expected all different")
+        if len(taught) > MAX_GESTURES:
+            raise InputError(f"got {len(taught)} gestures, expected at most {MAX_GESTURES}")
+        new = [gesture for gesture in self.gestures if gesture.label not in self.labels]
+        if self.enrollment is not None and new:
+            samples = sum(self.enrollment.known) + sum(g.samples for g in self.gestures)
+            check_fitting_cost(samples, len(self.labels), len(new), self.enrollment.embedding)
+
+    @property
+    def gestures(self) -> tuple[GestureRecord, ...]:
+        """What was enrolled."""
+        return () if self.enrollment is None else self.enrollment.gestures
+
+    @property
+    def all_labels(self) -> tuple[str, ...]:
+        """The model's labels and those of enrolled gestures, in the order of the probabilities."""
+        taught = (gesture.label for gesture in self.gestures)
+        return self.labels + tuple(label for label in taught if label not in self.labels)
+
+    @property
+    def subject(self) -> ModelInput:
+        """What must be seen for anybody to be there: the body, or a hand if only hands are read."""
+        return ModelInput.BODY if ModelInput.BODY in self.inputs else ModelInput.HANDS
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what the graph reads, without batch: body [C, T, V, 1], hands [C, T, V, 2]."""
+        body, hand = (skeleton_by_name(name) for name in self.skeletons)
+        shapes = {ModelInput.BODY: self._shape(body, 1), ModelInput.HANDS: self._shape(hand, 2)}
+        return {name.value: shapes[name] for name in self.inputs}
+
+    def _shape(self, skeleton: Skeleton, instances: int) -> tuple[int, ...]:
+        return (self.features.channels, self.features.frames, skeleton.joint_count, instances)
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """``manifest`` as UTF-8 JSON; what :func:`parse_manifest` reads."""
+    fields = to_json_dict(manifest)
+    for name in LATER_KEYS:
+        if getattr(manifest, name) == getattr(Manifest, name):
+            del fields[name]
+    for name in LATER_DECODER_KEYS:
+        if getattr(manifest.decoder, name) == getattr(DecoderConfig, name):
+            del fields["decoder"][name]
+    return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """The manifest in ``data``; ``where`` names it in messages.
+
+    Raises IncompatibleError on another format version, BundleError on anything else wrong.
+    """
+    fields = parse_object(data, where, MAX_MANIFEST_BYTES)
+    # Before anything else is interpreted: another version may mean anything by the other keys.
+    version = fields.get("format_version")
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise BundleError(f"{where}: got no format_version, this is not a bharsdk bundle")
+    if version != FORMAT_VERSION:
+        raise IncompatibleError(
+            f"{where}: got format_version {version!s:.20}, expected {FORMAT_VERSION}; "
+            + ("upgrade bharsdk" if version > FORMAT_VERSION else "export the model again")
+        )
+    try:
+        return from_json_dict(Manifest, fields, where)
+    except InputError as error:
+        message = str(error).replace("\n", " ")[:300]
+        prefix = "" if message.startswith(where) else f"{where}: "
+        raise BundleError(prefix + message) from error
+
+
+def parse_object(data: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Return the JSON object in ``data``; BundleError if there is none, or more than that."""
+    value = parse_json(data, where, error=BundleError, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise BundleError(f"{where}: got a JSON {type(value).__name__}, expected an object")
+    return value

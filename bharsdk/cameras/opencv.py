@@ -1,0 +1,71 @@
+"""OpenCV and MediaPipe on demand: imported when first needed, with one clear line when missing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from bharsdk.errors import BackendMissingError
+from bharsdk.process.silence import STDERR, quiet_outputs
+
+__all__ = ["import_camera_module", "import_cv2", "silent_log"]
+
+DEBIAN_PACKAGES = "libgl1 libglib2.0-0"
+SILENCE = {
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "GLOG_minloglevel": "3",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+"""What the libraries read at import; values that the user has set stay. -8 is AV_LOG_QUIET."""
+
+
+def import_cv2() -> ModuleType:
+    """Return the module ``cv2``. Raises BackendMissingError as :func:`import_camera_module`."""
+    return import_camera_module("cv2")
+
+
+@contextlib.contextmanager
+def silent_log(cv2: Any) -> Iterator[None]:
+    """Let OpenCV log nothing: asked for much, it prints whole addresses, also to stdout."""
+    if not hasattr(cv2, "setLogLevel"):
+        yield
+        return
+    before = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(before)
+
+
+def import_camera_module(name: str) -> ModuleType:
+    """Import a module that the extra ``camera`` brings, without its start-up messages.
+
+    Raises BackendMissingError naming the pip extra, or the Debian packages when the module is there
+    and a system library is not.
+    """
+    for key, value in SILENCE.items():
+        os.environ.setdefault(key, value)
+    try:
+        with quiet_outputs(STDERR):
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).split(".")[0]
+        raise BackendMissingError.for_extra(missing, "camera") from error
+    except ImportError as error:
+        library = re.search(r"(lib[\w.+-]+\.so[\w.]*): cannot open", str(error))
+        if library is None:
+            raise BackendMissingError(
+                f"{name} cannot be loaded ({error}): run  pip install --force-reinstall"
+                " 'bharsdk[camera]'"
+            ) from error
+        raise BackendMissingError(
+            f"{name} needs the system library {library[1]}, which is missing: run"
+            f"  apt-get install {DEBIAN_PACKAGES}"
+        ) from error

@@ -1,0 +1,70 @@
+"""Lists of names on command lines: ``A,B``, given once or again and again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+from bharsdk.errors import BharError, InputError, UsageError
+from bharsdk.values.labels import check_label
+
+__all__ = ["chosen", "label", "names", "some_text", "split"]
+
+
+def some_text(text: str) -> str:
+    """Any text but none: a type for argparse."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name")
+    return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, none of them empty or twice: a type for argparse."""
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected names separated by commas, none empty or twice"
+        )
+    return found
+
+
+def label(text: str) -> str:
+    """A label that is new: a type for argparse. See :mod:`bharsdk.values.labels`."""
+    try:
+        return check_label(text, "label")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+
+
+def split(option: str, given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that the texts ``given`` with ``option`` hold, each once.
+
+    A text that is known as a whole is one name; any other is names separated by commas. Bundles of
+    version 0.1.0 may know labels with a comma. Raises UsageError on an empty name.
+    """
+    found: dict[str, None] = {}
+    for text in given:
+        for name in (text,) if text in known else text.split(","):
+            stripped = name if name in known else name.strip()
+            if not stripped:
+                raise UsageError(f"{option}: got {text!r}, expected names separated by commas")
+            found[stripped] = None
+    return tuple(found)
+
+
+def chosen(
+    option: str,
+    given: Iterable[str],
+    known: Sequence[str],
+    error: type[BharError] = InputError,
+) -> tuple[str, ...]:
+    """Return the names of ``known`` that the texts ``given`` with ``option`` choose.
+
+    They are split as :func:`split` does. Raises UsageError on an empty name, ``error`` on an
+    unknown one.
+    """
+    found = split(option, given, known)
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        raise error(f"{option}: got {unknown[0]!r}, expected some of {', '.join(known) or 'none'}")
+    return found

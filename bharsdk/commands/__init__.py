@@ -1,1 +1,0 @@
-"""What ``bhar`` does: one module for each group of commands."""

@@ -1,0 +1,247 @@
+"""Landmarks of body and hands by MediaPipe's models, of one person or several, in a pipeline.
+
+The same models, tracking and smoothing as Holistic, and for one person the same landmarks to the
+bit, without the face that Holistic also looks for. While the hands of one picture are looked at,
+the pose of the next is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bharsdk.cameras.opencv import import_cv2
+from bharsdk.errors import UsageError
+from bharsdk.files.limits import MAX_PERSONS
+from bharsdk.landmarkers.body_hands_graph import (
+    DETECTIONS,
+    IS_DETECTING,
+    PICTURE_TO_SEARCH,
+    SlotStreams,
+    open_graph,
+)
+from bharsdk.landmarkers.mediapipe import check_image, points_of
+from bharsdk.landmarkers.mediapipe_graph import framework, quiet_projection
+from bharsdk.landmarkers.person_slots import Detected, Orders, Region, Slots
+from bharsdk.landmarks.box import Box
+from bharsdk.landmarks.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks
+from bharsdk.landmarks.tracking import own_hands
+from bharsdk.process.closeable import Closing
+from bharsdk.values.brief import brief, brief_config
+from bharsdk.values.checks import check_fields
+from bharsdk.values.image import Image
+
+__all__ = ["BodyHandsConfig", "BodyHandsLandmarker"]
+
+MAX_DEPTH = 16
+NOWHERE = Region(0.5, 0.5, 1.0, 1.0, 0.0)
+GRAY = 128
+HIPS, RIM, SHOULDERS = 0, 1, 2
+"""Key points of MediaPipe's pose detector."""
+
+
+@dataclass(frozen=True)
+class BodyHandsConfig:
+    """How people are looked for.
+
+    max_persons: followed at a time, 1 to 8; each costs a pose and two hands. depth: pictures that
+    may be under way at once, 1 to 16: one in each of the two stages, pose and hands, and more only
+    where what receives them pauses; on a busy machine each adds a frame's time to the wait.
+    min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1.
+    detection_interval_ms: with max_persons > 1, between two looks for another person while some are
+    followed and there is room; 0 looks in every picture.
+    Raises UsageError on values outside.
+    """
+
+    max_persons: int = 1
+    depth: int = 2
+    min_detection_confidence: float = 0.5
+    min_tracking_confidence: float = 0.5
+    detection_interval_ms: float = 500.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "landmarks")
+        for name, low, high in (
+            ("max_persons", 1, MAX_PERSONS),
+            ("depth", 1, MAX_DEPTH),
+            ("min_detection_confidence", 0, 1),
+            ("min_tracking_confidence", 0, 1),
+            ("detection_interval_ms", 0, 3_600_000),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"landmarks: got {name} {value}, expected {low} to {high}")
+
+    def __repr__(self) -> str:
+        return brief_config(self)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What is known of a picture under way."""
+
+    number: int
+    timestamp_ms: float
+    aspect: float
+
+
+class BodyHandsLandmarker(Closing):
+    """Follows up to ``max_persons`` from picture to picture; several pictures may be under way.
+
+    For one source. One thread may send while another receives; any thread may close. With several
+    people, somebody new is followed ``depth`` pictures after they are detected; results do not
+    depend on whether pictures are sent ahead. depth: how many pictures may be sent before the first
+    is received. Raises BackendMissingError when MediaPipe, or a
+    library that it needs, is not installed.
+    """
+
+    def __init__(self, config: BodyHandsConfig | None = None) -> None:
+        self.config = config or BodyHandsConfig()
+        self.depth = self.config.depth
+        self._cv2 = import_cv2()
+        self._mediapipe = framework()
+        self._make = self._mediapipe.packet_creator
+        quiet_projection()
+        self._graph = open_graph(
+            self._make,
+            self.config.max_persons,
+            self.config.min_detection_confidence,
+            self.config.min_tracking_confidence,
+        )
+        count = self.config.max_persons
+        self._streams = [SlotStreams(number) for number in range(count)]
+        self._slots = (
+            Slots(count, self.depth, self.config.detection_interval_ms) if count > 1 else None
+        )
+        self._orders: dict[int, Orders] = {}
+        self._under_way: deque[_Picture] = deque()
+        self._sent = 0
+
+    def __repr__(self) -> str:
+        return brief(self, config=self.config)
+
+    def detect(self, image: Image, timestamp_ms: float) -> Sequence[Landmarks]:
+        """Everyone in ``image``: :meth:`send` and :meth:`receive` in one, nothing else under way.
+
+        Raises as these do, and UsageError when pictures sent before were not received.
+        """
+        if self._graph.in_flight:
+            raise UsageError(
+                f"landmarks: got detect() with {self._graph.in_flight} pictures under way: receive"
+                " them first"
+            )
+        self.send(image, timestamp_ms)
+        return self.receive()
+
+    def send(self, image: Image, timestamp_ms: float) -> None:
+        """Start on ``image`` (uint8 [height, width, 3], BGR), taken at ``timestamp_ms``.
+
+        The image may be changed afterwards. Raises InputError on another kind of array, UsageError
+        when ``depth`` pictures are under way or after close(), SourceError when the graph failed.
+        """
+        check_image(image)
+        if self._graph.in_flight >= self.depth:
+            raise UsageError(
+                f"landmarks: got a picture with {self.depth} under way, expected at most"
+                f" {self.depth}: receive one first"
+            )
+        picture = _Picture(self._sent, timestamp_ms, image.shape[1] / image.shape[0])
+        rgb = self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB)
+        packets = {"image": self._image_packet(rgb)}
+        if self._slots is not None:
+            # Those made from the picture ``depth`` earlier, which has been received by now.
+            orders = self._orders.pop(picture.number, self._slots.first())
+            packets[PICTURE_TO_SEARCH] = packets["image"]
+            if orders.is_detecting and orders.hidden:
+                packets[PICTURE_TO_SEARCH] = self._image_packet(_without(rgb, orders.hidden))
+            packets |= self._order_packets(orders)
+        self._graph.send(packets)
+        self._under_way.append(picture)
+        self._sent += 1
+
+    def receive(self) -> Sequence[Landmarks]:
+        """Everyone in the earliest picture not yet received; empty when there is nobody.
+
+        Left and right are the person's own; NaN marks a hand that was not found. Waits. Raises
+        UsageError with nothing under way or when closed meanwhile, SourceError when the graph has
+        failed, which loses this picture.
+        """
+        # Taken even if the graph fails: the next picture's people must not get this one's time.
+        picture = self._under_way.popleft() if self._under_way else None
+        packets = self._graph.receive()
+        assert picture is not None
+        found = [self._person(packets, streams, picture) for streams in self._streams]
+        if self._slots is None:
+            return tuple(person for person in found if person is not None)
+        detected = self._detected(packets.get(DETECTIONS), picture.aspect)
+        people, orders = self._slots.after(picture.number, picture.timestamp_ms, found, detected)
+        self._orders[picture.number + self.depth] = orders
+        return own_hands(people)
+
+    def close(self) -> None:
+        """Stop the graph; pictures under way are lost. A second call does nothing."""
+        self._graph.close()
+
+    def _image_packet(self, rgb: Image) -> Any:
+        """A packet with a copy of ``rgb``."""
+        srgb = self._mediapipe.image_frame.ImageFormat.SRGB
+        return self._make.create_image_frame(rgb, image_format=srgb)
+
+    def _order_packets(self, orders: Orders) -> dict[str, Any]:
+        packets = {IS_DETECTING: self._make.create_bool(orders.is_detecting)}
+        for streams in self._streams:
+            slot = streams.number
+            seed = orders.seeds.get(slot, NOWHERE)
+            rectangle = self._mediapipe.rect_pb2.NormalizedRect(
+                x_center=seed.x,
+                y_center=seed.y,
+                width=seed.width,
+                height=seed.height,
+                rotation=seed.rotation,
+            )
+            packets[streams.seed] = self._make.create_proto(rectangle)
+            packets[streams.is_seeded] = self._make.create_bool(slot in orders.seeds)
+            packets[streams.is_kept] = self._make.create_bool(slot not in orders.dropped)
+        return packets
+
+    def _person(
+        self, packets: Mapping[str, Any], streams: SlotStreams, picture: _Picture
+    ) -> Landmarks | None:
+        if streams.pose not in packets:
+            return None
+        read = self._mediapipe.packet_getter.get_proto
+        pose, left, right = (
+            read(packets[name]) if name in packets else None for name in streams.outputs
+        )
+        hands = np.stack([points_of(hand, HANDS_SHAPE[1:]) for hand in (left, right)])
+        return Landmarks(picture.timestamp_ms, points_of(pose, BODY_SHAPE), hands, picture.aspect)
+
+    def _detected(self, packet: Any, aspect: float) -> list[Detected]:
+        if packet is None:
+            return []
+        detections = self._mediapipe.packet_getter.get_proto_list(packet)
+        detections.sort(key=lambda detection: -detection.score[0])
+        points = [d.location_data.relative_keypoints for d in detections]
+        return [
+            Detected(
+                (p[HIPS].x, p[HIPS].y),
+                (p[RIM].x, p[RIM].y),
+                (p[SHOULDERS].x, p[SHOULDERS].y),
+                aspect,
+            )
+            for p in points
+        ]
+
+
+def _without(image: Image, boxes: Sequence[Box]) -> Image:
+    """Paint the ``boxes`` of ``image`` gray, in place, and return it."""
+    height, width = image.shape[:2]
+    for box in boxes:
+        left, right = (round(min(max(x, 0.0), 1.0) * width) for x in (box.left, box.right))
+        top, bottom = (round(min(max(y, 0.0), 1.0) * height) for y in (box.top, box.bottom))
+        image[top:bottom, left:right] = GRAY
+    return image

@@ -1,0 +1,88 @@
+"""What every source yields: one frame with its landmarks, and its picture where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bharsdk.errors import InputError
+from bharsdk.files.limits import MAX_PEOPLE
+from bharsdk.landmarks.landmarks import DEFAULT_ASPECT, Landmarks, check_aspect, check_time
+from bharsdk.values.brief import brief
+from bharsdk.values.image import Image
+
+__all__ = [
+    "Frame",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a source.
+
+    timestamp_ms: capture time, milliseconds, 0 to 1e15. people: everyone found, at most 64, empty
+    where nobody was; who shows neither body nor hand was not found, and is left out. aspect: width
+    / height of what the landmarks are fractions of: that of the people where there are any, else of
+    the image. number: how many frames the source gave before it, dropped ones too. capture_ms,
+    landmarks_ms: what reading and the landmarker took.
+
+    Raises InputError on more people, and on people of another time or of different aspects: what
+    passes can be recorded, and a recording holds all that the recognizer saw.
+    """
+
+    timestamp_ms: float
+    people: tuple[Landmarks, ...]
+    aspect: float = DEFAULT_ASPECT
+    image: Image | None = None
+    number: int = 0
+    capture_ms: float = 0.0
+    landmarks_ms: float = 0.0
+
+    def __repr__(self) -> str:
+        return brief(
+            self,
+            number=self.number,
+            timestamp_ms=self.timestamp_ms,
+            people=len(self.people),
+            image=self.image,
+        )
+
+    def __post_init__(self) -> None:
+        if len(self.people) > MAX_PEOPLE:
+            raise InputError(
+                f"frame: got {len(self.people)} people, expected at most {MAX_PEOPLE}: let the"
+                " landmarker keep the largest"
+            )
+        check_time(self.timestamp_ms)
+        people = tuple(one for one in self.people if one.is_seen)
+        object.__setattr__(self, "people", people)
+        for one in people:
+            if one.timestamp_ms != self.timestamp_ms:
+                raise InputError(
+                    f"frame: got somebody at {one.timestamp_ms} ms in the frame of"
+                    f" {self.timestamp_ms} ms, expected landmarks stamped as their picture"
+                )
+            if one.aspect != people[0].aspect:
+                raise InputError(
+                    f"frame: got people of image aspects {people[0].aspect} and {one.aspect},"
+                    " expected one for all of a frame"
+                )
+        if people:
+            object.__setattr__(self, "aspect", people[0].aspect)
+        check_aspect(self.aspect)
+
+    @classmethod
+    def of(cls, landmarks: Landmarks, number: int = 0) -> Frame:
+        """A frame without a picture."""
+        return cls(landmarks.timestamp_ms, (landmarks,), landmarks.aspect, number=number)
+
+    def at(self, timestamp_ms: float, number: int) -> Frame:
+        """The same frame at another time, and of another number."""
+        if timestamp_ms == self.timestamp_ms:
+            return self if number == self.number else replace(self, number=number)
+        people = tuple(replace(one, timestamp_ms=timestamp_ms) for one in self.people)
+        return replace(self, timestamp_ms=timestamp_ms, people=people, number=number)
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """Those of the first person; all NaN where nobody was found."""
+        return self.people[0] if self.people else Landmarks.empty(self.timestamp_ms, self.aspect)

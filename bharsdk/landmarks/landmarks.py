@@ -1,0 +1,373 @@
+"""What a landmarker saw: a frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
+
+Coordinates are MediaPipe's: x and y as fractions of image width and height, z in the unit of x,
+smaller is nearer. A joint, hand or person that was not detected is NaN, never zero: zeros look like
+a pose in the image corner. ``aspect`` (image width / height) travels along because without it the
+same gesture has another shape on another camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.errors import InputError
+from bharsdk.files.limits import MAX_COORDINATE, MAX_FPS, MAX_TIMESTAMP_MS
+from bharsdk.landmarks.flat_layout import check_values
+from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, BodyJoint, HandJoint
+from bharsdk.values.brief import brief
+from bharsdk.values.checks import typed
+
+__all__ = [
+    "DEFAULT_ASPECT",
+    "FLAT_SIZES",
+    "LandmarkSequence",
+    "Landmarks",
+    "pose_mirror",
+]
+
+FloatArray = npt.NDArray[np.float32]
+
+DEFAULT_ASPECT = 16 / 9
+"""Assumed for recordings that do not say. For the public words recordings it was estimated: the
+bones of a palm vary least in length, however the hand turns, at an aspect near 1.8."""
+
+POSE_VALUES = BodyJoint.COUNT * 4
+HAND_VALUES = HandJoint.COUNT * 3
+"""Of one hand in a flat frame."""
+FACE_POINTS = (468, 478)
+"""Of the face mesh; the longer one has the irises too."""
+FLAT_SIZES = {
+    before + 2 * HAND_VALUES: before
+    for before in (0, POSE_VALUES, *(POSE_VALUES + 3 * points for points in FACE_POINTS))
+}
+"""Values a frame of the public layouts (126: hands alone, 258: pose and hands, 1,662 or 1,692: with
+the face mesh between them) -> how many of them come before the hands."""
+
+ASPECTS = (0.1, 10.0)
+"""Of images."""
+BLOCK = 4096
+"""Frames that are checked at a time: the checks of a long clip then need little memory."""
+BODY_SHAPE = (BodyJoint.COUNT, 4)
+HANDS_SHAPE = (2, HandJoint.COUNT, 3)
+
+
+def pose_mirror() -> tuple[int, ...]:
+    """For each of the 33 pose landmarks the index of its counterpart on the other side."""
+    upper = MEDIAPIPE_BODY25.mirror
+    # Knees, ankles, heels and feet follow as left/right pairs.
+    lower = tuple(i + 1 if i % 2 else i - 1 for i in range(len(upper), BodyJoint.COUNT))
+    return upper + lower
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """One frame of one person.
+
+    timestamp_ms: capture time, milliseconds, 0 to 1e15.
+    body: float32 [33, 4], x, y, z, visibility. hands: float32 [2, 21, 3], left hand first.
+    aspect: image width / height. NaN marks what was not detected. Arrays are copied.
+    Raises InputError on other shapes, on infinities and coordinates beyond 1e9, and on a hand or
+    body that is partly NaN.
+    """
+
+    timestamp_ms: float
+    body: FloatArray
+    hands: FloatArray
+    aspect: float = DEFAULT_ASPECT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "body", _checked("body", self.body, BODY_SHAPE))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, HANDS_SHAPE))
+        check_time(self.timestamp_ms)
+        check_aspect(self.aspect)
+        _check_frames(self.body[None], self.hands[None])
+
+    def __repr__(self) -> str:
+        sides = zip(("left", "right"), self.hands, strict=True)
+        hands = [side for side, hand in sides if not np.isnan(hand[0, 0])]
+        return brief(
+            self,
+            timestamp_ms=self.timestamp_ms,
+            has_body=self.has_body,
+            hands=hands,
+            aspect=self.aspect,
+        )
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a person was detected."""
+        return not bool(np.isnan(self.body[0, 0]))
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether a body or a hand was detected."""
+        return self.has_body or not bool(np.isnan(self.hands[:, 0, 0]).all())
+
+    @classmethod
+    def empty(cls, timestamp_ms: float, aspect: float = DEFAULT_ASPECT) -> Landmarks:
+        """A frame in which nobody was detected."""
+        return cls(
+            timestamp_ms,
+            np.full(BODY_SHAPE, np.nan, np.float32),
+            np.full(HANDS_SHAPE, np.nan, np.float32),
+            aspect,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkSequence:
+    """T frames of one person, in time order.
+
+    body: float32 [T, 33, 4]. hands: float32 [T, 2, 21, 3]. timestamps_ms: float64 [T], strictly
+    increasing, 0 to 1e15. aspect: image width / height. Arrays are copied. Raises InputError as
+    :class:`Landmarks` does, on T = 0 and on timestamps that do not increase.
+    """
+
+    timestamps_ms: npt.NDArray[np.float64]
+    body: FloatArray
+    hands: FloatArray
+    aspect: float = DEFAULT_ASPECT
+
+    def __post_init__(self) -> None:
+        times = _kept(_times(self.timestamps_ms), np.float64)
+        frames = len(times)
+        if times.ndim != 1 or frames == 0:
+            raise InputError(f"landmarks: got {times.shape} timestamps, expected at least one")
+        check_increasing(times)
+        object.__setattr__(self, "timestamps_ms", times)
+        object.__setattr__(self, "body", _checked("body", self.body, (frames, *BODY_SHAPE)))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *HANDS_SHAPE)))
+        check_aspect(self.aspect)
+        _check_frames(self.body, self.hands)
+
+    def __repr__(self) -> str:
+        times = self.timestamps_ms
+        return brief(
+            self, frames=len(self), start_ms=times[0], end_ms=times[-1], aspect=self.aspect
+        )
+
+    def __len__(self) -> int:
+        return len(self.timestamps_ms)
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[Landmarks]) -> LandmarkSequence:
+        """Stack single frames. Raises InputError when there are none or their aspects differ."""
+        items = [
+            typed(Landmarks, item, "landmarks: got the frame")
+            for item in typed(Iterable, frames, "landmarks: got the frames")
+        ]
+        if not items:
+            raise InputError("landmarks: got no frames, expected at least one")
+        aspects = {item.aspect for item in items}
+        if len(aspects) > 1:
+            raise InputError(f"landmarks: got image aspects {sorted(aspects)}, expected one")
+        return cls(
+            np.array([item.timestamp_ms for item in items]),
+            np.stack([item.body for item in items]),
+            np.stack([item.hands for item in items]),
+            items[0].aspect,
+        )
+
+    @classmethod
+    def from_flat(
+        cls,
+        values: npt.ArrayLike,
+        *,
+        fps: float,
+        aspect: float = DEFAULT_ASPECT,
+        where: str = "landmarks",
+    ) -> LandmarkSequence:
+        """Read the public flat layouts: ``values`` [T, 126], [T, 258], [T, 1662] or [T, 1692].
+
+        Pose 33 x (x, y, z, visibility), then in the longest forms the face (468 or 478 points),
+        then the left and the right hand, 21 x (x, y, z) each; all zeros means "not detected". In
+        the shortest form the hands are alone and no body was detected. Frames are stamped at
+        ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
+        was found, any value that is not finite, and values of another order or unit
+        (:mod:`bharsdk.landmarks.flat_layout`).
+        """
+        array = _flat_values(values, fps, where)
+        check_aspect(aspect)
+        if array.shape[1] not in FLAT_SIZES:
+            raise InputError(
+                f"{where}: got {array.shape[1]} values a frame, expected 126 (hands), 258 (pose and"
+                " hands), 1662 or 1692 (pose, face and hands) of MediaPipe Holistic"
+            )
+        start = FLAT_SIZES[array.shape[1]]
+        body = np.zeros((len(array), *BODY_SHAPE), np.float32)
+        if start:
+            body[:] = array[:, :POSE_VALUES].reshape(body.shape)
+        hands = array[:, start:].reshape(-1, *HANDS_SHAPE).copy()
+        body[~body.any(axis=(1, 2))] = np.nan
+        hands[~hands.any(axis=(2, 3))] = np.nan
+        check_values(body, hands, aspect, where)
+        return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
+
+    def to_flat(self) -> FloatArray:
+        """The 258-value layout, float32 [T, 258], zeros where nothing was detected."""
+        parts = [self.body.reshape(len(self), -1), self.hands.reshape(len(self), -1)]
+        flat: FloatArray = np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
+        return flat
+
+    def frames(self) -> Iterator[Landmarks]:
+        """The single frames, in order."""
+        for time, body, hands in zip(self.timestamps_ms, self.body, self.hands, strict=True):
+            yield Landmarks(float(time), body, hands, self.aspect)
+
+    def mirrored(self) -> LandmarkSequence:
+        """The same clip in a mirror: x flips, left and right joints and hands change places."""
+        flip = np.array([-1, 1, 1], np.float32)
+        shift = np.array([1, 0, 0], np.float32)
+        body = self.body[:, pose_mirror(), :].copy()
+        body[..., :3] = body[..., :3] * flip + shift
+        return self.replaced(body=body, hands=self.hands[:, ::-1] * flip + shift)
+
+    def replaced(self, **changes: Any) -> LandmarkSequence:
+        """A copy with the named fields changed, checked anew."""
+        fields = ("timestamps_ms", "body", "hands", "aspect")
+        return LandmarkSequence(**{name: changes.get(name, getattr(self, name)) for name in fields})
+
+
+def _flat_values(values: npt.ArrayLike, fps: float, where: str) -> FloatArray:
+    """[T, values] as float32, finite. Raises InputError naming ``where``."""
+    if not 0 < typed(float, fps, f"{where}: got fps") <= MAX_FPS:
+        raise InputError(f"{where}: got {fps:g} frames a second, expected up to {MAX_FPS}")
+    array = _array(values)
+    if array.dtype.kind not in "fiu" or array.ndim != 2:
+        raise InputError(
+            f"{where}: got {array.dtype} {array.shape}, expected numbers [frames, values]"
+        )
+    if not len(array):
+        raise InputError(f"{where}: got no frames, expected at least one")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite: refused
+        flat: FloatArray = array.astype(np.float32)
+    if not np.isfinite(flat).all():
+        raise InputError(f"{where}: got NaN or infinite values, expected 0 for 'not detected'")
+    return flat
+
+
+def check_time(timestamp_ms: float) -> None:
+    """Raise InputError unless ``timestamp_ms`` can be a capture time, milliseconds."""
+    if not _is_within(timestamp_ms, 0, MAX_TIMESTAMP_MS):
+        raise InputError(
+            f"landmarks: got timestamp {timestamp_ms!r:.40}, expected milliseconds, 0 to"
+            f" {MAX_TIMESTAMP_MS:g}"
+        )
+
+
+def check_increasing(timestamps_ms: npt.NDArray[np.float64]) -> None:
+    """Raise InputError unless timestamps [T] are times that strictly increase."""
+    if not ((timestamps_ms >= 0) & (timestamps_ms <= MAX_TIMESTAMP_MS)).all():
+        raise InputError(
+            "landmarks: got a timestamp that is negative, not finite or too late, expected"
+            f" milliseconds, 0 to {MAX_TIMESTAMP_MS:g}"
+        )
+    wrong = np.flatnonzero(np.diff(timestamps_ms) <= 0)
+    if len(wrong):
+        i = int(wrong[0])
+        raise InputError(
+            f"landmarks: got timestamp {timestamps_ms[i + 1]:g} ms after {timestamps_ms[i]:g} ms,"
+            " expected strictly increasing capture times"
+        )
+
+
+def _checked(name: str, values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    array = _array(values)
+    if array.shape != shape or array.dtype.kind != "f":
+        raise InputError(
+            f"landmarks: got {name} {array.dtype} {list(array.shape)}, expected float32"
+            f" {list(shape)}"
+        )
+    return _kept(array, np.float32)
+
+
+def _kept(values: npt.ArrayLike, dtype: type[Any]) -> npt.NDArray[Any]:
+    """``values`` as nobody can change them: a copy, unless they are so already.
+
+    Whoever gave them may use their memory for the next frame, while threads still read this one.
+    """
+    array = np.asarray(values)
+    owner = array if array.base is None else array.base
+    is_ours = isinstance(owner, np.ndarray) and owner.base is None and not owner.flags.writeable
+    if not is_ours or array.dtype != dtype or not array.flags.c_contiguous:
+        array = np.array(array, dtype, order="C")
+        array.flags.writeable = False
+    return array.view()
+
+
+def _array(values: object) -> npt.NDArray[Any]:
+    """``values`` as an array; one of objects where rows have several lengths."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):
+        return np.empty((), object)
+
+
+def _times(values: object) -> npt.NDArray[np.float64]:
+    """Timestamps as float64 [...]. Raises InputError on what is no array of numbers."""
+    array = _array(values)
+    if array.dtype.kind not in "fiu" or array.ndim != 1:
+        raise InputError(
+            f"landmarks: got timestamps {array.dtype} {list(array.shape)}, expected milliseconds,"
+            " float64 [T]"
+        )
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _check_frames(body: FloatArray, hands: FloatArray) -> None:
+    """body [T, 33, 4], hands [T, 2, 21, 3]: refuse what no detection gives."""
+    for begin in range(0, len(body), BLOCK):
+        part = slice(begin, begin + BLOCK)
+        _check_whole("body", body[part, None, :, :3], begin)
+        _check_visibility(body[part])
+        _check_whole("hand", hands[part], begin)
+
+
+def _check_whole(name: str, points: FloatArray, begin: int) -> None:
+    """points [T, instances, joints, 3]: refuse infinities and instances only partly NaN."""
+    missing = np.isnan(points)
+    if not ((np.abs(points) <= MAX_COORDINATE) | missing).all():
+        raise InputError(
+            f"landmarks: got an infinite or huge {name} coordinate, expected fractions of the"
+            " image, or NaN for 'not detected'"
+        )
+    lost = missing.any(axis=(2, 3))
+    if (lost != missing.all(axis=(2, 3))).any():
+        frame = begin + int(np.flatnonzero((lost != missing.all(axis=(2, 3))).any(axis=1))[0])
+        raise InputError(
+            f"landmarks: got a {name} with some NaN coordinates in frame {frame}, expected all"
+            " finite, or all NaN for 'not detected'"
+        )
+
+
+def _check_visibility(body: FloatArray) -> None:
+    """body [..., 33, 4]: refuse a visibility that is not finite beside a detected joint."""
+    if not np.isfinite(body[..., 3][~np.isnan(body[..., 0])]).all():
+        raise InputError(
+            "landmarks: got a NaN or infinite visibility of a detected body, expected 0 to 1"
+        )
+
+
+def check_aspect(aspect: float) -> None:
+    """Raise InputError unless ``aspect`` can be an image's width / height."""
+    if not _is_within(aspect, *ASPECTS):
+        raise InputError(f"landmarks: got image aspect {aspect!r:.40}, expected width / height")
+
+
+def check_aspects(aspects: npt.NDArray[np.float64]) -> None:
+    """Raise InputError unless all of ``aspects`` [T] can be an image's width / height."""
+    wrong = np.flatnonzero(~((aspects >= ASPECTS[0]) & (aspects <= ASPECTS[1])))
+    if len(wrong):
+        check_aspect(float(aspects[wrong[0]]))
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    """Whether ``value`` is a number from ``low`` to ``high``; NaN is not."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(low <= value <= high)

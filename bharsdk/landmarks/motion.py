@@ -1,0 +1,55 @@
+"""How much somebody moves: what tells a gesture from the pose that it ends in, held."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.skeleton import MEDIAPIPE_HAND21, BodyJoint, HandJoint
+
+__all__ = ["movement"]
+
+FloatArray = npt.NDArray[np.float32]
+
+SHOULDERS = [BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER]
+WRISTS = [BodyJoint.LEFT_WRIST, BodyJoint.RIGHT_WRIST]
+HAND_PARENTS = np.array(MEDIAPIPE_HAND21.parents)
+MIN_FRAMES = 3
+"""A hand that was found less often says nothing about how it moves."""
+
+
+def movement(sequence: LandmarkSequence, since_ms: float) -> float:
+    """How far a wrist or a hand moved from ``since_ms`` to the end of ``sequence``.
+
+    The largest extent of its path in the image: of a wrist seen from the shoulders, in shoulder
+    widths, or the median of a hand's joints seen from its wrist, in hand lengths (four mean bones).
+    0 where nothing was found often enough to say.
+    """
+    first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
+    flat = np.array([sequence.aspect, 1.0], np.float32)
+    body = sequence.body[first:, :, :2] * flat
+    extents = [0.0]
+    body = body[~np.isnan(body[:, 0, 0])]
+    if len(body) >= MIN_FRAMES:
+        shoulders = body[:, SHOULDERS]
+        width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)))
+        if width > 0:
+            wrists = (body[:, WRISTS] - shoulders.mean(axis=1, keepdims=True)) / width
+            extents.append(float(_extent(wrists).max()))
+    for side in range(2):
+        hand = sequence.hands[first:, side, :, :2] * flat
+        hand = hand[~np.isnan(hand[:, 0, 0])]
+        if len(hand) >= MIN_FRAMES:
+            bones = np.linalg.norm(hand - hand[:, HAND_PARENTS], axis=2).sum(axis=1)
+            length = 4 * float(np.median(bones)) / (MEDIAPIPE_HAND21.joint_count - 1)
+            if length > 0:
+                shape = (hand - hand[:, HandJoint.WRIST : HandJoint.WRIST + 1]) / length
+                extents.append(float(np.median(_extent(shape))))
+    return max(extents)
+
+
+def _extent(points: FloatArray) -> FloatArray:
+    """Points [T, V, 2] -> diagonal of the box of each one's path [V]."""
+    diagonal: FloatArray = np.linalg.norm(points.max(axis=0) - points.min(axis=0), axis=1)
+    return diagonal

@@ -1,0 +1,41 @@
+"""How large a recording is: one measure for those who write it and those who read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bharsdk.errors import InputError
+from bharsdk.files.limits import MAX_EVENTS, MAX_HEADER_BYTES, MAX_PEOPLE, MAX_PERSON_FRAMES
+
+__all__ = ["Extent", "RecordingFullError"]
+
+
+class RecordingFullError(InputError):
+    """A recording has no room for more; what it holds is whole."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What whoever reads a recording has to hold at once.
+
+    people: the most in one frame: a recording keeps a place for each of them in every frame.
+    text_bytes: JSON of events, options, truth and note.
+    """
+
+    frames: int = 0
+    people: int = 0
+    events: int = 0
+    text_bytes: int = 0
+
+    def check(self) -> None:
+        """Raise RecordingFullError where a recording can be no larger."""
+        for what, count, limit in (
+            ("people in a frame", self.people, MAX_PEOPLE),
+            ("frames times people", self.frames * max(1, self.people), MAX_PERSON_FRAMES),
+            ("events", self.events, MAX_EVENTS),
+            ("bytes of JSON", self.text_bytes, MAX_HEADER_BYTES),
+        ):
+            if count > limit:
+                raise RecordingFullError(
+                    f"a recording of {count} {what}, expected at most {limit}: record in parts"
+                )

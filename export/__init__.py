@@ -1,1 +1,0 @@
-"""Export of bharsdk checkpoints: deploy graph, quantisation, verification, bundles."""

@@ -1,0 +1,1 @@
+"""Export of bharsdk checkpoints: deploy graph, quantization, verification, bundles."""

@@ -1,0 +1,4 @@
+"""Target ``jetson``: the graph from which TensorRT builds its engine on the device.
+
+Imports graph and onnx.
+"""

@@ -1,1 +1,0 @@
-"""One module a target: float32 graph and calibration clips in, files of the bundle out."""

@@ -1,0 +1,1 @@
+"""Recordings -> labeled landmark clips -> augmented feature batches."""

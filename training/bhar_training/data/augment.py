@@ -1,0 +1,174 @@
+"""Augmentation that respects skeletons, on landmarks, before the features are computed.
+
+Everything happens to landmarks and time, so whatever the features do (normalize, interpolate, mark
+as missing) they do to an augmented clip as they would to a recorded one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bhar_training.data.augment_limits import check_strengths
+from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
+from bhar_training.data.proportions import other_proportions
+from bharsdk.errors import UsageError
+from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
+
+__all__ = ["AugmentConfig", "augment"]
+
+PARTS = ("crop", "stretch", "bone_length", "mirror", "lose_hand", "lose_joints", "negative")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far each augmentation goes; 0 switches it off.
+
+    Raises UsageError for what no augmentation can be, as a probability above 1.
+
+    time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window moves by up
+    to this. crop: part of what the action has more than a window that may be cut from it; at 0 the
+    window lies in its middle (:mod:`bhar_training.data.placement`). rotation_rad: turn about the
+    camera axis; turn_rad: about the vertical axis.
+    stretch: relative change of height, width and depth of body and hands, each on its own.
+    bone_length: another person, every bone longer or shorter by up to this, left as right.
+    posture: another way to stand, every joint moved against its parent by a constant of this
+    standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
+    is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
+    probabilities. A hand is lost for a stretch, one time in three for the whole clip. lose_joints:
+    the largest share of joints that are hidden for a stretch; a landmarker then guesses, so they
+    stay where they were against their parent, and a body joint has no visibility. jitter: noise as
+    a fraction of image height. negatives: what ``negative`` makes, each kind equally often.
+    """
+
+    time_warp: float = 2.0
+    shift_s: float = 0.15
+    crop: float = 0.0
+    rotation_rad: float = 0.2
+    turn_rad: float = 0.35
+    stretch: float = 0.15
+    bone_length: float = 0.0
+    posture: float = 0.0
+    depth: float = 0.0
+    mirror: float = 0.25
+    lose_hand: float = 0.15
+    lose_joints: float = 0.0
+    jitter: float = 0.003
+    negative: float = 0.08
+    negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
+
+    def __post_init__(self) -> None:
+        check_strengths(self, PARTS)
+        if 0 < self.time_warp < 1:
+            raise UsageError(
+                f"augmentation: got time_warp {self.time_warp:g}, expected 0 for none, or the"
+                " fastest speed, above 1"
+            )
+
+
+def augment(
+    clip: LandmarkSequence, config: AugmentConfig, random: np.random.Generator
+) -> tuple[LandmarkSequence, float]:
+    """A changed copy of ``clip`` and the time at which its window should end, milliseconds."""
+    if config.mirror and random.random() < config.mirror:
+        clip = clip.mirrored()
+    body, hands = clip.body.copy(), clip.hands.copy()
+    aspect = np.array([clip.aspect, 1.0, clip.aspect], np.float32)
+    if config.bone_length or config.posture or config.depth:
+        body[..., :3] = _another_person(body[..., :3], MEDIAPIPE_BODY25, aspect, config, random)
+        hand = MEDIAPIPE_HAND21
+        hands = np.stack(
+            [_another_person(hands[:, i], hand, aspect, config, random) for i in range(2)], 1
+        )
+    transform = _linear(config, random) * aspect[:, None] / aspect[None, :]
+    noise = config.jitter / aspect
+    body[..., :3] = _moved(body[..., :3], transform, noise, random)
+    hands = _moved(hands, transform, noise / 2, random)
+    if config.lose_joints:
+        _hide_joints(body[..., :3], MEDIAPIPE_BODY25, config.lose_joints, random, body[..., 3])
+        for side in range(2):
+            _hide_joints(hands[:, side], MEDIAPIPE_HAND21, config.lose_joints, random)
+    if config.lose_hand and random.random() < config.lose_hand:
+        _lose(hands, random)
+    times = clip.timestamps_ms
+    if config.time_warp > 1:
+        # Mostly near the recorded speed, at times as far as the bound.
+        exponent = np.clip(random.normal(0.0, 0.4), -1.0, 1.0)
+        times = times * config.time_warp**exponent
+    shift = random.uniform(-1.0, 1.0) * config.shift_s * 1000.0
+    return clip.replaced(timestamps_ms=times, body=body, hands=hands), float(times[-1]) + shift
+
+
+def _linear(config: AugmentConfig, random: np.random.Generator) -> npt.NDArray[np.float32]:
+    """A 3 x 3 map in image heights: turn, rotate, stretch; applied as ``points @ map``."""
+    roll = random.uniform(-1, 1) * config.rotation_rad
+    turn = random.uniform(-1, 1) * config.turn_rad
+    about_z = np.array(
+        [[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    )
+    about_y = np.array(
+        [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    )
+    stretch = 1.0 + random.uniform(-1, 1, 3) * config.stretch
+    mapped: npt.NDArray[np.float32] = ((about_y @ about_z) * stretch).astype(np.float32)
+    return mapped
+
+
+def _another_person(
+    points: npt.NDArray[np.float32],
+    skeleton: Skeleton,
+    aspect: npt.NDArray[np.float32],
+    config: AugmentConfig,
+    random: np.random.Generator,
+) -> npt.NDArray[np.float32]:
+    """points [T, joints, 3] of the image, as someone of other proportions would have moved."""
+    metric = points * aspect * np.array([1, 1, np.exp(random.uniform(-1, 1) * config.depth)])
+    moved = other_proportions(metric, skeleton, config.bone_length, config.posture, random)
+    out: npt.NDArray[np.float32] = (moved / aspect).astype(np.float32)
+    return out
+
+
+def _moved(
+    points: npt.NDArray[np.float32],
+    transform: npt.NDArray[np.float32],
+    noise: npt.NDArray[np.float32],
+    random: np.random.Generator,
+) -> npt.NDArray[np.float32]:
+    center = np.array([0.5, 0.5, 0.0], np.float32)
+    moved = (points - center) @ transform + center
+    shaken = moved + random.standard_normal(points.shape, np.float32) * noise
+    out: npt.NDArray[np.float32] = shaken.astype(np.float32)
+    return out
+
+
+def _lose(hands: npt.NDArray[np.float32], random: np.random.Generator) -> None:
+    frames = len(hands)
+    whole = random.random() < 1 / 3
+    length = frames if whole else int(random.integers(1, frames + 1))
+    start = int(random.integers(0, frames - length + 1))
+    hands[start : start + length, int(random.integers(2))] = np.nan
+
+
+def _hide_joints(
+    points: npt.NDArray[np.float32],
+    skeleton: Skeleton,
+    share: float,
+    random: np.random.Generator,
+    visibility: npt.NDArray[np.float32] | None = None,
+) -> None:
+    """Of points [T, joints, 3], in place: up to ``share`` of the joints, each for a stretch."""
+    parents = np.array(skeleton.parents)
+    hidden = random.random(len(parents)) < random.uniform(0, share)
+    for joint in np.flatnonzero(hidden & (parents != np.arange(len(parents)))):
+        length = int(random.integers(1, len(points) + 1))
+        start = int(random.integers(0, len(points) - length + 1))
+        parent, guessed = points[:, parents[joint]], points[start : start + length, joint]
+        bones = guessed - parent[start : start + length]
+        known = np.flatnonzero(np.isfinite(bones[:, 0]))
+        if len(known):
+            guessed[:] = parent[start : start + length] + bones[known[0]]
+            if visibility is not None:
+                visibility[start : start + length, joint] = 0.0

@@ -1,1 +1,0 @@
-"""Recordings -> labelled landmark clips -> augmented feature batches."""
