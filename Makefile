@@ -29,7 +29,7 @@ LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))
 # One thread that sleeps while it waits: spinning threads starve each other on small machines.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test test-all check check-extras bench export-shipped format clean
+.PHONY: help demo test test-all check check-extras bench export-shipped docs format clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -78,6 +78,10 @@ bench: | require-build ## The kernels against their best peers; BENCH_ARGS adds 
 export-shipped: $(DEV_VENV)/.installed-$(LIST_HASH) ## The models that ship to every target, proven; DATA=folder (minutes)
 	@test -n "$(DATA)" || { echo "bhar: error: got no data, expected  make export-shipped DATA=folder" >&2; exit 2; }
 	$(DEV_VENV)/bin/python -m bhar_export.shipped --data-root "$(DATA)" $(EXPORT_ARGS)
+
+docs: $(DEV_VENV)/.installed-$(LIST_HASH) ## Build the site into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(DEV_VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "look at it:  $(DEV_VENV)/bin/python -m http.server --directory build/site"
 
 clean: ## Remove environments, builds and caches
 	rm -rf $(RUN_VENV) $(DEV_VENV) $(BENCH_VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
