@@ -5,6 +5,7 @@ Only ``--help`` is asked, so the page does not depend on how the command lines a
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -30,6 +31,7 @@ class Help:
     text: str
 
 
+@functools.cache
 def programs_help() -> dict[str, list[Help]]:
     """Return, by program, its own help and that of each of its commands.
 
@@ -71,7 +73,10 @@ def _help(program: str, *command: str) -> Help | None:
         timeout=120,
         env={
             **os.environ,
-            **{"COLUMNS": "96", "LINES": "50", "NO_COLOR": "1", "TERM": "dumb"},
+            "COLUMNS": "96",
+            "LINES": "50",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
             "PYTHONIOENCODING": "utf-8",
         },
         check=False,

@@ -16,8 +16,7 @@ def notebook_as_markdown(path: Path) -> str:
             parts.append(source)
         elif cell["cell_type"] == "code":
             parts.append(f"```python\n{source}\n```")
-            text = "".join("".join(output.get("text", [])) for output in cell["outputs"])
-            if text:
+            if text := _output(cell):
                 parts.append(f'```text title="prints"\n{text.rstrip()}\n```')
     parts.append(f"[Download the notebook]({path.name})")
     return "\n\n".join(parts) + "\n"
@@ -26,6 +25,15 @@ def notebook_as_markdown(path: Path) -> str:
 def code_cells(path: Path) -> list[str]:
     """Return the code cells of ``path``, in order."""
     return ["".join(cell["source"]) for cell in _cells(path) if cell["cell_type"] == "code"]
+
+
+def stored_outputs(path: Path) -> list[str]:
+    """Return the text that cells of ``path`` are shown to print; cells without are left out."""
+    return [text for cell in _cells(path) if (text := _output(cell))]
+
+
+def _output(cell: dict[str, Any]) -> str:
+    return "".join("".join(output.get("text", [])) for output in cell.get("outputs", []))
 
 
 def _cells(path: Path) -> list[dict[str, Any]]:
