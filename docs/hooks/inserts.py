@@ -17,14 +17,27 @@ from figures import bundles_as_markdown, results_as_markdown
 from limit_table import limits_as_markdown
 from mkdocs.structure.files import File, Files
 from notebook_page import notebook_as_markdown
+from public_names import other_names_as_markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = re.compile(r"^<!-- insert: ([a-z-]+) -->$", re.MULTILINE)
+PICTURE = "assets/thank-you.gif"
+
+
+def picture_as_markdown() -> str:
+    """Return the picture of a recognized sign, which ``examples/make_picture.py`` draws."""
+    if not (ROOT / "docs" / PICTURE).exists():
+        return ""
+    return f'![The joints of a person who signs "thank you", and the label]({PICTURE})'
+
+
 INSERTS: dict[str, Callable[[], str]] = {
     "bundles": bundles_as_markdown,
     "commands": commands_as_markdown,
     "exit-codes": exit_codes_as_markdown,
     "limits": limits_as_markdown,
+    "other-names": other_names_as_markdown,
+    "picture": picture_as_markdown,
     "results": results_as_markdown,
 }
 NOTEBOOK = "notebooks/train_your_own"
