@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 BLOCKED = ["torch", "onnx", "onnxscript", "cv2", "mediapipe", "matplotlib", "safetensors"]
 TOP_LEVEL = {
-    *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", ".ci"),
-    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile"),
+    *("bharsdk", "training", "export", "cpp_ops", "docs", "examples", "tests", ".ci"),
+    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile", "mkdocs.yml"),
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "NOTICE"),
-    *(".gitignore", ".clang-format"),
+    *(".gitignore", ".github", ".clang-format"),
 }
 
 
