@@ -79,11 +79,12 @@ export-shipped: $(DEV_VENV)/.installed-$(LIST_HASH) ## The models that ship to e
 	@test -n "$(DATA)" || { echo "bhar: error: got no data, expected  make export-shipped DATA=folder" >&2; exit 2; }
 	$(DEV_VENV)/bin/python -m bhar_export.shipped --data-root "$(DATA)" $(EXPORT_ARGS)
 
+# Not --quiet: MkDocs then counts no warnings, and strict means nothing.
 docs: $(DEV_VENV)/.installed-$(LIST_HASH) ## Build the site into build/site; a warning is an error
 	@$(DEV_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "bhar: error: got a Python before 3.11 in $(DEV_VENV), expected 3.11 or 3.12 for the site:" \
 		     "make clean, then  make docs PYTHON=/path/to/python3.11" >&2; exit 8; }
-	NO_MKDOCS_2_WARNING=1 $(DEV_VENV)/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DEV_VENV)/bin/python -m mkdocs build --strict
 	@echo "look at it:  $(DEV_VENV)/bin/python -m http.server --directory build/site"
 
 clean: ## Remove environments, builds and caches

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 import bharsdk
 
-from .site_pages import built_pages, prose, sources
+from .site_pages import ROOT, built_pages, prose, sources
 
 FIGURE = re.compile(r"\d\s?%|\b\d[\d.,]*\s?(?:ms|MB|GB)\b|\btimes as fast\b")
 """What somebody measured, and may measure again."""
@@ -18,6 +23,41 @@ FIGURE = re.compile(r"\d\s?%|\b\d[\d.,]*\s?(?:ms|MB|GB)\b|\btimes as fast\b")
 def test_the_site_builds_strictly_without_network(site: Path) -> None:
     """A warning of the build is an error, and so is a connection."""
     assert (site / "index.html").exists()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="MkDocs Material needs Python 3.11")
+@pytest.mark.parametrize(
+    ("text", "code"), [("[a](#page)", 0), ("[a](gone.md)", 1), ("[a](#gone)", 1), ("[a](/b)", 1)]
+)
+def test_make_docs_ends_with_an_error_at_a_broken_link(
+    tmp_path: Path, text: str, code: int
+) -> None:
+    """With the settings of the site and the command of the Makefile, on a page of its own."""
+    command = re.search(r"-m (mkdocs build.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert command is not None
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "index.md").write_text(f"# Page\n\n{text}\n", encoding="utf-8")
+    config = {
+        "INHERIT": str(ROOT / "mkdocs.yml"),
+        "docs_dir": "pages",
+        "site_dir": "site",
+        "nav": ["index.md"],
+        "hooks": [],
+        "plugins": [],
+        "extra_css": [],
+    }
+    # JSON is YAML.
+    (tmp_path / "mkdocs.yml").write_text(json.dumps(config), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", *command[1].split()],
+        cwd=tmp_path,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == code, result.stdout + result.stderr
 
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
