@@ -108,7 +108,7 @@ class Program:
             if first in (entry.name, *entry.old):
                 return _parse(self, entry, rest)
         near = _nearest(first, [entry.name for entry in self.entries])
-        self.fail(f"got {first!r}, expected {near or self._known()}", "")
+        self.fail(f"got {first!r}, expected {self._known()}{near}", "")
 
     def commands(self) -> Iterator[tuple[str, Command, str]]:
         """Yield every command with its full name, and its help."""
@@ -220,7 +220,7 @@ def _completed(tokens: list[str], options: Sequence[Option]) -> list[str]:
     """The tokens, with the value of an option that may stand alone and does."""
     alone = {o.name: o.cli.alone for o in options if o.cli.alone is not None}
     done = []
-    for token, after in zip(tokens, [*tokens[1:], "--"], strict=True):
+    for token, after in zip(tokens, [*tokens, "--"][1:], strict=True):
         value = alone.get(token) if after.startswith("-") else None
         done.append(token if value is None else f"{token}={value}")
     return done
@@ -240,7 +240,7 @@ def _told(error: Any, options: Sequence[Option]) -> str:
             got = error.token.keyword or error.token.value
             known = [each for o in options if not o.is_place for each in o.names]
             near = _nearest(got.partition("=")[0], known)
-            return f"got {got}, expected " + (near or "no such argument")
+            return f"got {got}, expected no such argument{near}"
         case exceptions.UnusedCliTokensError():
             return f"got {' '.join(error.unused_tokens or ())}, expected no such argument"
         case exceptions.MissingArgumentError():
@@ -259,7 +259,7 @@ def _place(option: Option) -> str:
 
 def _nearest(got: str, known: Sequence[str]) -> str:
     found = difflib.get_close_matches(got, known, 1)
-    return f"{found[0]}, perhaps" if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _warn_of_old(program: Program, options: Sequence[Option], tokens: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def _right(option: Option) -> str:
     told = option.help
     if option.is_flag and option.default:
         told = f"do not {told}"
-    return f"{told} ({'; '.join(facts)})" if facts and told else told or "; ".join(facts)
+    return f"{told} [{'; '.join(facts)}]" if facts and told else told or "; ".join(facts)
 
 
 def _metavar(option: Option) -> str:

@@ -57,8 +57,9 @@ class Range:
             limits = f"{least} to {'below ' if self.below else ''}{most}"
         if self.unit:
             return f"{self.unit}, {limits}"
-        is_between = not math.isinf(self.most) and not self.above
-        return f"{noun} from {limits}" if is_between else f"{noun}, {limits}"
+        if self.above:
+            return f"{noun} {limits}"
+        return f"{noun}, {limits}" if math.isinf(self.most) else f"{noun} from {limits}"
 
 
 class Help(str):
