@@ -41,9 +41,7 @@ class FeatureConfig:
     Raises InputError on a value out of range.
     """
 
-    fps: Annotated[
-        float, Range(1, 240, "frames a second"), Help("rate that the model sees")
-    ] = 18.0
+    fps: Annotated[float, Range(1, 240, "frames a second"), Help("rate that the model sees")] = 18.0
     frames: Annotated[int, Range(2, 4096, "frames"), Help("length of the window")] = 24
     max_gap_s: Annotated[
         float, Range(0, 10, "seconds"), Help("a hand lost for no longer is interpolated")

@@ -47,9 +47,7 @@ class Verify:
 class Build:
     """The options of ``bhar build``."""
 
-    bundle: Annotated[
-        str, Help("path of a bundle that was exported with --target jetson"), PLACE
-    ]
+    bundle: Annotated[str, Help("path of a bundle that was exported with --target jetson"), PLACE]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ from bharsdk.values.terminal import one_line
 
 __all__ = ["Command", "Entry", "Parsed", "Program"]
 
+POSITIONAL_ONLY, VAR_POSITIONAL, KEYWORD_ONLY = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.VAR_POSITIONAL,
+    inspect.Parameter.KEYWORD_ONLY,
+)
 USAGE = 2
 HELP = ("-h", "--help")
 
@@ -167,7 +172,9 @@ def _parse(program: Program, entry: Entry, tokens: list[str]) -> Parsed:
     missing = [option for option in options if option.required and option.path not in values]
     if missing:
         names = ", ".join(_place(option) for option in missing)
-        program.fail(f"got no {names}, expected {'it' if len(missing) == 1 else 'them'}", entry.name)
+        program.fail(
+            f"got no {names}, expected {'it' if len(missing) == 1 else 'them'}", entry.name
+        )
     try:
         found = build(command.options, values)
     except BharError as error:  # values that contradict each other
@@ -197,23 +204,18 @@ def _parameter(option: Option) -> inspect.Parameter:
 
     names = (*option.names, *option.cli.old)
     if option.is_place:
-        kind = inspect.Parameter.POSITIONAL_ONLY
+        hint: Any = Annotated[str, Parameter(converter=read)]
         if option.is_list:
-            kind = inspect.Parameter.VAR_POSITIONAL
-        hint = Annotated[str, Parameter(converter=read)]  # type: ignore[valid-type, unused-ignore]
-    elif option.is_flag:
-        kind = inspect.Parameter.KEYWORD_ONLY
-        off = tuple(f"--no-{name[2:]}" for name in option.names) if option.default else ()
-        hint = Annotated[bool, Parameter(name=names, negative=off)]  # type: ignore[assignment]
+            return inspect.Parameter(option.key, VAR_POSITIONAL, annotation=hint)
+        return inspect.Parameter(option.key, POSITIONAL_ONLY, annotation=hint, default=None)
+    if option.is_flag:
+        hint = Annotated[bool, Parameter(name=names, negative=option.off or ())]
     else:
-        kind = inspect.Parameter.KEYWORD_ONLY
         # A list for cyclopts in any case, so that one given twice is no error: the last one counts.
-        hint = Annotated[  # type: ignore[assignment]
+        hint = Annotated[
             list[str], Parameter(name=names, converter=read, negative=(), json_list=False)
         ]
-    if kind is inspect.Parameter.VAR_POSITIONAL:
-        return inspect.Parameter(option.key, kind, annotation=hint)
-    return inspect.Parameter(option.key, kind, annotation=hint, default=None)
+    return inspect.Parameter(option.key, KEYWORD_ONLY, annotation=hint, default=None)
 
 
 def _completed(tokens: list[str], options: Sequence[Option]) -> list[str]:
@@ -247,8 +249,8 @@ def _told(error: Any, options: Sequence[Option]) -> str:
             return f"argument {name}: got no value, expected one"
         case exceptions.CoercionError() if error.msg is not None:
             return f"argument {name}: {error.msg}"
-        case exceptions.CoercionError():
-            return f"argument {name}: got the value {error.token.value!r}, expected none"
+        case exceptions.CoercionError() if token is not None:
+            return f"argument {name}: got the value {token.value!r}, expected none"
         case _:
             return f"got a wrong command line, expected another one: {error}"
 

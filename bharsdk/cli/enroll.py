@@ -72,6 +72,7 @@ def _enroll(arguments: Enroll) -> int:
         recognizer.remove(arguments.remove)
         said = f"{arguments.remove} removed"
     else:
+        assert arguments.label is not None  # or it is no enrolling, see above
         found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
         said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
         if found.unlike:

@@ -54,7 +54,7 @@ def _left(option: Option) -> str:
     if option.is_place:
         return _metavar(option)
     if option.is_flag:
-        return f"--no-{option.name[2:]}" if option.default else option.name
+        return option.off or option.name
     value = _metavar(option)
     return f"{option.name} [{value}]" if option.cli.alone else f"{option.name} {value}"
 
@@ -71,7 +71,7 @@ def _right(option: Option) -> str:
     if default:
         facts.append(f"default {default}")
     told = option.help
-    if option.is_flag and option.default:
+    if option.off:
         told = f"do not {told}"
     return f"{told} [{'; '.join(facts)}]" if facts and told else told or "; ".join(facts)
 

@@ -21,9 +21,7 @@ def names(text: str) -> tuple[str, ...]:
     """Return the names between commas. Raises ValueError on an empty one, or one that is twice."""
     found = tuple(name.strip() for name in text.split(","))
     if not all(found) or len(set(found)) < len(found):
-        raise ValueError(
-            f"got {text!r}, expected names separated by commas, none empty or twice"
-        )
+        raise ValueError(f"got {text!r}, expected names separated by commas, none empty or twice")
     return found
 
 

@@ -34,7 +34,7 @@ def real(text: str, limits: Range) -> float:
     """Return the number that ``text`` is. Raises ValueError outside of ``limits``."""
     value = _number(text)
     if value not in limits:
-        raise ValueError(f"got {shown(text)}, expected {limits.told()}")
+        raise ValueError(f"got {shown(text)}, expected {limits.told('a number')}")
     return value
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
+import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +17,7 @@ from bharsdk.cli.names import names, some_text
 from bharsdk.cli.numbers import real, shown, whole
 from bharsdk.values.declared import Cli, Help, Part, Range, declared
 
-__all__ = ["Option", "build", "options_in"]
+__all__ = ["Option", "build", "documented", "options_in"]
 
 ANY = Range()
 
@@ -60,6 +63,12 @@ class Option:
         return self.kind is bool
 
     @property
+    def off(self) -> str:
+        """What switches it off, where it is on by default; else empty."""
+        group, dot, name = self.name[2:].rpartition(".")
+        return f"--{group}{dot}no-{name}" if self.is_flag and self.default else ""
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The values that the help names; empty for any."""
         if isinstance(self.kind, type) and issubclass(self.kind, enum.Enum):
@@ -71,10 +80,12 @@ class Option:
 
         Raises ValueError, ``got ..., expected ...``.
         """
-        if not self.is_list:
+        if not self.is_list or self.cli.read is not None:
             return self._one(texts[-1])
         if self.cli.whole or self.is_place:
             return tuple(self._one(text) for text in texts)
+        if self.kind in (int, float):
+            return tuple(self._one(each) for text in texts for each in text.split(","))
         return tuple(self._one(name) for text in texts for name in names(text))
 
     def _one(self, text: str) -> Any:
@@ -96,7 +107,7 @@ def options_in(kind: Any, path: tuple[str, ...] = (), part: Part | None = None) 
     part = part or Part()
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name, (hint, extras) in declared(kind).items():
-        said = {type(extra): extra for extra in extras}
+        said = {type(extra): extra for extra in (*extras, *part.said.get(name, ()))}
         cli, inner, here = said.get(Cli, Cli()), said.get(Part), (*path, name)
         nested = inner.of if inner is not None and inner.of is not None else hint
         if cli.skip or name in part.skip or not fields[name].init:
@@ -117,10 +128,10 @@ def options_in(kind: Any, path: tuple[str, ...] = (), part: Part | None = None) 
             here,
             value,
             is_list,
-            required and not part.overrides,
+            required,
             default,
             said.get(Range, ANY),
-            str(said.get(Help, "")),
+            str(said.get(Help, documented(kind).get(name, ""))),
             cli,
             _names(cli, name, part.prefix),
             part.title,
@@ -144,11 +155,21 @@ def build(kind: Any, values: Mapping[tuple[str, ...], Any], path: tuple[str, ...
     return kind(**given)
 
 
+@functools.cache
+def documented(kind: Any) -> dict[str, str]:
+    """Return the first sentence on each field in the part ``Attributes:`` of a docstring."""
+    text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    for item in re.split(r"\n    (?=\S)", "\n" + re.split(r"\n\S", text)[0]):
+        fields, _, told = item.partition(": ")
+        told = re.sub(r"\s*\(:\w+:`[^)]*\)", "", " ".join(told.split()))
+        found |= dict.fromkeys(fields.split(", "), re.split(r"\.(?:\s|$)", told)[0])
+    return found
+
+
 def _names(cli: Cli, name: str, prefix: str) -> tuple[str, ...]:
     if cli.names:
-        return tuple(
-            f"--{prefix}{each[2:]}" if each.startswith("--") else each for each in cli.names
-        )
+        return cli.names
     return (f"--{prefix}{name.removesuffix('_s').replace('_', '-')}",)
 
 

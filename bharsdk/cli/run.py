@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.cameras.source_config import SourceConfig
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORD", "RUN", "Record", "Run"]
 
+C = TypeVar("C", DecoderConfig, SourceConfig)
+
 Source = Annotated[
     str,
     Help(
@@ -38,7 +40,7 @@ Decoder = Annotated[
     dict[str, Any],
     Part("when an event starts and ends", DecoderConfig, overrides=True, default="the bundle's"),
 ]
-Config = Annotated[SourceConfig, Part("source")]
+Config = Annotated[dict[str, Any], Part("source", SourceConfig, overrides=True)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Run:
     model: Model = field(default_factory=ModelOptions)
     options: Options = field(default_factory=RecognizerOptions)
     decoder: Decoder = field(default_factory=dict)
-    config: Config = field(default_factory=SourceConfig)
+    config: Config = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Record:
     model: Model = field(default_factory=ModelOptions)
     options: Options = field(default_factory=RecognizerOptions)
     decoder: Decoder = field(default_factory=dict)
-    config: Config = field(default_factory=SourceConfig)
+    config: Config = field(default_factory=dict)
 
 
 def _run(arguments: Run | Record) -> int:
@@ -86,17 +88,20 @@ def _run(arguments: Run | Record) -> int:
 
     model, decoder = arguments.model, arguments.decoder
     bundle, options = load_bundle(bundle_path(model.model)), arguments.options
-    for name, option in (("label_allowlist", "--labels"), ("label_denylist", "--label-denylist")):
-        if (given := getattr(options, name)) is not None:
-            chosen_ones = chosen(option, given, bundle.manifest.all_labels)
-            options = replace(options, **{name: chosen_ones})
+    allowed, denied = options.label_allowlist, options.label_denylist
+    known = bundle.manifest.all_labels
+    if allowed is not None:
+        options = replace(options, label_allowlist=chosen("--labels", allowed, known))
+    if denied is not None:
+        options = replace(options, label_denylist=chosen("--label-denylist", denied, known))
     if decoder:
         options = replace(options, decoder=_overridden(bundle.manifest.decoder, decoder))
     recognizer = Recognizer(bundle, device=model.backend, require=model.require, options=options)
-    if arguments.config.folder_fps != SourceConfig.folder_fps and not is_folder(arguments.source):
+    config = _overridden(SourceConfig(), arguments.config)
+    if "folder_fps" in arguments.config and not is_folder(arguments.source):
         raise UsageError("--fps: got it without a folder of pictures; other sources have times")
     run = recognizer.run(
-        arguments.source, config=arguments.config, on_status=_say_waiting, record=arguments.record
+        arguments.source, config=config, on_status=_say_waiting, record=arguments.record
     )
     with run:
         printer = Printer(run.frame_count, as_json=arguments.json)
@@ -110,11 +115,11 @@ def _run(arguments: Run | Record) -> int:
     return INTERRUPTED
 
 
-def _overridden(config: DecoderConfig, given: dict[str, Any]) -> DecoderConfig:
-    """The bundle's rules over time, but for what was given."""
+def _overridden(config: C, given: dict[str, Any]) -> C:
+    """``config``, but for what was given."""
     try:
         return replace(config, **given)
-    except InputError as error:  # options that contradict each other, or the bundle
+    except InputError as error:  # options that contradict each other, or the bundle's rules
         raise UsageError(str(error)) from error
 
 

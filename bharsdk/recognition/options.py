@@ -83,7 +83,10 @@ class RecognizerOptions:
         return replace(config, enter_threshold=enter)
 
     def allowed_labels(self, manifest: Manifest) -> frozenset[str] | None:
-        """Return the labels that may make events; None: all. Raises InputError on an unknown one."""
+        """Return the labels that may make events; None: all.
+
+        Raises InputError on an unknown label.
+        """
         chosen = self.label_allowlist if self.label_denylist is None else self.label_denylist
         if chosen is None:
             return None

@@ -14,7 +14,7 @@ import dataclasses
 import enum
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -22,8 +22,8 @@ from bharsdk.errors import BharError, InputError
 
 __all__ = ["Cli", "Help", "Part", "Range", "Use", "check_ranges", "declared"]
 
-HUGE = 10**18
-"""Python refuses to print integers of thousands of digits."""
+HUGE = 10**300
+"""Python refuses to print integers of thousands of digits, and no float holds them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,15 @@ class Range:
         low = value > self.least if self.above else value >= self.least
         return bool(low and (value < self.most if self.below else value <= self.most))
 
-    def told(self, noun: str = "a number") -> str:
-        """Return the range in words: ``"seconds, 0 or more"``, ``"a number from 0 to 1"``."""
+    def told(self, noun: str = "") -> str:
+        """Return the range in words: ``"0 to 1"``, ``"seconds, 0 or more"``.
+
+        noun: names a number without a unit, ``"a whole number"``: ``"a whole number from 1 to 8"``.
+        """
         least, most = _number(self.least), _number(self.most)
         if math.isinf(self.most):
             if math.isinf(self.least):
-                return self.unit or noun
+                return self.unit or noun or "a number"
             limits = f"above {least}" if self.above else f"{least} or more"
         elif self.above:
             limits = f"above {least}, " + (f"below {most}" if self.below else f"up to {most}")
@@ -57,6 +60,8 @@ class Range:
             limits = f"{least} to {'below ' if self.below else ''}{most}"
         if self.unit:
             return f"{self.unit}, {limits}"
+        if not noun:
+            return limits
         if self.above:
             return f"{noun} {limits}"
         return f"{noun}, {limits}" if math.isinf(self.most) else f"{noun} from {limits}"
@@ -86,7 +91,7 @@ class Cli:
     names: its options, the first in the help; ``("source",)`` without hyphens is a place.
     old: spellings of the last release, which still work and warn. metavar: of its value. file: what
     is done with the file that it names. choices: the only values; hidden: more of them, which the
-    help leaves out. read: makes the value of one text; raises ValueError, "got ..., expected ...".
+    help leaves out. read: makes the value, of one text; raises ValueError, "got ..., expected ...".
     whole: each text of a list is kept as it is, in place of names between commas. alone: the value
     of the option when none follows it. default: of the help, where the field's own says too little.
     skip: no option.
@@ -120,6 +125,7 @@ class Part:
     prefix: str = ""
     overrides: bool = False
     skip: tuple[str, ...] = ()
+    said: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
     default: str | None = None
 
 
@@ -136,17 +142,16 @@ def check_ranges(config: Any, where: str, error: type[BharError] = InputError) -
     where: begins the message, ``"options"``. None is in every range; of a list, each item counts.
     Raises ``error`` on a number outside, and on NaN.
     """
-    for name, (hint, extras) in declared(config.__class__).items():
+    for name, (_, extras) in declared(config.__class__).items():
         for limits in extras:
             if isinstance(limits, Range):
-                _check(getattr(config, name), limits, f"{where}: got {name}", hint, error)
+                _check(getattr(config, name), limits, f"{where}: got {name}", error)
 
 
-def _check(value: Any, limits: Range, what: str, hint: Any, error: type[BharError]) -> None:
+def _check(value: Any, limits: Range, what: str, error: type[BharError]) -> None:
     for each in value if isinstance(value, tuple | list) else (value,):
         if each is not None and each not in limits:
-            noun = "a whole number" if hint is int else "a number"
-            raise error(f"{what} {_number(each)}, expected {limits.told(noun)}")
+            raise error(f"{what} {_number(each)}, expected {limits.told()}")
 
 
 def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -157,8 +162,8 @@ def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _number(value: float) -> str:
-    if isinstance(value, int) and abs(value) > HUGE:
-        return "a huge number"
+    if isinstance(value, int) and abs(value) > 1e15:
+        return f"{float(value):g}" if abs(value) < HUGE else "a huge number"
     if isinstance(value, int) or (math.isfinite(value) and value == int(value) and value < 1e15):
         return str(int(value))
     return f"{value:g}"

@@ -5,15 +5,28 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from bharsdk.bundle.bundle import Precision
 from bharsdk.bundle.decoder_config import DecoderConfig
+from bharsdk.bundle.precision import Precision
 from bharsdk.errors import UsageError
+from bharsdk.values.declared import Range, check_ranges
 
-__all__ = ["DECODERS", "GPUS", "MIN_CALIBRATION_CLIPS", "DataSpec", "ExportSpec", "Target"]
+__all__ = [
+    "DECODERS",
+    "GPUS",
+    "MAX_DROP",
+    "MIN_CALIBRATION_CLIPS",
+    "DataSpec",
+    "ExportSpec",
+    "Target",
+]
 
 MIN_CALIBRATION_CLIPS = 300
 """Fewer clips than this leave ranges that the next signer exceeds: a warning."""
+
+MAX_DROP = Range(0, 100, "points")
+"""Of top-1 that INT8 may lose."""
 
 GPUS = ("SM86", "SM120")
 """That TensorRT-RTX builds for: of Orin's generation (8.7 itself it lacks) and of Thor's."""
@@ -73,7 +86,7 @@ class ExportSpec:
     precision: Precision = Precision.FP32
     calibration: DataSpec | None = None
     evaluation: DataSpec | None = None
-    max_drop_points: float = 1.0
+    max_drop_points: Annotated[float, MAX_DROP] = 1.0
     force: bool = False
     keep_fp32: bool = False
     name: str = ""
@@ -88,8 +101,7 @@ class ExportSpec:
             )
         if self.output.suffix != ".bhar":
             raise UsageError(f"--output: got {self.output.name!r}, expected a name ending in .bhar")
-        if not 0 <= self.max_drop_points <= 100:
-            raise UsageError(f"--max-drop: got {self.max_drop_points:g}, expected 0 to 100 points")
+        check_ranges(self, "export", UsageError)
         if not self.output.absolute().parent.is_dir():
             raise UsageError(f"--output: {self.output.absolute().parent} is no folder, create it")
 
