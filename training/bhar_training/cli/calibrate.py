@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND", "Calibrate", "run"]
 
-KEEP = 0.95
+KEEP = 0.995
 """``bharsdk.bundle.calibration.KEEP``; here, so that ``--help`` need not import numpy."""
 
 
