@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bharsdk.values.declared import Cli, Help, Use
 
+if TYPE_CHECKING:
+    from bharsdk.bundle.bundle import Bundle
+    from bharsdk.recognizer import Recognizer
+
 __all__ = [
     "AUTO",
+    "BACKEND",
     "BACKENDS",
     "BUNDLE",
     "DEFAULT_MODEL",
     "HIDDEN_BACKENDS",
     "SESSION_SUFFIX",
     "ModelOptions",
+    "open_recognizer",
 ]
 
 DEFAULT_MODEL = "asl-coffee-prgcn"
@@ -28,6 +34,8 @@ HIDDEN_BACKENDS = ("onnx-step",)
 """They work, and are for those who develop bharsdk."""
 SESSION_SUFFIX = ".bhar-session"
 
+BACKEND = Cli(choices=BACKENDS, hidden=HIDDEN_BACKENDS, old=("--device",))
+"""Of every option that names what runs a model."""
 BUNDLE = Help("path of a bundle, or the name of a shipped one (see  bhar models)")
 
 
@@ -42,7 +50,7 @@ class ModelOptions:
             "what runs the model; auto measures at the first start what is the fastest here (kept"
             " in ~/.cache/bharsdk; BHAR_CACHE=0 measures at each start)"
         ),
-        Cli(choices=BACKENDS, hidden=HIDDEN_BACKENDS, old=("--device",)),
+        BACKEND,
     ] = AUTO
     require: Annotated[
         bool,
@@ -51,3 +59,10 @@ class ModelOptions:
             " did, or cannot run; without it, a warning says what runs in its place"
         ),
     ] = False
+
+
+def open_recognizer(bundle: str | Bundle, backend: str, **options: Any) -> Recognizer:
+    """Return the recognizer of a command line: the one place that names its arguments."""
+    from bharsdk.recognizer import Recognizer
+
+    return Recognizer(bundle, device=backend, **options)

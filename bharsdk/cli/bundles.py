@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from bharsdk.cli.arguments import BACKENDS, BUNDLE, HIDDEN_BACKENDS
+from bharsdk.cli.arguments import BACKEND, BUNDLE
 from bharsdk.cli.command import Command
 from bharsdk.cli.progress import ProgressLine
 from bharsdk.errors import BackendMissingError
@@ -34,12 +34,7 @@ class Verify:
     backend: Annotated[
         str | None,
         Help("check this one alone"),
-        Cli(
-            choices=BACKENDS,
-            hidden=HIDDEN_BACKENDS,
-            old=("--device",),
-            default="each that the bundle has a model for",
-        ),
+        replace(BACKEND, default="each that the bundle has a model for"),
     ] = None
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from bharsdk.cli.arguments import AUTO, BACKENDS, BUNDLE, HIDDEN_BACKENDS
+from bharsdk.cli.arguments import AUTO, BACKEND, BUNDLE, open_recognizer
 from bharsdk.cli.command import Command
+from bharsdk.cli.landmarker_option import LandmarkerName, opened
 from bharsdk.errors import UsageError
 from bharsdk.files.outputs import is_same_file
 from bharsdk.values.declared import Cli, Help, Use
@@ -52,18 +53,17 @@ class Enroll:
     backend: Annotated[
         str,
         Help("what looks at the clips: native or onnx"),
-        Cli(choices=BACKENDS, hidden=HIDDEN_BACKENDS, old=("--device",)),
+        BACKEND,
     ] = AUTO
+    landmarker: LandmarkerName = None
 
 
 def _enroll(arguments: Enroll) -> int:
-    from bharsdk.recognizer import Recognizer
-
     asked = [arguments.label is not None, arguments.remove is not None, arguments.list]
     if sum(asked) != 1:
         raise UsageError("enroll: expected LABEL CLIP CLIP CLIP, or one of --remove and --list")
     output = None if arguments.list else _output(arguments)
-    recognizer = Recognizer(arguments.bundle, device=arguments.backend)
+    recognizer = open_recognizer(arguments.bundle, arguments.backend)
     if output is None:
         for gesture in recognizer.gestures:
             print(f"{gesture.label:<20} {gesture.clips} clips{_much_like(gesture)}")
@@ -73,7 +73,10 @@ def _enroll(arguments: Enroll) -> int:
         said = f"{arguments.remove} removed"
     else:
         assert arguments.label is not None  # or it is no enrolling, see above
-        found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
+        with opened(arguments.landmarker) as landmarker:
+            found = recognizer.enroll(
+                arguments.label, arguments.clips, known=arguments.known, landmarker=landmarker
+            )
         said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
         if found.unlike:
             said += f"; unlike the others, look at it: {', '.join(found.unlike)}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from bharsdk.cli.arguments import SESSION_SUFFIX, ModelOptions
+from bharsdk.cli.arguments import SESSION_SUFFIX, ModelOptions, open_recognizer
 from bharsdk.cli.command import Command
 from bharsdk.cli.printing import Printer, show_results
 from bharsdk.errors import ParityError
@@ -38,16 +38,13 @@ class Replay:
 def _replay(arguments: Replay) -> int:
     from bharsdk.files.codec import from_json_dict
     from bharsdk.recognition.options import RecognizerOptions
-    from bharsdk.recognizer import Recognizer
     from bharsdk.recordings.session_file import load_session
 
     session, model = load_session(arguments.session), arguments.model
     options = from_json_dict(
         RecognizerOptions, session.options or {}, f"{arguments.session}: options"
     )
-    recognizer = Recognizer(
-        model.model, device=model.backend, require=model.require, options=options
-    )
+    recognizer = open_recognizer(model.model, model.backend, require=model.require, options=options)
     begin_s = time.perf_counter()
     printer = Printer(len(session), as_json=arguments.json)
     with recognizer.run(session) as run:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.cli.arguments import SESSION_SUFFIX, ModelOptions
+from bharsdk.cli.arguments import SESSION_SUFFIX, ModelOptions, open_recognizer
 from bharsdk.cli.command import Command
 from bharsdk.cli.exit_codes import INTERRUPTED
+from bharsdk.cli.landmarker_option import LandmarkerName, opened
 from bharsdk.cli.names import chosen
 from bharsdk.cli.printing import Printer, show_results
 from bharsdk.errors import InputError, UsageError
@@ -57,6 +58,7 @@ class Run:
         Help("keep landmarks and events: what  bhar replay  reads, and what a bug report needs"),
         Cli(metavar=f"OUT{SESSION_SUFFIX}", file=Use.WRITE),
     ] = None
+    landmarker: LandmarkerName = None
     model: Model = field(default_factory=ModelOptions)
     options: Options = field(default_factory=RecognizerOptions)
     decoder: Decoder = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Record:
     ]
     json: Json = False
     save: Annotated[Path | None, Cli(skip=True)] = None
+    landmarker: LandmarkerName = None
     model: Model = field(default_factory=ModelOptions)
     options: Options = field(default_factory=RecognizerOptions)
     decoder: Decoder = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Record:
 def _run(arguments: Run | Record) -> int:
     from bharsdk.bundle.bundle import load_bundle
     from bharsdk.cameras.picture_folder import is_folder
-    from bharsdk.recognizer import Recognizer, bundle_path
+    from bharsdk.recognizer import bundle_path
 
     model, decoder = arguments.model, arguments.decoder
     bundle, options = load_bundle(bundle_path(model.model)), arguments.options
@@ -96,14 +99,20 @@ def _run(arguments: Run | Record) -> int:
         options = replace(options, label_denylist=chosen("--label-denylist", denied, known))
     if decoder:
         options = replace(options, decoder=_overridden(bundle.manifest.decoder, decoder))
-    recognizer = Recognizer(bundle, device=model.backend, require=model.require, options=options)
+    recognizer = open_recognizer(bundle, model.backend, require=model.require, options=options)
     config = _overridden(SourceConfig(), arguments.config)
     if "folder_fps" in arguments.config and not is_folder(arguments.source):
         raise UsageError("--fps: got it without a folder of pictures; other sources have times")
-    run = recognizer.run(
-        arguments.source, config=config, on_status=_say_waiting, record=arguments.record
-    )
-    with run:
+    with (
+        opened(arguments.landmarker, options.max_persons) as landmarker,
+        recognizer.run(
+            arguments.source,
+            landmarker=landmarker,
+            config=config,
+            on_status=_say_waiting,
+            record=arguments.record,
+        ) as run,
+    ):
         printer = Printer(run.frame_count, as_json=arguments.json)
         interrupted = show_results(run, printer, arguments.save)
     printer.summarize(recognizer.backend, run)

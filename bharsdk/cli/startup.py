@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import bharsdk
-from bharsdk.cli.arguments import AUTO, BACKENDS, BUNDLE, DEFAULT_MODEL, HIDDEN_BACKENDS
+from bharsdk.cli.arguments import AUTO, BACKEND, BUNDLE, DEFAULT_MODEL
 from bharsdk.cli.command import Command
 from bharsdk.errors import BharError
 from bharsdk.values.declared import Cli, Help, Range
@@ -57,7 +57,7 @@ class Startup:
     backend: Annotated[
         str,
         Help("what runs the model"),
-        Cli(choices=BACKENDS, hidden=HIDDEN_BACKENDS, old=("--device",)),
+        BACKEND,
     ] = AUTO
     runs: Annotated[int, Range(1, 1000), Help("fresh processes, one after the other")] = 5
 
