@@ -313,6 +313,19 @@ def test_help_of_a_command_of_bhar_imports_no_numpy(command: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_a_missing_package_is_exit_8_before_the_command_line_is_read() -> None:
+    """One line, also in sources whose dependencies are not installed."""
+    program = (
+        "import sys; sys.modules['cyclopts'] = None; from bharsdk.cli import main;"
+        "sys.exit(main(['models']))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 8
+    (said,) = result.stderr.splitlines()
+    assert said.startswith("bhar: error: cyclopts is not installed for")
+
+
 def test_what_help_repeats_is_what_it_repeats() -> None:
     """Values that stand twice, so that help needs no numpy."""
     from bhar_training.cli import calibrate, enrollment, options, reproduce

@@ -11,9 +11,11 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
+from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.cli.help import command_help, program_help
 from bharsdk.cli.option import Option, build, options_in
 from bharsdk.errors import BharError
@@ -83,19 +85,30 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Program:
-    """A program and its commands; one without a name is the only one. epilog: exit codes."""
+    """A program and its commands; one without a name is the only one.
+
+    epilog: exit codes. extra: what to install when a package is missing.
+    """
 
     name: str
     description: str
     epilog: str
     entries: tuple[Entry, ...]
     version: str = ""
+    extra: str = ""
 
     def parse(self, argv: Sequence[str] | None = None) -> Parsed:
         """Parse a command line (default: the process's).
 
-        Exits with 0 after ``--help`` and ``--version``, and with 2 if the line is wrong.
+        Exits with 0 after ``--help`` and ``--version``, with 2 if the line is wrong, and with 8 if
+        a package is missing.
         """
+        try:
+            return self._parse(argv)
+        except ModuleNotFoundError as error:
+            sys.exit(exit_code_of(partial(_raise, error), self.name, extra=self.extra))
+
+    def _parse(self, argv: Sequence[str] | None) -> Parsed:
         tokens = list(sys.argv[1:] if argv is None else argv)
         if not self.entries[0].name:
             return _parse(self, self.entries[0], tokens)
@@ -139,6 +152,10 @@ class Program:
 
     def _known(self) -> str:
         return f"a command: {', '.join(entry.name for entry in self.entries)}"
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _print_and_exit(text: str) -> NoReturn:

@@ -47,4 +47,4 @@ def program() -> Program:
 
     does = "from a checkpoint to a bundle that carries its own proof"
     only = Entry("", "bhar_export.cli.export:COMMAND", does)
-    return Program("bhar-export", does, EXIT_CODES, (only,))
+    return Program("bhar-export", does, EXIT_CODES, (only,), extra="export")

@@ -250,7 +250,7 @@ def test_verify_replays_the_golden_clips_on_every_back_end(capsys: pytest.Captur
 
 
 def test_verify_says_which_back_end_a_bundle_has_no_model_for(capfd: pytest.CaptureFixture[str]):
-    message = _fails(capfd, 8, "verify", "asl-coffee-prgcn", "--device", "tflite")
+    message = _fails(capfd, 8, "verify", "asl-coffee-prgcn", "--backend", "tflite")
     assert "--target tflite" in message
 
 

@@ -47,7 +47,9 @@ def test_an_unknown_modality_is_a_usage_error(
 ) -> None:
     """Exit code 2, with the names there are; nothing is written."""
     command = ["fit", "--model", "pr-gcn", "--data", WORDS, "--out", str(tmp_path / "run")]
-    assert main([*command, "--modalities", "joint,color"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--modalities", "joint,color"])
+    assert ended.value.code == 2
     error = capsys.readouterr().err
     assert "'color'" in error
     assert "bone-motion" in error
@@ -60,7 +62,7 @@ def test_an_unknown_modality_is_a_usage_error(
         (["--augment", "color=1"], "'color'"),
         (["--augment", "jitter"], "NAME=NUMBER"),
         (["--augment", "jitter=a lot"], "NAME=NUMBER"),
-        (["--augment", "jitter=-0.1"], "jitter -0.1, expected a number, 0 or more"),
+        (["--augment", "jitter=-0.1"], "jitter -0.1, expected 0 or more"),
         (["--augment", "turn_rad=nan"], "turn_rad nan"),
         (["--augment", "mirror=5"], "mirror 5, expected 0 to 1"),
         (["--augment", "time_warp=0.4"], "time_warp 0.4, expected 0 for none"),

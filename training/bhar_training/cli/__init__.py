@@ -71,4 +71,4 @@ def program() -> Program:
         for name, does in rows
     )
     description = "Fit, calibrate, evaluate and describe models, extract landmarks from videos."
-    return Program("bhar-train", description, EXIT_CODES, entries)
+    return Program("bhar-train", description, EXIT_CODES, entries, extra="train")
