@@ -1,4 +1,4 @@
-"""Commands and programs: a dataclass of options becomes a command line, parsed by cyclopts.
+"""Commands and programs: a dataclass of options becomes a command line.
 
 What is wrong ends in one line, ``got ..., expected ...``, and exit code 2.
 """
@@ -6,18 +6,17 @@ What is wrong ends in one line, ``got ..., expected ...``, and exit code 2.
 from __future__ import annotations
 
 import argparse
-import difflib
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 from bharsdk.cli.exit_codes import exit_code_of
 from bharsdk.cli.help import command_help, program_help
 from bharsdk.cli.option import Option, build, options_in
+from bharsdk.cli.parsing import WrongLineError, nearest, read_values
 from bharsdk.errors import BharError
 from bharsdk.files.outputs import DECLARED, Declared
 from bharsdk.values.declared import Use
@@ -26,11 +25,6 @@ from bharsdk.values.terminal import one_line
 
 __all__ = ["Command", "Entry", "Parsed", "Program"]
 
-POSITIONAL_ONLY, VAR_POSITIONAL, KEYWORD_ONLY = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.VAR_POSITIONAL,
-    inspect.Parameter.KEYWORD_ONLY,
-)
 USAGE = 2
 HELP = ("-h", "--help")
 
@@ -125,7 +119,7 @@ class Program:
                 self.warn_of_old(first, entry.name)
             if first in (entry.name, *entry.old):
                 return _parse(self, entry, rest)
-        near = _nearest(first, [entry.name for entry in self.entries])
+        near = nearest(first, [entry.name for entry in self.entries])
         self.fail(f"got {first!r}, expected {self._known()}{near}", "")
 
     def commands(self) -> Iterator[tuple[str, Command, str]]:
@@ -164,121 +158,19 @@ def _print_and_exit(text: str) -> NoReturn:
 
 
 def _parse(program: Program, entry: Entry, tokens: list[str]) -> Parsed:
-    from cyclopts import App
-    from cyclopts.exceptions import CycloptsError
-
     command = entry.load()
     options = command.all_options()
     end = tokens.index("--") if "--" in tokens else len(tokens)
     if any(token in HELP for token in tokens[:end]):
         _print_and_exit(command_help(program, entry, command))
-    app = App(name=program.name, help_flags=[], version_flags=[])
-    app.default(_signed(options))
     try:
-        # verbose: or a message names the function that it was for.
-        _, bound, _ = app.parse_args(
-            _completed(tokens, options), exit_on_error=False, print_error=False, verbose=False
-        )
-    except CycloptsError as error:
-        program.fail(_told(error, options), entry.name)
-    values = {
-        option.path: bound.arguments[option.key]
-        for option in options
-        if bound.arguments.get(option.key) not in (None, ())
-    }
-    missing = [option for option in options if option.required and option.path not in values]
-    if missing:
-        names = ", ".join(_place(option) for option in missing)
-        program.fail(
-            f"got no {names}, expected {'it' if len(missing) == 1 else 'them'}", entry.name
-        )
-    try:
-        found = build(command.options, values)
+        found = build(command.options, read_values(tokens, options))
+    except WrongLineError as error:
+        program.fail(str(error), entry.name)
     except BharError as error:  # values that contradict each other
         program.fail(str(error), entry.name)
     _warn_of_old(program, options, tokens[:end])
     return Parsed(command, found, _files(found, options))
-
-
-def _signed(options: Sequence[Option]) -> Callable[..., None]:
-    """A function of the options, which cyclopts makes a command line of."""
-
-    def function(*_: Any, **__: Any) -> None: ...
-
-    parameters = [_parameter(option) for option in options]
-    parameters.sort(key=lambda parameter: parameter.kind)
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return function
-
-
-def _parameter(option: Option) -> inspect.Parameter:
-    from cyclopts import Parameter
-
-    def read(_: Any, tokens: Sequence[Any]) -> Any:
-        found = option.read([token.value for token in tokens])
-        # Each text of a list of places comes alone.
-        return found[0] if option.is_place and option.is_list else found
-
-    names = (*option.names, *option.cli.old)
-    if option.is_place:
-        hint: Any = Annotated[str, Parameter(converter=read)]
-        if option.is_list:
-            return inspect.Parameter(option.key, VAR_POSITIONAL, annotation=hint)
-        return inspect.Parameter(option.key, POSITIONAL_ONLY, annotation=hint, default=None)
-    if option.is_flag:
-        hint = Annotated[bool, Parameter(name=names, negative=option.off or ())]
-    else:
-        # A list for cyclopts in any case, so that one given twice is no error: the last one counts.
-        hint = Annotated[
-            list[str], Parameter(name=names, converter=read, negative=(), json_list=False)
-        ]
-    return inspect.Parameter(option.key, KEYWORD_ONLY, annotation=hint, default=None)
-
-
-def _completed(tokens: list[str], options: Sequence[Option]) -> list[str]:
-    """The tokens, with the value of an option that may stand alone and does."""
-    alone = {o.name: o.cli.alone for o in options if o.cli.alone is not None}
-    done = []
-    for token, after in zip(tokens, [*tokens, "--"][1:], strict=True):
-        value = alone.get(token) if after.startswith("-") else None
-        done.append(token if value is None else f"{token}={value}")
-    return done
-
-
-def _told(error: Any, options: Sequence[Option]) -> str:
-    """What cyclopts found, as got and expected."""
-    from cyclopts import exceptions
-
-    token, argument = getattr(error, "token", None), error.argument
-    name = token.keyword if token is not None and token.keyword else ""
-    if not name and argument is not None:
-        by_key = {option.key: _place(option) for option in options}
-        name = by_key.get(argument.field_info.name, argument.name)
-    match error:
-        case exceptions.UnknownOptionError():
-            got = error.token.keyword or error.token.value
-            known = [each for o in options if not o.is_place for each in o.names]
-            near = _nearest(got.partition("=")[0], known)
-            return f"got {got}, expected no such argument{near}"
-        case exceptions.UnusedCliTokensError():
-            return f"got {' '.join(error.unused_tokens or ())}, expected no such argument"
-        case exceptions.MissingArgumentError():
-            return f"argument {name}: got no value, expected one"
-        case exceptions.CoercionError() if error.msg is not None:
-            return f"argument {name}: {error.msg}"
-        case exceptions.CoercionError() if token is not None:
-            return f"argument {name}: got the value {token.value!r}, expected none"
-        case _:
-            return f"got a wrong command line, expected another one: {error}"
-
-
-def _place(option: Option) -> str:
-    return (option.cli.metavar or option.name) if option.is_place else option.name
-
-
-def _nearest(got: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(got, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _warn_of_old(program: Program, options: Sequence[Option], tokens: Sequence[str]) -> None:
