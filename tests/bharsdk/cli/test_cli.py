@@ -60,6 +60,35 @@ def test_json_is_one_object_a_line_with_the_same_events(
     assert summary["summary"]["frames"] == 200
 
 
+def test_rules_over_time_can_be_given_in_place_of_the_bundles(
+    session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Each alone; the others stay those of the bundle."""
+    from dataclasses import replace
+
+    own = Recognizer(presence_bundle).bundle.manifest.decoder
+    arguments = ["run", str(session), "--model", str(presence_bundle), "--json"]
+    assert main([*arguments, "--min-duration", "0.5", "--hop", "0.2"]) == 0
+    *events, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    changed = replace(own, min_duration_s=0.5, hop_s=0.2)
+    expected = Recognizer(presence_bundle, decoder=changed).recognize_clip(session)
+    ends = [e for e in events if e["phase"] == EventPhase.END.value]
+    assert ends == [e.to_dict() for e in expected]
+    assert ends != [e.to_dict() for e in Recognizer(presence_bundle).recognize_clip(session)]
+
+
+def test_labels_that_may_make_no_event_make_none(
+    session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The others still do; an unknown one is bad input that names those there are."""
+    arguments = ["run", str(session), "--model", str(presence_bundle), "--json"]
+    assert main([*arguments, "--label-denylist", "left"]) == 0
+    *events, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {event["label"] for event in events} == {"right"}
+    assert main([*arguments, "--label-denylist", "up"]) == 3
+    assert "--label-denylist: got 'up', expected some of -, left" in capsys.readouterr().err
+
+
 def test_max_frames_ends_a_source_as_its_own_end_does(
     session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
 ):

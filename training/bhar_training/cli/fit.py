@@ -55,6 +55,9 @@ AUGMENT = Part(
     "augment.",
     overrides=True,
     said={
+        "mirror": (Help("how often left and right change places"),),
+        "lose_hand": (Help("how often a hand is lost for a while"),),
+        "negative": (Help("how often a clip of no sign is made of a sign"),),
         "negatives": (
             Help("what is made for the label that means no sign"),
             Cli(names=("--negatives",), metavar="NAME[,NAME]"),
@@ -67,6 +70,7 @@ SKELETON_AUGMENT = Part(
     "augment.",
     overrides=True,
     skip=tuple(each.name for each in fields(AugmentConfig)),
+    said={"tilt_rad": (Help("turns about the two other axes"),)},
 )
 TRAINING = Part(
     "training",

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.augment_limits import SHARE, STRENGTH, check_strengths
+from bhar_training.data.augment_limits import RADIANS, SECONDS, SHARE, STRENGTH, check_strengths
 from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bhar_training.data.proportions import other_proportions
 from bharsdk.errors import UsageError
@@ -52,10 +52,10 @@ class AugmentConfig:
     """
 
     time_warp: Annotated[float, STRENGTH] = 2.0
-    shift_s: Annotated[float, STRENGTH] = 0.15
+    shift_s: Annotated[float, SECONDS] = 0.15
     crop: Annotated[float, SHARE] = 0.0
-    rotation_rad: Annotated[float, STRENGTH] = 0.2
-    turn_rad: Annotated[float, STRENGTH] = 0.35
+    rotation_rad: Annotated[float, RADIANS] = 0.2
+    turn_rad: Annotated[float, RADIANS] = 0.35
     stretch: Annotated[float, SHARE] = 0.15
     bone_length: Annotated[float, SHARE] = 0.0
     posture: Annotated[float, STRENGTH] = 0.0

@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.augment_limits import SHARE, STRENGTH, check_strengths
+from bhar_training.data.augment_limits import RADIANS, SHARE, STRENGTH, check_strengths
 from bhar_training.data.proportions import other_proportions
 from bharsdk.bundle.feature_config import Modality
 from bharsdk.errors import InputError, assert_never
@@ -101,8 +101,8 @@ class SkeletonAugmentConfig:
     time_warp: Annotated[float, STRENGTH] = 0.0
     bone_length: Annotated[float, SHARE] = 0.0
     posture: Annotated[float, STRENGTH] = 0.0
-    turn_rad: Annotated[float, STRENGTH] = 0.5
-    tilt_rad: Annotated[float, STRENGTH] = 0.15
+    turn_rad: Annotated[float, RADIANS] = 0.5
+    tilt_rad: Annotated[float, RADIANS] = 0.15
     scale: Annotated[float, SHARE] = 0.15
     jitter: Annotated[float, STRENGTH] = 0.02
     lose_joints: Annotated[float, SHARE] = 0.1
