@@ -12,7 +12,7 @@ from bharsdk.values.declared import Cli, Help, Range, check_ranges
 
 __all__ = ["DecoderConfig"]
 
-Duration = Range(0, 60, "seconds")
+DURATION = Range(0, 60, "seconds")
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class DecoderConfig:
         float, Range(0, 1, above=True), Help("an event may end below this probability")
     ] = 0.3
     smoothing_s: Annotated[
-        float, Duration, Help("time constant of the average of the probabilities; 0: none")
+        float, DURATION, Help("time constant of the average of the probabilities; 0: none")
     ] = 0.1
     patience_s: Annotated[
-        float, Duration, Help("how long a sign stays below --exit-threshold before it ends")
+        float, DURATION, Help("how long a sign stays below --exit-threshold before it ends")
     ] = 0.3
     min_duration_s: Annotated[
-        float, Duration, Help("how long a sign lasts before it is reported")
+        float, DURATION, Help("how long a sign lasts before it is reported")
     ] = 0.0
-    hop_s: Annotated[float, Duration, Help("time between two runs of the model")] = 0.1
+    hop_s: Annotated[float, DURATION, Help("time between two runs of the model")] = 0.1
     restart_gap_s: Annotated[
         float,
         Range(0, 60, "seconds", above=True),
         Help("a pause of the source longer than this clears the window"),
     ] = 0.5
     debounce_s: Annotated[
-        float, Duration, Help("how long after its end the same sign cannot start again")
+        float, DURATION, Help("how long after its end the same sign cannot start again")
     ] = 0.0
     min_movement: Annotated[
         float,

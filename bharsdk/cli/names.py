@@ -34,7 +34,7 @@ def label(text: str) -> str:
 
 
 def split(option: str, given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that the texts ``given`` with ``option`` hold, each once.
+    """Return the names in the texts ``given`` with ``option``, each once.
 
     A text that is known as a whole is one name; any other is names separated by commas. Bundles of
     version 0.1.0 may know labels with a comma. Raises UsageError on an empty name.

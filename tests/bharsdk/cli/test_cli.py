@@ -89,6 +89,43 @@ def test_labels_that_may_make_no_event_make_none(
     assert "--label-denylist: got 'up', expected some of -, left" in capsys.readouterr().err
 
 
+WITH_A_REGISTRY = """
+import sys, types
+from importlib.machinery import ModuleSpec
+name = "bharsdk.landmarkers.registry"
+registry = types.ModuleType(name)
+registry.__spec__ = ModuleSpec(name, None)
+class Mine:
+    def detect(self, image, timestamp_ms):
+        return []
+    def close(self):
+        print("closed")
+def open_landmarker(name, max_persons=1):
+    print("opened", name, max_persons)
+    return Mine()
+registry.open_landmarker = open_landmarker
+registry.LANDMARKERS = {"mine": None}
+sys.modules[name] = registry
+from bharsdk.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_landmarker_is_opened_by_its_name_and_closed(session: Path, presence_bundle: Path):
+    """For as many people as are followed; in run, record and enroll."""
+    line = ["run", str(session), "--model", str(presence_bundle), "--landmarker", "mine"]
+    command = [sys.executable, "-c", WITH_A_REGISTRY, *line, "--max-persons", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "opened mine 2"
+    assert lines.count("closed") == 1
+    for name in ("run", "record", "enroll"):
+        command = [sys.executable, "-c", WITH_A_REGISTRY, name, "--help"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert "--landmarker NAME" in result.stdout
+
+
 def test_max_frames_ends_a_source_as_its_own_end_does(
     session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -21,7 +21,7 @@ class Bench:
 
 
 def run(arguments: Bench) -> None:
-    """Do it."""
+    """Measure both forms, and print a table."""
     import torch
 
     from bhar_training.paper.bench import bench

@@ -46,7 +46,7 @@ class Calibrate:
 
 
 def run(arguments: Calibrate) -> None:
-    """Do it."""
+    """Fit temperature and threshold, or take them over, and store them in the checkpoint."""
     if (arguments.data is None) == (arguments.like is None):
         given = "neither" if arguments.data is None else "both"
         raise UsageError(f"calibrate: got {given} of --data and --like, expected one of them")

@@ -20,7 +20,7 @@ class Describe:
 
 
 def run(arguments: Describe) -> None:
-    """Do it."""
+    """Print parameters and multiply-adds."""
     from bhar_training.console.progress import progress_bar
     from bhar_training.paper.describe import as_json, describe, rows_of, table
 

@@ -49,7 +49,7 @@ class Enrollment:
 
 
 def run(arguments: Enrollment) -> None:
-    """Do it."""
+    """Enroll from a few clips, score the rest, and print it."""
     import torch
 
     from bhar_training.checkpoint import load_checkpoint

@@ -69,7 +69,7 @@ class Evaluate:
 
 
 def run(arguments: Evaluate) -> None:
-    """Do it."""
+    """Score the checkpoints, print the figures, and write the reports that were asked for."""
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.evaluation.evaluate import evaluate, evaluate_unknown, split_unknown
     from bhar_training.evaluation.report_files import write_confusion, write_recalls

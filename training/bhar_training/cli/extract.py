@@ -43,7 +43,7 @@ class Extract:
 
 
 def run(arguments: Extract) -> None:
-    """Do it."""
+    """Write the landmarks of every video, and say what could not be used."""
     from bhar_training.data.extract import extract, find_videos
     from bhar_training.data.looks import table
 

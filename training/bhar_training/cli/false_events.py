@@ -37,7 +37,7 @@ class FalseEvents:
 
 
 def run(arguments: FalseEvents) -> None:
-    """Do it."""
+    """Count the events. Raises AccuracyGateError above --at-most."""
     from bhar_training.data.clip_set import ClipSet
     from bhar_training.evaluation.false_events import count_false_events
     from bharsdk.errors import AccuracyGateError

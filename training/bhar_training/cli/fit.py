@@ -147,7 +147,7 @@ class Fit:
 
 
 def run(arguments: Fit) -> None:
-    """Do it."""
+    """Train, and say where the checkpoint is."""
     import torch
 
     from bhar_training.training.processes import Devices

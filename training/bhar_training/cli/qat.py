@@ -41,7 +41,7 @@ class Qat:
 
 
 def run(arguments: Qat) -> None:
-    """Do it."""
+    """Fine-tune the run, and say where the new one is."""
     import torch
 
     from bhar_training.checkpoint import load_checkpoint

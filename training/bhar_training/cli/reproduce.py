@@ -76,7 +76,7 @@ class Reproduce:
 
 
 def run(arguments: Reproduce) -> None:
-    """Do it."""
+    """Train and score a row, or show what is recorded."""
     from bhar_training.paper.recipes import RECIPES
     from bhar_training.paper.results import RESULTS_FILE, load_results
     from bhar_training.paper.tables import listing, markdown

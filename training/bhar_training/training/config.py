@@ -19,8 +19,8 @@ AnyFeatures = FeatureConfig | SkeletonFeatureConfig
 AnyAugment = AugmentConfig | SkeletonAugmentConfig
 
 # Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32.
-Part = Range(0, 1, below=True)
-Factor = Range(0, 1e6)
+SHARE = Range(0, 1, below=True)
+FACTOR = Range(0, 1e6)
 TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
 
 
@@ -50,17 +50,21 @@ class DistillConfig:
 class TrainConfig:
     """Everything that decides what a training run computes.
 
-    lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
-    cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
-    validation: part of the recording blocks held out to draw the curves and to calibrate; nothing
-    else is chosen by them.
-    draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
-    own are seen often enough to be learnt. background: the label that means "no sign"; negatives
-    are made for it when it occurs, and add_background makes it occur. pretrain_epochs: how many of
-    ``epochs`` train the body and the hand expert alone, before the rest trains all of the model, as
-    BHaRNet's paper does. quantized_from: a run or checkpoint that this one goes on from, computing
-    with the roundings of the INT8 export (:mod:`bhar_training.training.qat`). bfloat16: mixed
-    precision where the device has it.
+    model: which network. features: what it reads. augment: how clips are changed. distill: what it
+    learns from other models. epochs: times that all clips are seen. pretrain_epochs: the first of
+    them, which train the body and the hand expert alone, as BHaRNet's paper does. draws: an epoch
+    draws at least so many clips, with replacement, so that a few recordings of one's own are seen
+    often enough. batch_size: clips in one step. lr: peak learning rate of AdamW; it rises over the
+    first ``warmup`` part of all steps, then falls to zero as a cosine. weight_decay: of AdamW.
+    label_smoothing, loss_weights (of the fused logits, then of each branch): as in BHaRNet.
+    clip_norm: gradients of a larger norm are scaled down to it. validation: part of the recording
+    blocks that is held out. It draws the curves and calibrates; nothing else is chosen by it.
+    background: the label that means "no sign". Negatives are made for it when it occurs, and
+    add_background makes it occur. seed: of everything drawn at random. quantized_from: a run or
+    checkpoint that this one goes on from, with the roundings of the INT8 export
+    (:mod:`bhar_training.training.qat`). bfloat16: mixed precision where the device has it.
+
+    Raises InputError on a value out of range, UsageError on values that contradict each other.
     """
 
     model: ModelConfig
@@ -76,25 +80,25 @@ class TrainConfig:
     ] = 512
     batch_size: Annotated[int, Range(2, unit="clips"), Help("in one step")] = 32
     lr: Annotated[float, Range(0, 1e30, above=True), Help("peak learning rate of AdamW")] = 2e-3
-    weight_decay: Annotated[float, Factor, Help("of AdamW")] = 0.02
+    weight_decay: Annotated[float, FACTOR, Help("of AdamW")] = 0.02
     warmup: Annotated[
-        float, Part, Help("part of all steps in which the rate rises"), Cli(metavar="PART")
+        float, SHARE, Help("part of all steps in which the rate rises"), Cli(metavar="PART")
     ] = 0.1
     label_smoothing: Annotated[
-        float, Part, Help("share of the target that goes to all labels alike"), Cli(metavar="PART")
+        float, SHARE, Help("share of the target that goes to all labels alike"), Cli(metavar="PART")
     ] = 0.1
     loss_weights: Annotated[
         tuple[float, ...],
-        Factor,
+        FACTOR,
         Help("of the fused logits, then of each branch"),
         Cli(metavar="X,X,X"),
     ] = (1.0, 1.0, 1.0)
     clip_norm: Annotated[
-        float, Factor, Help("gradients of a larger norm are scaled down to it")
+        float, FACTOR, Help("gradients of a larger norm are scaled down to it")
     ] = 2.0
     validation: Annotated[
         float,
-        Part,
+        SHARE,
         Help("part of the recording blocks that is held out for the curves and the calibration"),
         Cli(metavar="PART"),
     ] = 0.1
