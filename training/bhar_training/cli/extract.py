@@ -11,6 +11,7 @@ from bhar_training.cli.options import GOES_ON
 from bharsdk.cameras.source_config import DEFAULT_FPS
 from bharsdk.cli.arguments import SESSION_SUFFIX as SUFFIX
 from bharsdk.cli.command import Command
+from bharsdk.cli.landmarker_option import LandmarkerName
 from bharsdk.cli.names import label
 from bharsdk.cli.numbers import THREADS
 from bharsdk.errors import InputError
@@ -39,6 +40,7 @@ class Extract:
         Range(0, MAX_FPS, "frames a second", above=True),
         Help("of folders of pictures; videos say their own"),
     ] = DEFAULT_FPS
+    landmarker: LandmarkerName = None
     jobs: Annotated[int | None, THREADS, Help("processes"), Cli(default="all cores")] = None
 
 
@@ -49,7 +51,9 @@ def run(arguments: Extract) -> None:
 
     found = find_videos(arguments.videos, arguments.label)
     out, jobs = arguments.out, found.jobs
-    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps)
+    # By its name: every process opens its own.
+    chosen = {} if arguments.landmarker is None else {"landmarker": arguments.landmarker}
+    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps, **chosen)
     bad, left_out = len(summary.failures), (*found.left_out, *summary.left_out)
     for one in left_out:
         if (out / one.path.parent.name / one.path.name).exists():
