@@ -302,7 +302,7 @@ def test_the_command_enrolls_lists_and_removes(
     assert main(["enroll", MODEL, "hello", *sessions, "--output", mine]) == 0
     assert main(["enroll", mine, "--list"]) == 0
     assert "hello" in capsys.readouterr().out
-    assert main(["verify", mine, "--device", "native"]) == 0
+    assert main(["verify", mine, "--backend", "native"]) == 0
     assert main(["enroll", mine, "--remove", "hello"]) == 0
     assert load_bundle(mine).manifest.gestures == ()
 
