@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def watch(arguments: argparse.Namespace) -> None:
     """Choose what runs the model, then print events and what the stages took."""
     bundle = load_bundle(bundle_path(arguments.bundle))
-    recognizer = Recognizer(bundle, device=prepared_backend(bundle).value)
+    recognizer = Recognizer(bundle, backend=prepared_backend(bundle).value)
     print(f"jetson: {recognizer.backend}", flush=True)
     config = SourceConfig(max_frames=arguments.max_frames)
     stages = []

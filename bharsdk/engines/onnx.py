@@ -74,7 +74,7 @@ class OnnxEngine:
         if not self._embedding:
             raise BackendMissingError(
                 f"{self._where} has no output {EMBEDDING!r}: export the model again, or run its"
-                " native network with  --device native"
+                " native network with  --backend native"
             )
         fed = checked_inputs(inputs, self._shapes)
         rows = len(next(iter(fed.values())))

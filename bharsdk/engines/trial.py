@@ -180,7 +180,7 @@ def _tried(bundle: Bundle, backend: Backend, key: _Key) -> _Tried:
 def _not_tried(bundle: Bundle, backend: Backend, why: str) -> BackendMissingError:
     return BackendMissingError(
         f"{bundle.source}: cannot start a process to try {backend.value} in ({why}): take"
-        f"  --device native,  or set {SWITCH}=0 if you trust the bundle"
+        f"  --backend native,  or set {SWITCH}=0 if you trust the bundle"
     )
 
 

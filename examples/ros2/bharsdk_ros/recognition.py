@@ -191,7 +191,7 @@ class Recognition:
         try:
             with run:
                 for result in run:
-                    self._on_result(StampedResult(mailbox.header_of(result.frame), result))
+                    self._on_result(StampedResult(mailbox.header_of(result.frame_number), result))
         except Exception as error:
             self._on_error(error)
         finally:
