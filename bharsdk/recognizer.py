@@ -14,7 +14,7 @@ from bharsdk.bundle.bundle import Bundle, load_bundle, save_bundle
 from bharsdk.bundle.shipped import bundle_path, shipped_bundles
 from bharsdk.cameras.pictures import Pictures
 from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.engines.engine import Backend, backend_by_name
+from bharsdk.engines.engine import Backend, ModelStream, backend_by_name, model_stream
 from bharsdk.engines.selection import choose_engine
 from bharsdk.errors import UsageError
 from bharsdk.events import Event, EventPhase
@@ -155,6 +155,15 @@ class Recognizer:
         Use it to push landmarks yourself. Streams share nothing but the model.
         """
         return Stream(self._classifier, self._options)
+
+    def model_stream(self) -> ModelStream:
+        """Return a new stream of the model alone: model inputs in, logits out, frame by frame.
+
+        Only causal models have one (``bhar-train fit --causal``). Use it if you compute the model
+        inputs yourself. Raises UsageError if the model is not causal, BackendMissingError if the
+        backend takes only whole clips (``native`` and ``onnx`` take frames).
+        """
+        return model_stream(self._choice.engine)
 
     def run(
         self,

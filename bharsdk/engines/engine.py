@@ -17,14 +17,17 @@ from bharsdk.bundle.bundle import NATIVE_NETWORK, STEP_MODEL, TFLITE_MODEL, Bund
 from bharsdk.errors import BackendMissingError, UsageError, assert_never
 
 __all__ = [
-    "Backend",
     "LISTED_BACKENDS",
+    "Backend",
     "EmbeddingEngine",
     "Engine",
+    "ModelStream",
+    "StreamingEngine",
     "backend_by_name",
     "backends_of",
     "embedding_engine",
     "model_files",
+    "model_stream",
     "open_engine",
 ]
 
@@ -85,6 +88,50 @@ class EmbeddingEngine(Engine, Protocol):
         ...
 
 
+class ModelStream(Protocol):
+    """The state of one person in a causal model, which takes one new frame at a time.
+
+    Made by :meth:`bharsdk.Recognizer.model_stream`. Streams share the model. Each belongs to one
+    thread at a time.
+    """
+
+    def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
+        """Take one more frame, and return the logits, float32 [classes].
+
+        frame: the model inputs of the frame by name, body float32 [C, 25, 1] and hands float32
+        [C, 21, 2]. The logits are those of the clip of all frames since the last reset, within
+        1e-4. Raises InputError when an input is missing or has another shape or dtype.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        ...
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that runs a causal model frame by frame."""
+
+    def stream(self) -> ModelStream:
+        """Return a new stream. Raises UsageError if the model is not causal."""
+        ...
+
+
+def model_stream(engine: Engine) -> ModelStream:
+    """Return a new stream of ``engine``.
+
+    Raises UsageError if the model is not causal, BackendMissingError if the backend takes only
+    whole clips.
+    """
+    if isinstance(engine, StreamingEngine):
+        return engine.stream()
+    raise BackendMissingError(
+        f"the backend {engine.name} takes whole clips, expected one that takes single frames:"
+        " run the bundle with backend='native' or 'onnx'"
+    )
+
+
 def embedding_engine(engine: Engine) -> EmbeddingEngine:
     """Return ``engine`` if it can embed. Raises BackendMissingError if it cannot."""
     if isinstance(engine, EmbeddingEngine):
@@ -108,7 +155,9 @@ class Backend(enum.Enum):
     nothing lists it to users."""
 
 
-LISTED_BACKENDS: list[Backend] = [backend for backend in Backend if backend is not Backend.ONNX_STEP]
+LISTED_BACKENDS: list[Backend] = [
+    backend for backend in Backend if backend is not Backend.ONNX_STEP
+]
 """The backends that messages and help list, in the order of :class:`Backend`."""
 
 
