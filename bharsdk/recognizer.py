@@ -353,7 +353,7 @@ def _renamed_to_backend(device: str, backend: str) -> str:
             " expected backend alone"
         )
     warnings.warn(
-        "Recognizer(backend=...) is deprecated: use Recognizer(backend=...)",
+        "Recognizer(device=...) is deprecated: use Recognizer(backend=...)",
         DeprecationWarning,
         stacklevel=3,
     )
