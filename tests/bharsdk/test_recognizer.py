@@ -301,8 +301,6 @@ def test_a_summary_shows_the_model_that_most_frames_do_not_run():
 def test_the_old_names_of_0_1_0_work_and_warn(presence_bundle: Path, recording: LandmarkSequence):
     told = r"^Recognizer\(device=.*: use Recognizer\(backend="
     with pytest.warns(DeprecationWarning, match=told) as found:
-        DeprecationWarning, match=r"Recognizer\(device=.* use Recognizer\(backend="
-    ) as found:
         model = Recognizer(presence_bundle, device="onnx")
     assert found[0].filename == __file__  # where it is to be changed
     assert model.backend.startswith("onnxruntime")
