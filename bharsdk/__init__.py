@@ -7,8 +7,8 @@
     for result in Recognizer("words.bhar").run(source=0):
         print(result)
 
-Every name that a program needs is here; the packages below are private. The names load when they
-are first used, so ``import bharsdk`` costs nothing.
+Every name that a program needs is here: ``from bharsdk import ...``. All modules below are private
+and may change. Each name loads when you first use it, so ``import bharsdk`` takes no time.
 """
 
 from __future__ import annotations

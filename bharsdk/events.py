@@ -39,10 +39,16 @@ class Rejection(enum.Enum):
 class Event:
     """One recognized sign. It is reported when it starts, and again when it ends.
 
-    label: the sign, 1 to 100 printable characters. start_ms, end_ms: capture times, milliseconds;
-    ``end_ms`` is None until the phase is END. score: highest smoothed probability so far, 0 to 1.
-    track_id: number of the person who made it; 0 if only one person is followed. Raises InputError
-    when the end lies before the start, and on values out of range.
+    Attributes:
+        label: the sign, 1 to 100 printable characters.
+        phase: START, END, or HOLD between the two.
+        start_ms: capture time of its start, milliseconds.
+        end_ms: capture time of its end, milliseconds; None until the phase is END.
+        score: highest smoothed probability so far, 0 to 1.
+        track_id: number of the person who made it; 0 if only one person is followed.
+
+    Raises:
+        InputError: the end lies before the start, or a value is out of range.
     """
 
     label: str

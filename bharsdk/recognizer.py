@@ -64,22 +64,28 @@ class Recognizer:
         for result in recognizer.run(0):
             print(result.label, result.score)
 
-    bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle. backend: what
-    runs the model: ``native``, ``onnx``, ``tflite`` or ``tensorrt``. ``auto`` measures them at the
-    first load and takes the fastest. require: raise an error when a backend computes something else
-    than the exporter did; the default is to warn and to take the next backend. options: all options
-    in one object. The other names set one option each; see :class:`bharsdk.RecognizerOptions`.
-    device: the old name of ``backend``; it warns, and goes with the next release.
-
     The logger ``bharsdk`` says which backend was chosen. Only :meth:`enroll` and :meth:`remove`
     change a recognizer. Runs and streams that exist already keep their labels; later ones have the
     new labels.
 
-    Raises InputError when the bundle does not exist or an option is out of range, BundleError when
-    the bundle is damaged, IncompatibleError when its version is not supported, UsageError on an
-    unknown backend or option, BackendMissingError when the bundle has no model for the backend or
-    the package that runs it is not installed, ParityError when this machine does not compute the
-    golden logits of the bundle.
+    Args:
+        bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle.
+        backend: what runs the model: ``native``, ``onnx``, ``tflite`` or ``tensorrt``. ``auto``
+            measures them at the first load and takes the fastest.
+        require: raise an error when a backend computes something else than the exporter did. By
+            default a warning says so, and the next backend runs.
+        options: all options in one object.
+        device: the old name of ``backend``. It warns, and goes with the next release.
+        **named: single options by name; see :class:`bharsdk.RecognizerOptions`.
+
+    Raises:
+        InputError: the bundle does not exist, or an option is out of range.
+        BundleError: the bundle is damaged.
+        IncompatibleError: this version of bharsdk does not support the bundle.
+        UsageError: the backend or an option is unknown.
+        BackendMissingError: the bundle has no model for the backend, or the package that runs it is
+            not installed.
+        ParityError: this machine does not compute the golden logits of the bundle.
     """
 
     def __init__(
@@ -160,8 +166,12 @@ class Recognizer:
         """Return a new stream of the model alone: model inputs in, logits out, frame by frame.
 
         Only causal models have one (``bhar-train fit --causal``). Use it if you compute the model
-        inputs yourself. Raises UsageError if the model is not causal, BackendMissingError if the
-        backend takes only whole clips (``native`` and ``onnx`` take frames).
+        inputs yourself.
+
+        Raises:
+            UsageError: the model is not causal.
+            BackendMissingError: the backend takes whole clips only; ``native`` and ``onnx`` take
+                frames.
         """
         return model_stream(self._choice.engine)
 
@@ -178,19 +188,24 @@ class Recognizer:
 
         If the end of the source makes events certain, one more result brings them (``is_final``).
 
-        source: a camera number, an address, the path of a video or recorded session, Landmarks or
-        (image, timestamp_ms) pairs in time order. landmarker: finds the joints in pictures, and
-        stays open. By default the run makes MediaPipe's and closes it. config: back-pressure, age
-        limit and reconnecting. on_status: called at each change of state. record: the file
-        ``NAME.bhar-session`` that gets landmarks and events.
-
         The run has threads of its own, which read pictures, find joints and recognize. It drops
         and counts each frame whose time does not increase. With ``config.wait_for_source_s`` the
         run waits for a camera or file that does not exist yet, in the state STARTING; ``close()``
         and Ctrl-C end the wait.
 
-        Raises UsageError when ``record`` is ``source``, and the errors of
-        :func:`bharsdk.open_source`: at once if possible, else while you iterate.
+        Args:
+            source: a camera number, an address, the path of a video or recorded session, Landmarks
+                or (image, timestamp_ms) pairs in time order.
+            landmarker: finds the joints in pictures, and stays open. By default the run makes
+                MediaPipe's and closes it.
+            config: back-pressure, age limit and reconnecting.
+            on_status: called at each change of state.
+            record: the file ``NAME.bhar-session`` that gets landmarks and events.
+
+        Raises:
+            UsageError: ``record`` is ``source``.
+            BharError: the errors of :func:`bharsdk.open_source`, at once if possible, else while
+                you iterate.
         """
         typed(SourceConfig | None, config, "run: got config")
         if record is not None:
@@ -218,10 +233,17 @@ class Recognizer:
     ) -> Callbacks:
         """Start a run in the background: a thread calls ``on_result`` with every result.
 
-        settings: the arguments of :meth:`run`. A slow callback loses results of live sources, but
-        never an event: the next result brings it. If the callback raises an exception, the run
-        ends. ``join()`` raises that exception; if nobody joins, it is logged as an error. Raises
-        InputError when ``on_result`` is not callable.
+        A slow function loses results of live sources, but never an event: the next result brings
+        it. If the function raises an exception, the run ends. ``join()`` raises that exception; if
+        nobody joins, it is logged as an error.
+
+        Args:
+            source: as in :meth:`run`.
+            on_result: a function that takes a Result.
+            **settings: the other arguments of :meth:`run`.
+
+        Raises:
+            InputError: ``on_result`` is not callable.
         """
         check_callback("on_result", on_result)  # before anything is opened
         return Callbacks(self.run(source, **settings), on_result)
@@ -286,20 +308,27 @@ class Recognizer:
     ) -> Enrolled:
         """Teach the gesture ``label`` from 3 to 5 clips of one person.
 
-        Each clip shows the gesture once. clips: paths of videos or recorded sessions,
-        LandmarkSequences or Sessions, each at most 10 s long. ``"w.mp4@1.5-3.0"`` is the part of
-        ``w.mp4`` from 1.5 to 3 s. landmarker: as in :meth:`run`. The model itself does not change.
-        Call :meth:`save` to keep the gesture.
+        Each clip shows the gesture once. The model itself does not change. Call :meth:`save` to
+        keep the gesture.
 
-        known: True if ``label`` is a label of the model. Use it when the new gesture is much like a
-        label of the model: a warning and the returned :class:`bharsdk.Enrolled` name such labels.
-        Until the same person has shown that label too, the model's label wins unless a movement is
-        far nearer to the new gesture. Another warning names clips that are unlike the others.
+        The new gesture may be much like a label of the model. A warning and the returned
+        :class:`bharsdk.Enrolled` name such labels. The label of the model then wins, unless a
+        movement is far nearer to the new gesture. To change that, enroll clips of the label itself
+        too, from the same person, with ``known=True``. Another warning names clips that are unlike
+        the others.
 
-        Raises InputError on too few clips, on a label that exists already, on a clip that is given
-        twice, is too long, or shows nobody, no movement or several movements. Raises BundleError
-        when the bundle was exported without enrollment data, BackendMissingError when the backend
-        returns no features (``backend="native"`` does).
+        Args:
+            label: name of the gesture.
+            clips: paths of videos or recorded sessions, LandmarkSequences or Sessions, each at most
+                10 s long. ``"w.mp4@1.5-3.0"`` is the part of ``w.mp4`` from 1.5 to 3 s.
+            known: whether ``label`` is a label of the model.
+            landmarker: as in :meth:`run`.
+
+        Raises:
+            InputError: there are too few clips, or the label exists already, or a clip is given
+                twice, is too long, or shows nobody, no movement or several movements.
+            BundleError: the bundle was exported without enrollment data.
+            BackendMissingError: the backend returns no features (``native`` and ``onnx`` do).
         """
         typed(str, label, "enroll: got the label")
         known = typed(bool, known, "enroll: got known")
@@ -329,7 +358,11 @@ class Recognizer:
         return gestures_in(self._classifier)
 
     def remove(self, label: str) -> None:
-        """Forget the enrolled gesture ``label``. Raises InputError if it is not enrolled."""
+        """Forget the enrolled gesture ``label``.
+
+        Raises:
+            InputError: it is not enrolled.
+        """
         typed(str, label, "remove: got the label")
         with self._teaching:
             self._classifier = without(self._classifier, label)
@@ -338,8 +371,10 @@ class Recognizer:
         """Write the bundle with its gestures to ``path``, and return the bundle.
 
         The file is written as a whole or not at all. ``path`` may be the bundle that was loaded: it
-        is replaced in one step. Raises InputError when the file cannot be written; an older file
-        then stays.
+        is replaced in one step.
+
+        Raises:
+            InputError: the file cannot be written. An older file then stays.
         """
         path, bundle = as_path(path, "save: got the path"), self.bundle
         return save_bundle(path, bundle.manifest, bundle.files)

@@ -98,9 +98,14 @@ class ModelStream(Protocol):
     def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
         """Take one more frame, and return the logits, float32 [classes].
 
-        frame: the model inputs of the frame by name, body float32 [C, 25, 1] and hands float32
-        [C, 21, 2]. The logits are those of the clip of all frames since the last reset, within
-        1e-4. Raises InputError when an input is missing or has another shape or dtype.
+        The logits are those of the clip of all frames since the last reset, within 1e-4.
+
+        Args:
+            frame: the model inputs of the frame by name, body float32 [C, 25, 1] and hands float32
+                [C, 21, 2].
+
+        Raises:
+            InputError: an input is missing or has another shape or dtype.
         """
         ...
 

@@ -71,8 +71,9 @@ def framework() -> Any:
 class MediaPipeGraph:
     """A running graph. One thread may send while another receives; any may close.
 
-    config: the graph as text, of registered calculators and subgraphs. outputs: graph outputs to read.
-    side_packets: what the graph is started with. options: of nodes inside subgraphs.
+    config: the graph as text, of registered calculators and subgraphs. outputs: names of the graph
+    outputs to read. side_packets: what the graph is started with. options: of nodes inside
+    subgraphs.
 
     Raises BackendMissingError without MediaPipe, SourceError when the graph cannot start.
     """

@@ -27,8 +27,10 @@ T = TypeVar("T")
 class FrameCounts:
     """Number of frames that a run captured, delivered and dropped.
 
-    captured: frames that the source gave. delivered: results that the program took. dropped: number
-    of dropped frames by cause, without causes that did not occur.
+    Attributes:
+        captured: frames that the source gave.
+        delivered: results that the program took.
+        dropped: number of dropped frames by cause, without causes that did not occur.
     """
 
     captured: int = 0

@@ -178,9 +178,14 @@ class Callbacks(Closing):
     """A run in the background: a thread calls a function with each result.
 
     Made by :meth:`bharsdk.Recognizer.start`. The end of a ``with`` block, or :meth:`close`, ends
-    it; :meth:`join` waits for its end. ``run`` is the :class:`Run`. If the function raises an
-    exception, the run ends. :meth:`join` raises that exception; if nobody joins, it is logged as an
-    error. Raises InputError when ``on_result`` is not callable.
+    it; :meth:`join` waits for its end. If the function raises an exception, the run ends.
+    :meth:`join` raises that exception; if nobody joins, it is logged as an error.
+
+    Attributes:
+        run: the :class:`Run`, with its state and counts.
+
+    Raises:
+        InputError: ``on_result`` is not callable.
     """
 
     def __init__(self, run: Run, on_result: Callable[[Result], None]) -> None:
@@ -201,8 +206,11 @@ class Callbacks(Closing):
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of the run, and return whether it has ended.
 
-        timeout_s: longest time to wait, seconds; None waits without limit. Raises the error that
-        ended the run, once.
+        Args:
+            timeout_s: longest time to wait, seconds; None waits without limit.
+
+        Raises:
+            Exception: the error that ended the run, once.
         """
         timeout_s = typed(float | None, timeout_s, "join: got timeout_s")
         error = self._calls.wait(self._thread, timeout_s)

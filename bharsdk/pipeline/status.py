@@ -33,7 +33,12 @@ class RunState(enum.Enum):
 
 @dataclass(frozen=True)
 class Status:
-    """A state, and a message that says why. Empty message: there is nothing to explain."""
+    """A state, and why.
+
+    Attributes:
+        state: the state of the run.
+        message: the reason in words; empty if there is nothing to explain.
+    """
 
     state: RunState
     message: str = ""

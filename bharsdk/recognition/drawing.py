@@ -102,8 +102,14 @@ def draw_result(result: Drawable, image: Image | None, recent: tuple[Event, ...]
 def draw_landmarks(canvas: Image, landmarks: Landmarks) -> None:
     """Draw joints and bones into ``canvas``, in place.
 
-    canvas: uint8 BGR [height, width, 3]. Joints that were not found are left out. Raises
-    BackendMissingError without OpenCV (the extra ``camera``).
+    Joints that were not found are left out.
+
+    Args:
+        canvas: uint8 BGR [height, width, 3].
+        landmarks: the joints of one person.
+
+    Raises:
+        BackendMissingError: OpenCV is not installed (the extra ``camera``).
     """
     count = MEDIAPIPE_BODY25.joint_count
     body = landmarks.body[:count]
@@ -153,17 +159,20 @@ class AnnotatedVideo:
             for result in run:
                 video.write(result)
 
-    path: name of the video, ends in ``.mp4``. fps: frames each second of the written video, or a
-    function that returns it, called at the first picture.
-
     The file has a temporary name until the block ends. It is kept if the block ends normally or by
     Ctrl-C. If the disk is nearly full, the pictures so far go to ``NAME.part.mp4``. After any other
     error, or without a picture, no file is left. The video is read once before it is kept, because
     OpenCV does not report a full disk.
 
-    Raises UsageError on another suffix, and if ``path`` is a video that is being read. Raises
-    InputError if the file cannot be written or read again; an older file then stays. Raises
-    BackendMissingError without OpenCV (the extra ``camera``).
+    Args:
+        path: name of the video, ends in ``.mp4``.
+        fps: frames each second of the written video, or a function that returns it, called at the
+            first picture.
+
+    Raises:
+        UsageError: ``path`` has another suffix, or is a video that is being read.
+        InputError: the file cannot be written or read again. An older file then stays.
+        BackendMissingError: OpenCV is not installed (the extra ``camera``).
     """
 
     def __init__(self, path: str | Path, fps: float | Callable[[], float]) -> None:
@@ -183,7 +192,11 @@ class AnnotatedVideo:
         return brief(self, path=str(self._path), frames=self._written)
 
     def write(self, result: Drawable) -> None:
-        """Draw a result and append it. Raises InputError when the file cannot be written."""
+        """Draw a result and append it.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         self._recent = (*self._recent, *result.events)[-4:]
         if result.is_final:
             return

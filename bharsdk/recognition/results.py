@@ -23,10 +23,13 @@ __all__ = ["Person", "Result", "Score", "StageSummary", "StageTimes"]
 class StageTimes:
     """Milliseconds that one frame spent in each stage.
 
-    capture_ms: reading and decoding the picture. landmarks_ms: from giving the picture to the
-    landmarker to getting its people. A landmarker may work on several pictures at once, so these
-    times may add up to more than the clock shows. features_ms, action_ms: making the model input,
-    and running the model; both are 0 on frames between two hops. decode_ms: window and decoder.
+    Attributes:
+        capture_ms: reading and decoding the picture.
+        landmarks_ms: from giving the picture to the landmarker to getting its people. A landmarker
+            may work on several pictures at once, so these times may overlap.
+        features_ms: making the model input; 0 on frames between two hops.
+        action_ms: running the model; 0 on frames between two hops.
+        decode_ms: window and decoder.
     """
 
     capture_ms: float = 0.0
@@ -78,12 +81,16 @@ class Score:
 class Person:
     """One followed person in one frame.
 
-    track_id: number of the person, the same in every frame. It is 0 if only one person is followed.
-    landmarks: the joints; NaN where nothing was found. label, score: the current sign and its
-    smoothed probability, 0 to 1; None and 0.0 without a sign. event: the event that starts, ends or
-    goes on (phase HOLD) in this frame, or None. events: all events that started or ended in this
-    frame, and in frames that were dropped since the last result. top: the most likely labels, best
-    first; empty until the model ran. rejected: why there is no event now; None during an event.
+    Attributes:
+        track_id: number of the person, the same in every frame; 0 if only one person is followed.
+        landmarks: the joints; NaN where nothing was found.
+        label: the current sign, or None.
+        score: smoothed probability of ``label``, 0 to 1; 0.0 without a sign.
+        event: the event that starts, ends or goes on (phase HOLD) in this frame, or None.
+        events: all events that started or ended in this frame, and in frames that were dropped
+            since the last result.
+        top: the most likely labels, best first; empty until the model ran.
+        rejected: why there is no event now; None during an event.
     """
 
     track_id: int
@@ -129,14 +136,19 @@ class Person:
 class Result:
     """One frame of a source, and what the recognizer knows at that moment.
 
-    timestamp_ms: capture time, milliseconds. frame_number: number of the frame in its source, from
-    0; dropped frames count too. people: every followed person. aspect: width of the image divided
-    by its height. stages: milliseconds of each stage. backend: what runs the model, as
-    :attr:`bharsdk.Recognizer.backend` says. age_ms: milliseconds from the arrival of the picture to
-    this result; 0 for recorded landmarks. dropped: number of frames dropped since the last result,
-    by cause. image: the picture, uint8 BGR [height, width, 3], or None if the source has none.
-    is_final: True for the last result, which repeats the last frame and brings the events that the
-    end of the source made certain.
+    Attributes:
+        timestamp_ms: capture time, milliseconds.
+        frame_number: number of the frame in its source, from 0. Dropped frames count too.
+        people: every followed person.
+        aspect: width of the image divided by its height.
+        stages: milliseconds of each stage.
+        backend: what runs the model, as :attr:`bharsdk.Recognizer.backend` says.
+        age_ms: milliseconds from the arrival of the picture to this result; 0 for recorded
+            landmarks.
+        dropped: number of frames dropped since the last result, by cause.
+        image: the picture, uint8 BGR [height, width, 3], or None if the source has none.
+        is_final: True for the last result if the end of the source brought events. It repeats the
+            last frame.
     """
 
     timestamp_ms: float
@@ -196,9 +208,13 @@ class Result:
     def plot(self, image: Image | None = None) -> Image:
         """Return a copy of ``image`` with landmarks, label and events drawn on it.
 
-        image: uint8 BGR [height, width, 3]; default the picture of this frame, or black if there is
-        none. Raises InputError on another kind of array, BackendMissingError without OpenCV (the
-        extra ``camera``).
+        Args:
+            image: uint8 BGR [height, width, 3]; default the picture of this frame, or black if
+                there is none.
+
+        Raises:
+            InputError: ``image`` is another kind of array.
+            BackendMissingError: OpenCV is not installed (the extra ``camera``).
         """
         from bharsdk.recognition.drawing import draw_result
 
@@ -232,11 +248,20 @@ class Result:
 class StageSummary:
     """Milliseconds of each stage, over many frames.
 
-    frames: number of frames. model_runs: number of frames on which the model ran. capture_ms,
-    landmarks_ms, decode_ms: medians over all frames. features_ms, action_ms: medians over the
-    frames on which the model ran. own_median_ms, own_mean_ms, own_p95_ms: features, action and
-    decode together, over all frames. own_run_median_ms: their median over the frames on which the
-    model ran. The model does not run on most frames, so ``own_median_ms`` alone would hide it.
+    The model does not run on most frames, so ``own_median_ms`` alone would hide it.
+
+    Attributes:
+        frames: number of frames.
+        model_runs: number of frames on which the model ran.
+        capture_ms: median over all frames.
+        landmarks_ms: median over all frames.
+        features_ms: median over the frames on which the model ran.
+        action_ms: median over the frames on which the model ran.
+        decode_ms: median over all frames.
+        own_median_ms: features, action and decode together, median over all frames.
+        own_mean_ms: the same, mean over all frames.
+        own_p95_ms: the same, 95th percentile over all frames.
+        own_run_median_ms: the same, median over the frames on which the model ran.
     """
 
     frames: int

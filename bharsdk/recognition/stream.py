@@ -134,8 +134,8 @@ class Stream:
     def push(self, landmarks: Landmarks) -> list[Event]:
         """Take one frame, and return the events that it makes certain.
 
-        Raises InputError when the frame is not later than the last one. The state then stays as it
-        was.
+        Raises:
+            InputError: the frame is not later than the last one. The state stays as it was.
         """
         begin_s = time.perf_counter()
         typed(Landmarks, landmarks, "stream: got")
