@@ -28,7 +28,7 @@ MAX_MOVEMENT = 10
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """How the probabilities of windows become events. Raises InputError on values out of range.
+    """How a stream of windows becomes events. Raises InputError on values out of range.
 
     enter_threshold, exit_threshold: smoothed probability at which an event may start, and below
     which it may end. smoothing_s: time constant of the exponential average, 0 for none.
