@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bharsdk import (
     BodyHandsConfig,
@@ -30,6 +31,7 @@ from bharsdk import (
     exit_code_of,
 )
 
+FloatArray = npt.NDArray[np.float32]
 BODY, LEFT, RIGHT = 0, 33, 54
 """First joints of the three parts in [75, 3]: 33 of the body and 21 of each hand."""
 
@@ -43,7 +45,7 @@ class Run:
     threads divided by the number of pictures.
     """
 
-    joints: np.ndarray
+    joints: FloatArray
     wait_ms: float
     elapsed_ms: float
     cpu_ms: float
@@ -98,7 +100,7 @@ def _read(path: Path, count: int) -> list[tuple[Image, float]]:
         is_read, image = video.read()
         if not is_read:
             break
-        pictures.append((image, len(pictures) * 1000.0 / fps))
+        pictures.append((np.asarray(image, np.uint8), len(pictures) * 1000.0 / fps))
     video.release()
     if not pictures:
         raise InputError(f"{path}: got a video without pictures, expected at least one")
@@ -107,20 +109,22 @@ def _read(path: Path, count: int) -> list[tuple[Image, float]]:
 
 def _run(pictures: Sequence[tuple[Image, float]], depth: int) -> Run:
     """Find the landmarks of all pictures. depth: pictures under way at once; 0 is Holistic."""
-    begun_s, waits_s, people = {}, [], []
+    begun_s: list[float] = []
+    waits_s: list[float] = []
+    people: list[Sequence[Landmarks]] = []
     landmarker: HolisticLandmarker | BodyHandsLandmarker = (
         BodyHandsLandmarker(BodyHandsConfig(depth=depth)) if depth else HolisticLandmarker()
     )
     with landmarker:
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
         for number, picture in enumerate([*pictures, *[None] * depth]):
-            if depth and number >= depth:
+            if isinstance(landmarker, BodyHandsLandmarker) and number >= depth:
                 people.append(landmarker.receive())
                 waits_s.append(time.perf_counter() - begun_s[number - depth])
             if picture is None:
                 continue
-            begun_s[number] = time.perf_counter()
-            if depth:
+            begun_s.append(time.perf_counter())
+            if isinstance(landmarker, BodyHandsLandmarker):
                 landmarker.send(*picture)
             else:
                 people.append(landmarker.detect(*picture))
@@ -135,13 +139,13 @@ def _times(run: Run) -> tuple[float, float, float]:
     return run.wait_ms, run.elapsed_ms, run.cpu_ms
 
 
-def _joints(people: Sequence[Landmarks]) -> np.ndarray:
+def _joints(people: Sequence[Landmarks]) -> FloatArray:
     """Return x, y, z of the first person's joints, float32 [75, 3]; NaN without a person."""
     person = people[0] if people else Landmarks.empty(0.0)
     return np.concatenate([person.body[:, :3], *person.hands])
 
 
-def _print_differences(holistic: np.ndarray, one_by_one: np.ndarray, pipelined: np.ndarray) -> None:
+def _print_differences(holistic: FloatArray, one_by_one: FloatArray, pipelined: FloatArray) -> None:
     """Print how the landmarks of the three passes differ, each float32 [T, 75, 3]."""
     apart = np.abs(pipelined - holistic)[..., :2]
     both = ~np.isnan(apart)

@@ -32,7 +32,7 @@ PRGCN = SHIPPED / "asl-coffee-prgcn.bhar"
 
 @pytest.fixture
 def bundle() -> Bundle:
-    """The shipped PR-GCN, whose report leaves the choice between two back ends open."""
+    """The shipped PR-GCN, whose report leaves the choice between two backends open."""
     return load_bundle(PRGCN)
 
 
