@@ -126,7 +126,7 @@ def work():
     ):
         for result in run:
             video.write(result)
-            if result.frame == 39:
+            if result.frame_number == 39:
                 for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
                     os.kill(os.getpid(), number)
 
