@@ -1,9 +1,9 @@
-"""Size and cost of the models, by the conventions of the tools that papers quote.
+"""Count size and cost of the models, by the conventions of the tools that papers quote.
 
-The tools disagree by what they see: ``thop`` counts layers (2 for every value that a BatchNorm
-touches) and neither einsum, MatMul nor bare parameters; ``ptflops`` counts layers with biases and
-activations; ``fvcore`` traces convolutions, products and norms; *true* are the multiply-adds of
-convolutions and products, whoever calls them. All four run on the public form of a model.
+The tools differ in what they see. ``thop`` counts layers (2 for every value of a BatchNorm), but no
+einsum, MatMul or bare parameters. ``ptflops`` counts layers with biases and activations. ``fvcore``
+traces convolutions, products and norms. *True* are the multiply-adds of convolutions and products,
+whoever calls them. All four run on the public form of a model.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ NTU_CLIP, NTU_CLASSES = (1, 3, 64, 25, 2), 120
 
 @dataclass(frozen=True)
 class Row:
-    """One model on one input. paper: (million parameters, GMACs) as the paper prints them.
+    """One model on one input.
 
-    copies: networks of the ensemble (joint and bone). counter: whose convention the paper follows.
-    reference: the same two of the authors' code or an exact rebuilding, to more digits.
+    Attributes:
+        paper: (million parameters, GMACs) as the paper prints them.
+        copies: networks of the ensemble (joint and bone).
+        counter: the tool whose convention the paper follows.
+        reference: the same two figures of the authors' code or an exact rebuilding, to more digits.
     """
 
     name: str
@@ -52,7 +55,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Description:
-    """What was counted. Parameters in millions as the row's counter sees them, GMACs = 10^9."""
+    """What was counted.
+
+    Parameters in millions as the counter of the row sees them; GMACs = 10^9.
+    """
 
     row: str
     params_m: float
@@ -67,7 +73,7 @@ class Description:
 
 
 def describe(row: Row) -> Description:
-    """Count one row. Raises BackendMissingError through the command when a counter is missing."""
+    """Count one row. Raises BackendMissingError when a counter is missing."""
     with quiet():
         import thop
         from fvcore.nn import FlopCountAnalysis
@@ -111,7 +117,7 @@ def describe(row: Row) -> Description:
 
 
 def true_gmacs(model: nn.Module, inputs: Inputs) -> float:
-    """Multiply-adds of convolutions and products, 10^9, of the public form, which it becomes."""
+    """Return multiply-adds of convolutions and products, 10^9, of the public form."""
     with torch.no_grad():
         return _counted(_public_form(model).eval(), inputs) / 1e9
 
@@ -132,7 +138,7 @@ def example(features: AnyFeatures) -> Inputs:
 
 
 def rows_of(model: str) -> tuple[Row, ...]:
-    """The rows of one model, or of ``all``. Raises UsageError naming the models."""
+    """Return the rows of one model, or of ``all``. Raises UsageError naming the models."""
     found = tuple(row for row in ROWS if model in ("all", row.model))
     if not found:
         known = sorted({row.model for row in ROWS})
@@ -141,7 +147,7 @@ def rows_of(model: str) -> tuple[Row, ...]:
 
 
 def table(found: list[Description]) -> str:
-    """For people: one line a row; the column of the paper's own counter stands beside it."""
+    """Return one line a row for people, with the column of its paper."""
     head = ("row", "params M", "thop", "ptflops", "fvcore", "true", "paper: params M, GMACs")
     lines = [f"{head[0]:34}{head[1]:>9}" + "".join(f"{x:>9}" for x in head[2:6]) + f"  {head[6]}"]
     for item in found:
@@ -155,7 +161,7 @@ def table(found: list[Description]) -> str:
 
 
 def as_json(found: list[Description]) -> str:
-    """A list of objects with the fields of :class:`Description`."""
+    """Return a list of objects with the fields of :class:`Description`."""
     return json.dumps([asdict(item) for item in found], indent=2)
 
 
