@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 BLOCKED = ["torch", "onnx", "onnxscript", "cv2", "mediapipe", "matplotlib", "safetensors"]
 TOP_LEVEL = {
-    *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", ".ci"),
-    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile"),
+    *("bharsdk", "training", "export", "cpp_ops", "docs", "examples", "tests", ".ci"),
+    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile", "mkdocs.yml"),
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "NOTICE"),
-    *(".gitignore", ".clang-format"),
+    *(".gitignore", ".github", ".clang-format"),
 }
 
 
@@ -93,6 +93,19 @@ def test_the_top_level_is_the_fixed_house() -> None:
     )
     tracked = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert tracked <= TOP_LEVEL, f"outside the house: {sorted(tracked - TOP_LEVEL)}"
+
+
+def test_the_table_of_packages_is_the_house_from_top_to_bottom() -> None:
+    """Every package of bharsdk is in ARCHITECTURE.md, in the order of the layers in pyproject."""
+    part = TEXT.split("## Packages of bharsdk")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)(?:\.py)?` \|", part, re.MULTILINE)
+    there = {path.parent.name for path in (ROOT / "bharsdk").glob("*/__init__.py")}
+    there |= {path.stem for path in (ROOT / "bharsdk").glob("[a-z]*.py")}
+    assert sorted(told) == sorted(there)
+    contract = (ROOT / "pyproject.toml").read_text().split('containers = ["bharsdk"]')[1]
+    layers = re.findall(r'^    "([^"]+)"', contract.split("]\n")[0], re.MULTILINE)
+    height = {name: row for row, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert [height[name] for name in told] == sorted(height[name] for name in told)
 
 
 def _includes(path: Path) -> set[str]:
