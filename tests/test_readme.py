@@ -93,8 +93,24 @@ def test_every_command_of_a_page_is_one_that_its_program_accepts(
         else:
             count = 1 if len(words) == 1 or words[1].startswith("-") else 2
             text = _help_of(words[:count], capsys, parse)
-            options = [word for word in words if word.startswith("--")]
+            options = [word for word in words if word.startswith("--") and word != "--help"]
             assert [option for option in options if option not in text] == [], command
+
+
+def test_every_option_in_a_table_of_options_is_one_of_its_command(
+    parse: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table whose first heading is  option of `bhar-train fit`."""
+    found = 0
+    for page in GUIDES:
+        for heading, cells in page.rows():
+            if not heading[0].startswith("option of "):
+                continue
+            text = _help_of(CODE.findall(heading[0])[0].split(), capsys, parse)
+            for option in re.findall(r"--[a-z-]+", " ".join(CODE.findall(cells[0]))):
+                assert option in text, f"{page}: {option}"
+                found += 1
+    assert found >= 15
 
 
 def test_the_commands_of_the_pages_are_found() -> None:
