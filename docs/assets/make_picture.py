@@ -1,6 +1,6 @@
 """Draw a recorded sign and what the recognizer says about it as a GIF: the picture of the README.
 
-    python examples/make_picture.py docs/assets/thank-you.gif
+    python docs/assets/make_picture.py docs/assets/thank-you.gif
 
 A recording holds joints and no picture, so the joints are drawn on a plain background.
 """
@@ -17,7 +17,8 @@ import numpy as np
 
 from bharsdk import BharError, Event, EventPhase, Recognizer, Result, draw_landmarks
 
-SESSION = Path(__file__).parent / "data" / "sessions" / "s2-a.bhar-session"
+SESSIONS = Path(__file__).parents[2] / "examples" / "data" / "sessions"
+SESSION = SESSIONS / "s2-a.bhar-session"
 MODEL = "asl-coffee-prgcn"
 START_S, END_S = 57.3, 59.7
 """A clip of the sign for "thank you", and how it ends, without the jump to the next clip."""

@@ -16,7 +16,8 @@ PICTURE = ROOT / "docs" / "assets" / "thank-you.gif"
 def example() -> ModuleType:
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
     pytest.importorskip("PIL", reason="needs the extra 'camera'")
-    spec = importlib.util.spec_from_file_location("picture", ROOT / "examples" / "make_picture.py")
+    path = PICTURE.with_name("make_picture.py")
+    spec = importlib.util.spec_from_file_location("picture", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
