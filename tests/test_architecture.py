@@ -120,6 +120,19 @@ def test_the_workflow_runs_the_commands_that_exist() -> None:
     assert {"test", "check", "wheel"} <= called <= targets
 
 
+def test_the_table_of_packages_is_the_house_from_top_to_bottom() -> None:
+    """Every package of bharsdk is in ARCHITECTURE.md, in the order of the layers in pyproject."""
+    part = TEXT.split("## Packages of bharsdk")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)(?:\.py)?` \|", part, re.MULTILINE)
+    there = {path.parent.name for path in (ROOT / "bharsdk").glob("*/__init__.py")}
+    there |= {path.stem for path in (ROOT / "bharsdk").glob("[a-z]*.py")}
+    assert sorted(told) == sorted(there)
+    contract = (ROOT / "pyproject.toml").read_text().split('containers = ["bharsdk"]')[1]
+    layers = re.findall(r'^    "([^"]+)"', contract.split("]\n")[0], re.MULTILINE)
+    height = {name: row for row, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert [height[name] for name in told] == sorted(height[name] for name in told)
+
+
 def _includes(path: Path) -> set[str]:
     return set(re.findall(r'^\s*#\s*include\s*[<"]([^>"]+)', path.read_text(), re.MULTILINE))
 

@@ -65,4 +65,4 @@ def open_recognizer(bundle: str | Bundle, backend: str, **options: Any) -> Recog
     """Return the recognizer of a command line: the one place that names its arguments."""
     from bharsdk.recognizer import Recognizer
 
-    return Recognizer(bundle, device=backend, **options)
+    return Recognizer(bundle, backend=backend, **options)

@@ -64,7 +64,7 @@ class Printer:
             line = json.dumps(event.to_dict()) if self._as_json else str(event)
             print(line, flush=True)
         if self._total is not None and time.monotonic() - self._begin_s > PROGRESS_AFTER_S:
-            self._progress.show(f"frame {result.frame + 1} of {self._total}")
+            self._progress.show(f"frame {result.frame_number + 1} of {self._total}")
 
     def clear(self) -> None:
         """Take the progress line away."""

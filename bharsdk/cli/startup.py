@@ -28,7 +28,7 @@ sys.path.insert(0, sys.argv[4])  # the package that the command itself runs, in 
 import bharsdk
 imported = time.time()
 try:
-    recognizer = bharsdk.Recognizer(sys.argv[2], device=sys.argv[3])
+    recognizer = bharsdk.Recognizer(sys.argv[2], backend=sys.argv[3])
 except bharsdk.BharError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
