@@ -95,8 +95,7 @@ def test_files_that_pages_name_exist() -> None:
             r"(?<![\w/])(?:examples|training|bharsdk|tests)/[\w./-]*\w",
             path.read_text(encoding="utf-8"),
         ):
-            # Written together with this site.
-            assert (ROOT / name).exists() or name == "training/RESULTS.md", (path, name)
+            assert (ROOT / name).exists(), (path, name)
 
 
 def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
