@@ -13,6 +13,7 @@ from bharsdk.bundle.calibration import Calibration
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.enrollment_cost import check_fitting_cost
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.bundle.input_spec import landmark_inputs
 from bharsdk.errors import BundleError, IncompatibleError, InputError
 from bharsdk.files.codec import KEY, from_json_dict, to_json_dict
 from bharsdk.files.limits import (
@@ -26,7 +27,6 @@ from bharsdk.files.untrusted import parse_json
 from bharsdk.landmarks.skeleton import (
     MEDIAPIPE_BODY25,
     MEDIAPIPE_HAND21,
-    Skeleton,
     skeleton_by_name,
 )
 from bharsdk.values.brief import brief
@@ -218,13 +218,9 @@ class Manifest:
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what the graph reads, without batch: body [C, T, V, 1], hands [C, T, V, 2]."""
-        body, hand = (skeleton_by_name(name) for name in self.skeletons)
-        shapes = {ModelInput.BODY: self._shape(body, 1), ModelInput.HANDS: self._shape(hand, 2)}
-        return {name.value: shapes[name] for name in self.inputs}
-
-    def _shape(self, skeleton: Skeleton, instances: int) -> tuple[int, ...]:
-        return (self.features.channels, self.features.frames, skeleton.joint_count, instances)
+        """Shape [C, T, V, M] of each input of the graph by name, without the batch."""
+        specs = landmark_inputs(self.features, self.skeletons)
+        return {name.value: specs[name.value].shape for name in self.inputs}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bhar_training.training.config import TrainConfig
@@ -26,7 +26,7 @@ def teacher(clips: ClipSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(ModelName.PR_GCN)
     meta = CheckpointMeta(config, FEATURES, clips.classes, "-", "words.npz", ("s1",), 24, 1, 2)
     run = tmp_path_factory.mktemp("teacher")
-    save_checkpoint(run / "checkpoint", build_model(config, input_layout(FEATURES), 6), meta)
+    save_checkpoint(run / "checkpoint", build_model(config, input_specs(FEATURES), 6), meta)
     return run
 
 
@@ -46,13 +46,13 @@ def test_teachers_answer_with_the_mean_of_their_logits() -> None:
     """In evaluation mode, folded."""
     torch.manual_seed(0)
     models = [
-        build_model(ModelConfig(ModelName.PR_GCN), input_layout(FEATURES), 6).eval()
+        build_model(ModelConfig(ModelName.PR_GCN), input_specs(FEATURES), 6).eval()
         for _ in range(2)
     ]
-    body, hands = torch.randn(2, 7, 6, 25, 1), torch.randn(2, 7, 6, 21, 2)
-    expected = (models[0](body, hands) + models[1](body, hands)) / 2
+    inputs = {"body": torch.randn(2, 7, 6, 25, 1), "hands": torch.randn(2, 7, 6, 21, 2)}
+    expected = (models[0](inputs) + models[1](inputs)) / 2
     teachers = Teachers(models, [list(range(7))] * 2)
-    torch.testing.assert_close(teachers(body, hands), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teachers(inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Cross-attention between body and hand streams, linear in the number of tokens.
+"""Cross-attention between body and hand branches, linear in the number of tokens.
 
 FAVOR+ (Choromanski et al., ICLR 2021): softmax attention by positive orthogonal random features.
 With d the width of a head and omega m random directions, softmax(q.k) is near phi(q).phi(k) for
@@ -126,10 +126,10 @@ class FastCrossAttention(nn.Module):
 
 
 class InteractiveBranch(nn.Module):
-    """BHaRNet-E's second branch of a stream: look at the other stream, then classify.
+    """BHaRNet-E's interactive branch: look at the other expert's features, then classify.
 
-    Every token (frame and joint) of an instance attends to those of the other stream's instance of
-    the same number; where the streams have different numbers of instances (one body, two hands),
+    Every token (frame and joint) of an instance attends to those of the other branch's instance of
+    the same number; where the branches have different numbers of instances (one body, two hands),
     to those of all of them.
 
     window: of the causal form, in frames of the features: a token sees those of the frames so far,
@@ -164,7 +164,7 @@ class InteractiveBranch(nn.Module):
 
 
 class PooledAttention(nn.Module):
-    """BHaRNet-P's attention of one stream: to the other one along time, joints and instances.
+    """BHaRNet-P's attention of one branch: to the other one along time, joints and instances.
 
     Each axis keeps its tokens and pools the others, so there are T + V + M tokens instead of T * V
     for each instance.

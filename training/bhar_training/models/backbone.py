@@ -21,7 +21,7 @@ TOTAL_STRIDE = 4
 
 
 class Backbone(nn.Module, ABC):
-    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
+    """One branch: skeleton x [N, C, T, V, M] -> logits [N, classes].
 
     Every joint, channel and person has its own input normalization (``data_bn``). ``dropout`` acts
     on the pooled features. window: of the running means of the causal form, in frames; None: the

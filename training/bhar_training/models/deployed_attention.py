@@ -1,4 +1,4 @@
-"""The deployed forms of attention between streams: what is constant after training is folded in.
+"""The deployed forms of attention between branches: what is constant after training is folded in.
 
 LayerNorm's weights go into the linear layers behind it, the factor d^-1/4 of FAVOR+ into queries
 and keys, the factor m^-1/2 of its features cancels, and the weights of all keys add up to one, so
@@ -55,9 +55,9 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def tokens_of(features: Tensor, other: Tensor, *, by_frame: bool) -> tuple[Tensor, Tensor]:
-    """Features [N, 256, T, M, V] of both streams -> tokens [N * groups, T * M / groups * V, 256].
+    """Features [N, 256, T, M, V] of both branches -> tokens [N * groups, T * M / groups * V, 256].
 
-    An instance and the other stream's instance of the same number are a group; where the streams
+    An instance and the other branch's instance of the same number are a group; where the branches
     have different numbers of instances, all of them are one. by_frame: the tokens of every frame
     on their own, [N * groups, T, M / groups * V, 256].
     """
@@ -227,7 +227,7 @@ class DeployedAxisAttention(_Folded):
 
 
 class DeployedPooledAttention(nn.Module):
-    """BHaRNet-P's attention of one stream and its classifier: logits at once.
+    """BHaRNet-P's attention of one branch and its classifier: logits at once.
 
     window: of the causal form (:func:`pooled_tokens`).
     """

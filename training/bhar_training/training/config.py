@@ -17,7 +17,7 @@ __all__ = ["TrainConfig"]
 MOST = {"draws": 10**8, "seed": 2**62, "weight_decay": 1e6, "clip_norm": 1e6, "loss weight": 1e6}
 """Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32."""
 MOST_LR = 1e30
-TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
+TWO_EXPERTS = tuple(name for name in ModelName if name.two_experts)
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainConfig:
     """Everything that decides what a training run computes.
 
     lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
-    cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
+    cosine to zero. label_smoothing and loss_weights (fused, then each branch) as in BHaRNet.
     validation: part of the recording blocks held out to draw the curves and to calibrate; nothing
     else is chosen by them.
     draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's

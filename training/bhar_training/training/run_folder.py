@@ -25,7 +25,7 @@ from bhar_training.checkpoint import (
     write_tensors,
 )
 from bhar_training.evaluation.plots import plot_curves
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.training.config import TrainConfig
 from bharsdk.errors import BundleError, InputError, UsageError
 from bharsdk.files.codec import from_json_dict, to_json_dict

@@ -30,20 +30,21 @@ from bhar_training.console.progress import progress_bar
 from bhar_training.data.batches import (
     AnyClips,
     features_of,
-    input_layout,
+    input_specs,
     split_held_out,
     training_batches,
 )
 from bhar_training.data.labels import training_doubts
 from bhar_training.data.notes import doubt
 from bhar_training.evaluation.evaluate import logits_of
-from bhar_training.models import ActionModel, build_model
+from bhar_training.models import build_model
+from bhar_training.models.action_model import ActionModel, Inputs
 from bhar_training.models.distributed import synchronized
 from bhar_training.models.losses import complementary_loss
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.distill import Teachers, distillation_loss
 from bhar_training.training.processes import Devices, Fabric, from_first, launch
-from bhar_training.training.qat import QuantizedStreams
+from bhar_training.training.qat import QuantizedBranches
 from bhar_training.training.run_folder import (
     EpochRow,
     RunState,
@@ -105,7 +106,7 @@ def _fit(
     torch.manual_seed(config.seed)
     before = load_checkpoint(Path(config.quantized_from)) if config.quantized_from else None
     meta = _description(clips, config, trained_on, before)
-    model = build_model(config.model, input_layout(config.features), len(meta.labels))
+    model = build_model(config.model, input_specs(config.features), len(meta.labels))
     if before is not None:
         model.load_state_dict(before.model.state_dict())
     if fabric.world_size > 1:
@@ -161,12 +162,12 @@ def _start(
 ) -> tuple[nn.Module, AdamW]:
     """What learns in ``stage``, and its optimizer as it was if ``state`` is from within it."""
     optimizer = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    streams: nn.Module = _Streams(stage.model)
+    branches: nn.Module = _Branches(stage.model)
     if config.quantized_from:
         every = -(-len(clips) // MAX_EXAMPLES)
         examples = clips.where(lambda i: i % every == 0)
-        streams = QuantizedStreams(streams, features_of(examples, config.features))
-    learner, _ = fabric.setup(streams, optimizer)
+        branches = QuantizedBranches(branches, features_of(examples, config.features))
+    learner, _ = fabric.setup(branches, optimizer)
     if state is not None and state.epoch > stage.epochs.start:
         state.restore_optimizer(optimizer)
     return learner, optimizer
@@ -225,7 +226,7 @@ def _check_weights(
     count = sum(not_finite(model.state_dict()).values())
     problem = f"{count} weights of the model are" if count else ""
     if not count:
-        said = logits_of(learnt, *features_of(clip, config.features))
+        said = logits_of(learnt, features_of(clip, config.features))
         problem = "" if torch.isfinite(said).all() else "the model's answers are"
     if problem:
         raise InputError(
@@ -234,15 +235,15 @@ def _check_weights(
         )
 
 
-class _Streams(nn.Module):
-    """Training calls ``streams`` where a model's forward gives the fused logits alone."""
+class _Branches(nn.Module):
+    """Training calls ``branches``; a model's forward gives the fused logits alone."""
 
     def __init__(self, model: ActionModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
-        return self.model.streams(body, hands)
+    def forward(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        return self.model.branches(inputs)
 
 
 def _train_epoch(
@@ -279,15 +280,15 @@ def _train_epoch(
         batches, shown=not quiet, desc=title, total=per_epoch, unit="batch", mininterval=1.0
     )
     for step, batch in enumerate(bar):
-        body, hands, target = fabric.to_device(batch)
+        inputs, target = fabric.to_device(batch)
         passed = epoch - stage.epochs.start + step / per_epoch
         optimizer.param_groups[0]["lr"] = learning_rate(config, passed / len(stage.epochs))
-        streams = learner(body, hands)
-        loss = complementary_loss(streams, target, stage.loss_weights, config.label_smoothing)
+        branches = learner(inputs)
+        loss = complementary_loss(branches, target, stage.loss_weights, config.label_smoothing)
         if stage.teachers is not None:
             with fabric.autocast():
-                told = stage.teachers(body, hands)
-            distilled = distillation_loss(streams[0], told, config.distill.temperature)
+                told = stage.teachers(inputs)
+            distilled = distillation_loss(branches[0], told, config.distill.temperature)
             loss = torch.lerp(loss, distilled, config.distill.weight)
         optimizer.zero_grad(set_to_none=True)
         # Weighted so that the average over the processes is the mean over the whole batch.
@@ -296,7 +297,7 @@ def _train_epoch(
             learner, optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
         )
         optimizer.step()
-        hits = (streams[0].argmax(1) == target).sum()
+        hits = (branches[0].argmax(1) == target).sum()
         totals += torch.stack([loss.detach() * len(target), hits, hits.new_tensor(len(target))])
         mean = (totals / totals[2]).tolist()
         bar.set_postfix(loss=f"{mean[0]:.3f}", top1=f"{mean[1]:.3f}")

@@ -12,7 +12,7 @@ from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.data.batches import AnyClips, features_of
 from bhar_training.evaluation.calibration import calibrate
 from bhar_training.evaluation.evaluate import class_indices, logits_of
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.models.distributed import share_of
 from bhar_training.training.processes import Fabric
 from bharsdk.errors import InputError
@@ -36,7 +36,7 @@ class Validation:
             return math.nan
         hits = torch.zeros((), device=self._fabric.device)
         if self._features is not None:
-            hits += (logits_of(model, *self._features).argmax(1) == self._truth).sum()
+            hits += (logits_of(model, self._features).argmax(1) == self._truth).sum()
         self._fabric.all_reduce(hits, reduce_op="sum")
         return float(hits) / self._clips
 
@@ -45,7 +45,7 @@ def calibrated(model: ActionModel, clips: AnyClips, meta: CheckpointMeta) -> Che
     """With the calibration on the held-out ``clips``, if they are enough to tell one."""
     with contextlib.suppress(InputError):  # too few clips, or too little learnt, to say
         if len(clips):
-            said = logits_of(model, *features_of(clips, meta.features)).float().numpy()
+            said = logits_of(model, features_of(clips, meta.features)).float().numpy()
             truth = class_indices(clips, meta.labels)
             return replace(meta, calibration=calibrate(said, truth, meta.background_index))
     return meta
