@@ -1,26 +1,27 @@
-"""A trained model as one file: ``NAME.bhar``, a stored zip, or the same files as a folder.
+"""A trained model as one file: ``NAME.bhar``.
+
+It is a stored zip; the same files in a folder work too.
 
 ::
 
-    manifest.json     Manifest: what the model is, and size and sha256 of every other file
-    model.onnx        float32 graph          (at least one of these four)
-    model.fp16.onnx   the same in half precision
+    manifest.json     Manifest: what the model is; size and sha256 of every other file
+    model.onnx        graph in float32          (at least one of these four)
+    model.fp16.onnx   graph in half precision
     model.int8.onnx   quantized graph, QDQ
-    model.mixed.onnx  the same, with more left in float
-    model.step.onnx   one frame of a causal model, its state as inputs and outputs
-    model.tflite      for LiteRT
-    model.step.tflite the step form of a causal model for LiteRT: names have _ instead of .
-    model.qdq.onnx    quantized graph as TensorRT takes it
+    model.mixed.onnx  quantized graph with more layers in float
+    model.step.onnx   one frame of a causal model; its state is input and output
+    model.tflite      graph for LiteRT
+    model.step.tflite one frame of a causal model for LiteRT; names have _ in place of .
+    model.qdq.onnx    quantized graph for TensorRT
     native/*          network for bharsdk's own kernels
-    enrolment/*.npy   what new gestures are told from, and those that were enrolled
-    golden/*.npy      what the graph reads of body and hands, and the logits that must come out;
-                      of the other forms too, if they are quantized
+    enrolment/*.npy   samples of the known classes, and of the enrolled gestures
+    golden/*.npy      golden inputs, and the logits that every backend must compute from them
     report.json       what the exporter measured
     MODEL_CARD.md     the same for people
 
-Loading trusts nothing: names, sizes and hashes are checked before any parser but JSON sees a byte,
-and what a bundle may cost is bounded by :mod:`bharsdk.files.limits`. Hashes show damage, not
-authorship: use bundles from people you trust.
+Loading trusts nothing. It checks names, sizes and hashes before a parser other than JSON sees a
+byte. :mod:`bharsdk.files.limits` bounds the cost. Hashes show damage, not authorship: use bundles
+from people you trust.
 """
 
 from __future__ import annotations
@@ -112,7 +113,13 @@ ALLOWED_FILES = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A checked bundle in memory. ``source`` names it in messages; ``files``: name -> bytes."""
+    """A checked bundle in memory.
+
+    Attributes:
+        source: the path it came from, for messages.
+        manifest: what the model is.
+        files: name -> bytes of every file but the manifest.
+    """
 
     source: str
     manifest: Manifest
@@ -130,23 +137,26 @@ class Bundle:
 
     @property
     def model(self) -> bytes:
-        """The ONNX graph that runs: the one of the manifest's precision."""
+        """Return the ONNX graph of the precision that the manifest names."""
         return self.files[self.manifest.precision.model_file]
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, which holds those of all other files: who this bundle is."""
+        """Return the sha256 of the manifest.
+
+        It holds the hash of every file, so it identifies the bundle.
+        """
         return hashlib.sha256(encode_manifest(self.manifest)).hexdigest()
 
     @property
     def tensorrt_file(self) -> str | None:
-        """The graph from which TensorRT builds its engine; None if there is none."""
+        """Return the name of the graph that TensorRT builds from; None if the bundle has none."""
         graphs = (QDQ_MODEL, Precision.FP16.model_file)
         return next((name for name in graphs if name in self.files), None)
 
     @property
     def report(self) -> dict[str, Any]:
-        """What the exporter measured; empty when the bundle has no report."""
+        """Return what the exporter measured; empty if the bundle has no report."""
         if REPORT not in self.files:
             return {}
         where = f"{self.source}: {REPORT}"
@@ -154,17 +164,21 @@ class Bundle:
 
     @property
     def model_card(self) -> str:
-        """The model card, Markdown; empty when the bundle has none."""
+        """Return the model card as Markdown; empty if the bundle has none."""
         return self.files.get(MODEL_CARD, b"").decode("utf-8", "replace")
 
 
 def load_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Read and check the bundle at ``path``, a ``.bhar`` file or a folder with the same files.
+    """Read and check a bundle.
 
-    path: or the name of a shipped model, ``asl-coffee``. Raises InputError when nothing is there,
-    it cannot be read or it is a folder without a manifest, IncompatibleError when it has another
-    format version, BundleError when it is damaged or is no bundle. Needs at most about three times
-    ``MAX_BUNDLE_BYTES`` of memory, whatever the file claims.
+    The bundle may be a ``.bhar`` file, a folder with its files, or the name of a shipped model such
+    as ``asl-coffee``. Loading needs at most about three times ``MAX_BUNDLE_BYTES`` of memory,
+    whatever the file claims.
+
+    Raises:
+        InputError: nothing is there, it cannot be read, or the folder has no manifest.
+        IncompatibleError: the bundle has another format version.
+        BundleError: the bundle is damaged, or is no bundle.
     """
     source = bundle_path(path)
     try:
@@ -183,7 +197,7 @@ def load_bundle(path: str | os.PathLike[str]) -> Bundle:
 
 
 def make_bundle(source: str, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """The bundle of ``files``, in memory, its sizes and hashes filled in.
+    """Make a bundle of ``files`` in memory and fill in sizes and hashes.
 
     Raises BundleError when the result would not load.
     """
@@ -195,10 +209,14 @@ def make_bundle(source: str, manifest: Manifest, files: Mapping[str, bytes]) -> 
 def save_bundle(
     path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]
 ) -> Bundle:
-    """Write ``files`` and ``manifest`` as the bundle ``path`` and return it as it loads again.
+    """Write a bundle to ``path`` and return it as it loads again.
 
-    Sizes and hashes are filled in. Same input, same bytes. The file appears whole or not at all.
-    Raises BundleError when the result would not load, InputError when it cannot be written.
+    Sizes and hashes are filled in. The same input gives the same bytes. The file appears whole or
+    not at all.
+
+    Raises:
+        BundleError: the result would not load.
+        InputError: the file cannot be written.
     """
     target = as_path(path, "bundle: got the path")
     bundle = make_bundle(str(target), manifest, files)

@@ -1,4 +1,4 @@
-"""Logits -> probabilities that are right as often as they say, and when one is too little."""
+"""Turn logits into probabilities that are right as often as they say, and reject low ones."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ outside, logits divided by one are not finite."""
 
 @dataclass(frozen=True)
 class Calibration:
-    """How sure a model is when it is right. Raises InputError on values out of range.
+    """How far the probabilities of a model can be trusted.
 
-    temperature: divides the logits before softmax (Guo et al. 2017). reject_below: an answer whose
-    probability is less is taken for no sign. clips: how many it was measured on, none of them
-    trained on. keep: part of the signs recognized in them that ``reject_below`` accepts.
+    Attributes:
+        temperature: the logits are divided by it before softmax (Guo et al. 2017).
+        reject_below: a lower probability counts as "no sign".
+        clips: how many clips it was measured on. The model was not trained on them.
+        keep: part of the recognized signs that ``reject_below`` accepts.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     temperature: float
@@ -55,7 +60,7 @@ class Calibration:
             raise InputError(f"calibration: got {self.clips} clips, expected at least one")
 
     def __str__(self) -> str:
-        """One line of text."""
+        """Return the calibration in one line."""
         return (
             f"temperature {self.temperature:.3f}, rejects below {self.reject_below:.3f}"
             f" ({100 * self.keep:g} % of recognized signs kept, {self.clips} clips)"
@@ -65,7 +70,7 @@ class Calibration:
 def probabilities(
     logits: npt.NDArray[np.floating[Any]], temperature: float = 1.0
 ) -> npt.NDArray[np.float64]:
-    """Softmax of logits [..., classes] divided by ``temperature``, computed in float64."""
+    """Return the softmax of logits [..., classes] divided by ``temperature``, in float64."""
     scaled = logits.astype(np.float64) / temperature
     raised = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     result: npt.NDArray[np.float64] = raised / raised.sum(axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""What fitting enrolled gestures would take, from their figures alone.
+"""Compute what fitting enrolled gestures costs, before anything is fitted.
 
-:class:`bharsdk.gestures.fit.Enrollment` fits the logits of new gestures as a bundle is loaded. The
-manifest says how many samples, classes and gestures there are, and so what that will cost.
+Loading a bundle fits its gestures (:class:`bharsdk.gestures.fit.Enrollment`). The manifest says how
+many samples, classes and gestures there are, and so what the fit costs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ COPIES = 6
 
 
 def check_fitting_cost(samples: int, classes: int, gestures: int, dimensions: int) -> None:
-    """Raise InputError unless new gestures can be fitted within the limits.
+    """Raise InputError unless the gestures can be fitted within the limits.
 
-    samples: of known classes and gestures together. classes: of the model. gestures: new ones.
-    dimensions: of an embedding.
+    Args:
+        samples: of known classes and gestures together.
+        classes: of the model.
+        gestures: new ones.
+        dimensions: of an embedding.
     """
     everything = classes + gestures
     work = STEPS * samples * (2 * dimensions * gestures + EXPONENTIAL * everything)

@@ -1,4 +1,4 @@
-"""``manifest.json``: what a bundle is, and the size and sha256 of every other file in it."""
+"""The manifest of a bundle: what the model is, and the size and sha256 of every other file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LATER_KEYS, LATER_DECODER_KEYS = ("inputs",), ("debounce_s", "min_movement")
 
 
 class Precision(enum.Enum):
-    """Number format of the graph that runs."""
+    """The number format of the graph that runs."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -59,12 +59,12 @@ class Precision(enum.Enum):
 
     @property
     def model_file(self) -> str:
-        """The file in the bundle that holds the graph of this precision."""
+        """Return the name of the bundle's file with the graph of this precision."""
         return "model.onnx" if self is Precision.FP32 else f"model.{self.value}.onnx"
 
     @property
     def in_integers(self) -> bool:
-        """Whether layers compute in integers, whose ranges need calibration."""
+        """Return whether layers compute in integers, which needs quantization ranges."""
         return self in (Precision.INT8, Precision.MIXED)
 
 
@@ -77,15 +77,17 @@ class FileRecord:
 
     @classmethod
     def of(cls, data: bytes) -> FileRecord:
-        """The record of ``data``."""
+        """Return the record of ``data``."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True)
 class GestureRecord:
-    """A gesture enrolled on a device, or a label of the model as someone there makes it.
+    """An enrolled gesture, or a label of the model that a person showed.
 
-    clips: how many were shown. samples: its rows in the file.
+    Attributes:
+        clips: how many clips were shown.
+        samples: how many rows of ``enrolment/gestures.npy`` are its own.
     """
 
     label: str
@@ -95,11 +97,15 @@ class GestureRecord:
 
 @dataclass(frozen=True)
 class EnrollmentRecord:
-    """What a bundle holds for enrollment (:mod:`bharsdk.gestures.storage`).
+    """What a bundle stores for enrollment (:mod:`bharsdk.gestures.storage`).
 
-    embedding: numbers in one embedding. known: samples of each of the model's labels, in their
-    order. gestures: what was enrolled, in the order of their probabilities behind the model's.
-    Raises InputError on counts that cannot be.
+    Attributes:
+        embedding: how many numbers an embedding has.
+        known: how many samples each label of the model has, in the order of the labels.
+        gestures: the enrolled gestures, in the order of their probabilities.
+
+    Raises:
+        InputError: a count is too small.
     """
 
     embedding: int
@@ -119,15 +125,21 @@ class EnrollmentRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle holds and how to run it. Raises InputError on values that contradict.
+    """What a bundle holds and how to run it.
 
-    labels: class names, in the order of the logits. background: the label that means "no sign", or
-    None. golden_tolerance: largest absolute difference of a logit from the golden one, on any
-    machine. model, trained_on, license: for people. tools: name -> version of what exported it.
-    inputs: what the graph reads. files: every file but the manifest; :func:`save_bundle` fills it
-    in. calibration: how probable an answer is, and when it is rejected; None: softmax of the
-    logits, and nothing is. enrollment: what new gestures are told from, and those there are; None:
-    it takes none.
+    Attributes:
+        labels: class names, in the order of the logits.
+        background: the label that means "no sign"; None if there is none.
+        golden_tolerance: how far a logit may differ from the golden one on any machine.
+        model, trained_on, license: text for people.
+        tools: name -> version of the packages that exported it.
+        inputs: the tensors that the graph reads.
+        files: every file but the manifest; :func:`save_bundle` fills it in.
+        calibration: temperature and rejection threshold; None: plain softmax, nothing is rejected.
+        enrollment: samples that new gestures are compared with; None: it takes no gestures.
+
+    Raises:
+        InputError: values contradict each other.
     """
 
     name: str
@@ -202,18 +214,18 @@ class Manifest:
 
     @property
     def gestures(self) -> tuple[GestureRecord, ...]:
-        """What was enrolled."""
+        """Return the enrolled gestures."""
         return () if self.enrollment is None else self.enrollment.gestures
 
     @property
     def all_labels(self) -> tuple[str, ...]:
-        """The model's labels and those of enrolled gestures, in the order of the probabilities."""
+        """Return the labels of the model, then those of the gestures."""
         taught = (gesture.label for gesture in self.gestures)
         return self.labels + tuple(label for label in taught if label not in self.labels)
 
     @property
     def subject(self) -> ModelInput:
-        """What must be seen for anybody to be there: the body, or a hand if only hands are read."""
+        """Return what must be seen of a person: the body, or a hand where no body is read."""
         return ModelInput.BODY if ModelInput.BODY in self.inputs else ModelInput.HANDS
 
     @property
@@ -224,7 +236,7 @@ class Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """``manifest`` as UTF-8 JSON; what :func:`parse_manifest` reads."""
+    """Return ``manifest`` as UTF-8 JSON; :func:`parse_manifest` reads it."""
     fields = to_json_dict(manifest)
     for name in LATER_KEYS:
         if getattr(manifest, name) == getattr(Manifest, name):
@@ -236,9 +248,11 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
-    """The manifest in ``data``; ``where`` names it in messages.
+    """Return the manifest in ``data``. Messages name it ``where``.
 
-    Raises IncompatibleError on another format version, BundleError on anything else wrong.
+    Raises:
+        IncompatibleError: the manifest has another format version.
+        BundleError: anything else is wrong.
     """
     fields = parse_object(data, where, MAX_MANIFEST_BYTES)
     # Before anything else is interpreted: another version may mean anything by the other keys.
@@ -259,7 +273,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def parse_object(data: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
-    """Return the JSON object in ``data``; BundleError if there is none, or more than that."""
+    """Return the JSON object in ``data``. Raises BundleError if it is none or too long."""
     value = parse_json(data, where, error=BundleError, max_bytes=max_bytes)
     if not isinstance(value, dict):
         raise BundleError(f"{where}: got a JSON {type(value).__name__}, expected an object")

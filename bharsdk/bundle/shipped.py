@@ -1,4 +1,4 @@
-"""The models that come with bharsdk, and which of them a name means."""
+"""The models that ship with bharsdk, by name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SUFFIX = ".bhar"
 
 
 def shipped_bundles() -> dict[str, Path]:
-    """Name -> path of the bundles that come with bharsdk."""
+    """Return name -> path of the bundles that ship with bharsdk."""
     return {path.stem: path for path in sorted(SHIPPED.glob(f"*{SUFFIX}"))}
 
 
 def bundle_path(name: str | PathLike[str]) -> Path:
-    """Return the path of a bundle given as a path or as the name of a shipped one.
+    """Return the path of a bundle, given as a path or as the name of a shipped model.
 
-    A file of that name goes first. Raises InputError on a bare name that is neither.
+    A file with that name goes first. Raises InputError if there is neither.
     """
     path = as_path(name, "bundle: got")
     try:
@@ -42,7 +42,7 @@ def bundle_path(name: str | PathLike[str]) -> Path:
 
 
 def is_shipped(path: str | PathLike[str]) -> bool:
-    """Whether ``path`` is one of the models that came with this code, and is trusted as it is."""
+    """Return whether ``path`` is a model that ships with this code; such a model is trusted."""
     try:
         # An installation may link each of them to another folder.
         return Path(path).resolve() in [shipped.resolve() for shipped in shipped_bundles().values()]

@@ -1,8 +1,8 @@
-"""The archive inside a bundle: a stored zip of which exactly one form exists for given files.
+"""The archive inside a bundle: a stored zip with exactly one form for given files.
 
-Any unzip program reads it. :func:`unpack` in turn accepts only what :func:`pack` writes: entries
-one after another from the first byte, stored, without flags, extra fields, comments or gaps. So
-there is nothing to decompress, nothing to hide, and a single changed bit anywhere is noticed.
+Any unzip program reads it. :func:`unpack` accepts only what :func:`pack` writes: stored entries,
+one after another, without flags, extra fields, comments or gaps. So nothing is decompressed,
+nothing can hide, and every changed bit is noticed.
 
 Format: PKWARE APPNOTE 6.3, sections 4.3.7 (local header), 4.3.12 (directory), 4.3.16 (end).
 """
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){0,3
 
 
 def check_name(name: str, where: str) -> str:
-    """``name`` if it is a plain relative path, else BundleError: no root, no dots that climb."""
+    """Return ``name`` if it is a plain relative path; else raise BundleError."""
     if len(name) > 100 or not _NAME.fullmatch(name):
         raise BundleError(
             f"{where}: got a file named {name[:100]!r}, expected a plain relative path; the bundle"
@@ -45,7 +45,7 @@ def check_name(name: str, where: str) -> str:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """The archive of ``files``, in their order. Same files, same bytes."""
+    """Return the archive of ``files`` in their order. The same files give the same bytes."""
     body, directory = bytearray(), bytearray()
     for name, data in files.items():
         encoded = name.encode("ascii")
@@ -61,10 +61,10 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes, where: str) -> dict[str, bytes]:
-    """The files of an archive, by name, in order.
+    """Return the files of an archive by name, in order.
 
-    Takes time and memory in proportion to ``len(data)``. Raises BundleError, its message starting
-    with ``where``, on anything that :func:`pack` would not have written.
+    Takes time and memory in proportion to ``len(data)``. Raises BundleError, starting with
+    ``where``, on anything that :func:`pack` would not write.
     """
     if not data.startswith(_LOCAL_MAGIC):
         raise BundleError(f"{where}: got a file that is not a zip, expected a .bhar bundle")

@@ -1,7 +1,7 @@
-"""The one JSON codec of the project: frozen dataclass <-> plain JSON values.
+"""Convert frozen dataclasses to JSON values and back: the one codec of the project.
 
-Unknown keys, missing keys and values of the wrong type are refused with the path of the offending
-key, so that a manifest written by hand or by another version fails with its reason.
+Reading refuses unknown keys, missing keys and values of a wrong type. The message holds the path of
+the key, so that a manifest written by hand fails with its reason.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ KEY = "key"
 
 
 def check_version(data: object, expected: int, where: str, remedy: str) -> None:
-    """Look at the ``format_version`` of a JSON object before anything else in it.
+    """Check the ``format_version`` of a JSON object before anything else in it.
 
-    Another version may mean anything by the other keys. Raises IncompatibleError naming ``where``
-    and the ``remedy`` when it is not ``expected``, or when there is none.
+    Another version may give the other keys another meaning. Raises IncompatibleError, naming
+    ``where`` and the ``remedy``, when it is missing or not ``expected``.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
     if isinstance(version, bool) or version != expected:
@@ -42,11 +42,10 @@ def check_version(data: object, expected: int, where: str, remedy: str) -> None:
 
 
 def to_json_dict(config: Any, *, defaults: bool = True) -> dict[str, Any]:
-    """A dataclass instance as a dictionary of JSON values: tuples become lists, enums values.
+    """Return a dataclass instance as a dictionary of JSON values.
 
-    A value that is None by default and None is left out: what does not use an optional key stays
-    readable for versions that do not know it. defaults: False leaves out every value that is what a
-    reader takes for a missing key.
+    An optional value that is None is left out, so older versions can read a file that does not use
+    it. defaults: False leaves out every value that is at its default.
     """
     values = {f: getattr(config, f.name) for f in dataclasses.fields(config)}
     return {
@@ -57,12 +56,11 @@ def to_json_dict(config: Any, *, defaults: bool = True) -> dict[str, Any]:
 
 
 def from_json_dict(cls: type[T], data: object, where: str) -> T:
-    """Build dataclass ``cls`` from ``data``, a decoded JSON object.
+    """Build the dataclass ``cls`` from ``data``, a decoded JSON object.
 
-    ``where`` names the place in error messages, for example ``"manifest.json: features"``.
-    Whatever ``data`` is: raises InputError on unknown or missing keys, on values of the wrong type
-    and on those that ``cls.__post_init__`` refuses or cannot work with. Its own errors of the tree
-    pass through.
+    ``where`` names the place in messages, for example ``"manifest.json: features"``. Raises
+    InputError on unknown or missing keys, on values of a wrong type, and on values that
+    ``cls.__post_init__`` refuses. Other errors of bharsdk pass through.
     """
     if not isinstance(data, dict):
         raise InputError(f"{where}: got {type(data).__name__}, expected an object")

@@ -1,9 +1,9 @@
-"""Temporary files: whose they are, and which of them a killed process left behind.
+"""Manage temporary files: who owns one, and which ones a killed process left.
 
-A temporary file is named ``.STEM.bhar-HOST-PID-RANDOM.SUFFIX``, and the process that writes it
-holds a lock on it (``flock``), which the system takes away however the process ends. A file whose
-lock is free belongs to nobody. HOST names the machine, or the container: on shared disks locks are
-not always seen from other machines, so what another machine left is removed after a day.
+A temporary file is named ``.STEM.bhar-HOST-PID-RANDOM.SUFFIX``. Its writer holds a lock on it
+(``flock``). The system releases the lock when the process ends, however it ends, so an unlocked
+file has no owner. HOST names the machine or container. Locks are not always seen across machines,
+so a file of another machine is removed after a day.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ATTEMPTS = 20
 
 
 class Lock(enum.Enum):
-    """What became of an attempt to lock a file: HELD by another, UNKNOWN without locks."""
+    """The result of locking a file. HELD: another process has it. UNKNOWN: no locks here."""
 
     TAKEN = "taken"
     HELD = "held"
@@ -46,7 +46,7 @@ class Lock(enum.Enum):
 
 
 def lock(handle: int) -> Lock:
-    """Lock the open file ``handle`` until it is closed, or say who has it."""
+    """Lock the open file ``handle`` until it is closed, or say who holds it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -57,7 +57,7 @@ def lock(handle: int) -> Lock:
 
 
 def create_temporary(path: Path) -> tuple[Path, FileIO]:
-    """Make a new, locked file beside ``path``; its name and the open file. Raises OSError."""
+    """Make a new locked file beside ``path``; return its name and the open file. Raises OSError."""
     for _ in range(ATTEMPTS):
         mark = f"bhar-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         temporary = path.with_name(f".{path.stem[:MAX_STEM]}.{mark}{path.suffix}")
@@ -73,7 +73,7 @@ def create_temporary(path: Path) -> tuple[Path, FileIO]:
 
 
 def is_ours(path: Path, handle: int) -> bool:
-    """Lock the open file ``handle`` of ``path``; False when another process was faster."""
+    """Lock the open file ``handle`` of ``path``; return False when another process was faster."""
     for _ in range(ATTEMPTS):  # somebody may be asking this moment whether it is anybody's
         if lock(handle) is not Lock.HELD:
             break
@@ -87,7 +87,7 @@ def is_ours(path: Path, handle: int) -> bool:
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove what killed processes left in ``folder``; what could not be told to be so stays."""
+    """Remove what killed processes left in ``folder``. Files in doubt stay."""
     removed = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -106,7 +106,7 @@ _CLEANED_LOCK = threading.Lock()
 
 
 def remove_leftovers_once(folder: Path) -> None:
-    """As :func:`remove_leftovers`, at the first call for a folder: a folder may be large."""
+    """Call :func:`remove_leftovers` at the first call for ``folder``, which may be large."""
     folder = folder.absolute()
     with _CLEANED_LOCK:
         if folder in _CLEANED:

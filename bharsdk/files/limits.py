@@ -1,8 +1,8 @@
-"""What a file from outside may cost: every bound in one place.
+"""Limit what a file from outside may cost: every bound in one place.
 
-A file is held to its bounds from its own figures, before anything is allocated or run for it, and
-the writers keep what the readers demand. Loading a bundle or a session takes at most
-:data:`MAX_LOAD_BYTES` of memory and :data:`MAX_LOAD_SECONDS`, whatever the file says.
+A file is checked against its bounds by its own figures, before memory is taken for it. Writers keep
+the bounds of the readers. Loading a bundle or a session takes at most :data:`MAX_LOAD_BYTES` of
+memory and :data:`MAX_LOAD_SECONDS`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays as our files hold them: .npy format 1.0 (numpy.lib.format), little-endian floats."""
+"""Read and write arrays as .npy format 1.0 (numpy.lib.format), little-endian floats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADER = re.compile(
 
 
 def encode_array(array: npt.NDArray[np.floating[Any]]) -> bytes:
-    """``array`` as a .npy file."""
+    """Return ``array`` as the bytes of a .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
@@ -32,9 +32,9 @@ def encode_array(array: npt.NDArray[np.floating[Any]]) -> bytes:
 def decode_array(
     data: bytes, row: tuple[int, ...], where: str, dtype: npt.DTypeLike = np.float32
 ) -> npt.NDArray[np.float32]:
-    """Rows of shape ``row``, stored as ``dtype``: float32 [N, *row].
+    """Return float32 [N, ...] from a .npy file of rows of shape ``row``, stored as ``dtype``.
 
-    Raises BundleError, its message starting with ``where``, when it is none of that.
+    Raises BundleError, starting with ``where``, when the file holds anything else.
     """
     stored = np.dtype(dtype).newbyteorder("<")
     shape, found, begin = array_header(data) or ((), None, 0)
@@ -49,10 +49,10 @@ def decode_array(
 
 
 def array_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int] | None:
-    """Shape and type of the .npy file that begins with ``data``, and where its values begin.
+    """Return shape and type of a .npy file, and where its values begin.
 
-    None where it is no array of float16, float32 or float64 as :func:`encode_array` writes them.
-    Read by hand: numpy parses a header as Python, and allocates whatever it claims.
+    None if it is no float16, float32 or float64 array as :func:`encode_array` writes it. The header
+    is read by hand, because numpy parses it as Python and allocates whatever it claims.
     """
     begin = 10 + int.from_bytes(data[8:10], "little")
     found = _HEADER.fullmatch(data[10:begin])

@@ -1,7 +1,7 @@
-"""Outputs that are inputs: refused in one place, before anything is opened or made.
+"""Refuse outputs that are inputs, in one place, before anything is opened or made.
 
-A command declares which of its arguments it reads and which it writes; what runs all commands
-(:mod:`bharsdk.cli.exit_codes`) compares them. The calls that are given both use the same check.
+A command declares which arguments it reads and which it writes. :mod:`bharsdk.cli.exit_codes`
+compares them for every command. Python calls that take both use the same check.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def declare_files(
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
-    """Raise UsageError when an output of the command is one of its inputs, or another output."""
+    """Raise UsageError when an output of the command is one of its inputs or another output."""
     declared: Declared | None = getattr(arguments, DECLARED, None)
     if declared is None:
         return
@@ -84,12 +84,12 @@ def refuse_overwriting(
     *,
     updates: Iterable[tuple[str, Path]] = (),
 ) -> None:
-    """Raise UsageError when an output is an input, or two outputs are one file.
+    """Raise UsageError when an output is an input, or when two outputs are one file.
 
     Each path comes with its name for the message. Links, relative paths and other spellings count
-    as what they lead to. An output's part file (``NAME.part.SUFFIX``) counts as the output. So does
-    a file of a folder that is read, unless it is one that commands add to such folders. updates:
-    may be an output, but not lose a file.
+    as the file that they lead to. The part file of an output (``NAME.part.SUFFIX``) counts as the
+    output. A file in a folder that is read counts as an input, unless commands add such files to
+    such folders. updates: may be an output, but must not be lost.
     """
     outputs, inputs = list(outputs), list(inputs)
     for number, (name, output) in enumerate(outputs):
@@ -113,7 +113,7 @@ def refuse_overwriting(
 
 
 def is_same_file(a: Path, b: Path) -> bool:
-    """Whether both lead to one file or folder, or would once it is there."""
+    """Return whether both lead to one file or folder, or would once it exists."""
     try:
         return a.samefile(b)
     except (OSError, ValueError):  # one is not there, or is no name of a file

@@ -1,9 +1,9 @@
-"""The boundary at which files from outside enter: nothing but the error tree comes out of it.
+"""The boundary where files from outside enter. Only errors of bharsdk come out of it.
 
 A parser that meets a hostile file may raise anything: ValueError, OverflowError, RecursionError,
-MemoryError, struct.error, zlib.error. Listing the types misses one sooner or later, so
-:func:`reading` turns every exception into one line that names the file. Inside it stands only what
-looks at the file; what was asked by the caller is checked before.
+MemoryError, struct.error, zlib.error. A list of types would miss one. So :func:`reading` turns
+every exception into one line that names the file. Only code that looks at the file stands inside
+it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ COPY_AGAIN = "a file that bhar wrote: copy or make it again"
 def reading(
     where: object, error: type[BharError] = InputError, *, expected: str = COPY_AGAIN
 ) -> Iterator[None]:
-    """Let only errors of the tree out of the block that reads ``where``.
+    """Turn every exception in the block that reads ``where`` into an error of bharsdk.
 
-    Any other exception becomes ``error``: "``where``: damaged (why), expected ``expected``". An
-    InputError becomes ``error`` too, with ``where`` in front if it is missing: so the checks that
-    values have of their own need not know the file. Other errors of the tree pass. Ctrl-C passes.
+    An exception becomes ``error``: "``where``: damaged (why), expected ``expected``". An InputError
+    becomes ``error`` too, with ``where`` in front if it is missing. Other errors of bharsdk pass,
+    and so does Ctrl-C.
     """
     try:
         yield
@@ -81,10 +81,10 @@ def parse_json(
 ) -> Any:
     """Return the value of ``data``, strict JSON in UTF-8.
 
-    Takes at most about 10 times ``max_bytes`` and 250 times ``max_values`` of memory, whatever is
-    in it. Raises ``error``, naming ``where``, when ``data`` is longer, nested deeper or has more
-    values, and on what the standard or a reader of ours does not know: NaN and infinities (1e999 is
-    one), numbers of more than 30 signs, a key twice in an object, half of a surrogate pair.
+    Takes at most about 10 times ``max_bytes`` and 250 times ``max_values`` of memory. Raises
+    ``error``, naming ``where``, when ``data`` is longer, nested deeper or has more values. Refuses
+    what the standard does not know: NaN and infinities (1e999 is one), numbers of more than 30
+    characters, a key twice in an object, half a surrogate pair.
     """
     with reading(where, error, expected="JSON"):
         if len(data) > max_bytes:
@@ -106,7 +106,10 @@ def read_json(
     max_bytes: int = MAX_JSON_BYTES,
     max_depth: int = MAX_JSON_DEPTH,
 ) -> Any:
-    """Return the value of a JSON file; see :func:`parse_json`. No more of the file is read."""
+    """Return the value of a JSON file, with the bounds of :func:`parse_json`.
+
+    Reads no more than these allow.
+    """
     with reading(path, error, expected="a JSON file that can be read"):
         if not path.is_file():
             raise InputError("got no such file, expected a JSON file")

@@ -1,9 +1,9 @@
-"""The one way in which bharsdk writes files: they appear whole or not at all.
+"""Write files so that they appear whole or not at all.
 
-A writer fills a temporary file beside the file that it is to replace. The temporary one is flushed
-to the disk, checked, and only then renamed. A full disk, a missing permission or a lost process
-leave the file of before as it was. A process that was killed leaves its temporary file; the next
-writer in that folder removes it (:mod:`bharsdk.files.leftovers`).
+A writer fills a temporary file beside its target. The temporary file is flushed to the disk,
+checked, and then renamed. A full disk, a missing permission or a killed process leave the old file
+as it was. The next writer in that folder removes the temporary file of a killed process
+(:mod:`bharsdk.files.leftovers`).
 """
 
 from __future__ import annotations
@@ -35,17 +35,16 @@ __all__ = [
 
 
 def part_path(path: Path) -> Path:
-    """Return ``NAME.part.SUFFIX``: beside ``path``, what a recording or video holds so far."""
+    """Return ``NAME.part.SUFFIX`` beside ``path``, for what exists so far."""
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 class Replacement:
-    """A file that is being written beside ``path``, whose place it takes in :meth:`keep`.
+    """A file that is written beside ``path`` and takes its place in :meth:`keep`.
 
-    Fill it with :meth:`write`, or give :attr:`temporary` to a library that wants a path: it ends in
-    the suffix of ``path``. parents: make the folder. Every method raises InputError when the disk
-    refuses, and then nothing is left of the new file. Raises UsageError when this process is
-    reading ``path`` as a source.
+    Fill it with :meth:`write`, or give :attr:`temporary` to a library that wants a path; it has the
+    suffix of ``path``. parents: make the folder. Every method raises InputError when the disk
+    refuses; the new file is then gone. Raises UsageError when this process is reading ``path``.
     """
 
     def __init__(self, path: Path, *, parents: bool = False) -> None:
@@ -66,7 +65,7 @@ class Replacement:
 
     @property
     def part_path(self) -> Path:
-        """Where :meth:`keep` puts a file that is not whole."""
+        """Return where :meth:`keep` puts a file that is not whole."""
         return part_path(self._target)
 
     def write(self, data: bytes) -> None:
@@ -77,7 +76,7 @@ class Replacement:
                 left = left[self._file.write(left) or 0 :]
 
     def reserve(self, size: int) -> None:
-        """Take ``size`` bytes of the disk, where the system can."""
+        """Reserve ``size`` bytes on the disk, where the system can."""
         with self._or_discarded():
             if not hasattr(os, "posix_fallocate"):  # macOS
                 return
@@ -88,7 +87,7 @@ class Replacement:
                     raise
 
     def flush(self) -> None:
-        """Have all of it on the disk."""
+        """Flush the file to the disk."""
         with self._or_discarded():
             os.fsync(self._file.fileno())
             _check_replaceable(self.path)
@@ -98,7 +97,7 @@ class Replacement:
     ) -> None:
         """Put the new file in the place of the old one, if ``check`` of it raises nothing.
 
-        as_part: under :attr:`part_path` instead.
+        as_part: put it at :attr:`part_path` instead.
         """
         self.flush()
         with self._or_discarded():
@@ -109,7 +108,7 @@ class Replacement:
         _sync_folder(self._target.parent)
 
     def discard(self) -> None:
-        """Remove the new file; after :meth:`keep` this does nothing. May be called twice."""
+        """Remove the new file. Does nothing after :meth:`keep` or a second time."""
         if not self._file.closed:
             with contextlib.suppress(OSError):
                 self.temporary.unlink(missing_ok=True)
@@ -134,7 +133,7 @@ class Replacement:
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder``, and those above it, where it is not there. Raises InputError."""
+    """Make ``folder`` and its parents where they are missing. Raises InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -149,14 +148,17 @@ def write_atomically(path: Path, data: bytes, *, parents: bool = False) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Make ``text`` the content of ``path``, in UTF-8. Raises InputError as above."""
+    """Make ``text`` the content of ``path``, in UTF-8.
+
+    Raises InputError; the old file then stays.
+    """
     write_atomically(path, text.encode())
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
     """Write files that belong together: all are on the disk before the first is renamed.
 
-    A disk that is full leaves every old file. Raises InputError.
+    A full disk leaves every old file. Raises InputError.
     """
     with contextlib.ExitStack() as stack:
         replacements = []
@@ -171,7 +173,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 def check_room(path: Path, sizes: Sequence[int]) -> None:
-    """Raise InputError unless files of ``sizes`` bytes fit beside ``path``, all at once."""
+    """Raise InputError unless files of ``sizes`` bytes fit beside ``path`` at once."""
     with contextlib.ExitStack() as stack:
         for size in sizes:
             replacement = Replacement(path)
@@ -196,7 +198,7 @@ _MARKS = threading.Lock()
 
 
 def mark_read(path: Path) -> Callable[[], None]:
-    """Let no writer of this process replace ``path`` until the function returned is called.
+    """Keep writers of this process from replacing ``path`` until the returned function is called.
 
     Raises UsageError when one is about to.
     """

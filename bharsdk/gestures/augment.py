@@ -1,8 +1,8 @@
-"""A clip of a gesture as it might have been made or filmed another time: what enrollment looks at.
+"""Vary a clip of a gesture: as it might look another time, in another place, by somebody else.
 
-Three to five clips say little about how a gesture varies. Each is also taken a little earlier and
-later, slower and faster, from a turned camera and by someone of another build. Everything happens
-to landmarks and time, as in training, so that features do to a variation what they do to a clip.
+Three to five clips say little about how a gesture varies. So each clip also counts a little earlier
+and later, slower and faster, from a turned camera, and by a person of other proportions. Landmarks
+and time are changed before the features, as in training.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ MIN_SEEN_FRAMES = 2
 
 @dataclass(frozen=True)
 class Variation:
-    """What is other than in the clip.
+    """How a variation differs from the clip.
 
-    shift_ms: the window lies later by this. speed: of playback. roll_rad, turn_rad: about the
-    camera's and the vertical axis. stretch: of width, height and depth.
+    Attributes:
+        shift_ms: the window lies later by this many milliseconds.
+        speed: of playback; 1 is unchanged.
+        roll_rad, turn_rad: turns about the axis of the camera and the vertical axis.
+        stretch: of width, height and depth.
     """
 
     shift_ms: float = 0.0
@@ -62,10 +65,11 @@ def features_of_variations(
     subject: ModelInput = ModelInput.BODY,
     where: str = "clip",
 ) -> list[Features]:
-    """Features of one window for each of :data:`VARIATIONS`, around the middle of the gesture.
+    """Return the features of one window for each of :data:`VARIATIONS`.
 
-    Where that is says :func:`~bharsdk.landmarks.action.find_action`, as in training. subject: what
-    must be seen for anybody to be there. Raises InputError, naming ``where``, when nobody is.
+    The window lies around the middle of the gesture, which
+    :func:`~bharsdk.landmarks.action.find_action` finds, as in training. subject: what must be seen
+    for a person to be there. Raises InputError, naming ``where``, when nobody is seen.
     """
     check_seen(clip, subject, where)
     middle_ms = find_action(clip, config.window_ms).middle_ms
@@ -73,7 +77,7 @@ def features_of_variations(
 
 
 def check_seen(clip: LandmarkSequence, subject: ModelInput, where: str) -> None:
-    """Raise InputError, naming ``where``, when ``clip`` does not show the ``subject``."""
+    """Raise InputError, naming ``where``, unless ``clip`` shows the ``subject``."""
     hand = ~np.isnan(clip.hands[:, :, 0, 0]).all(axis=1)
     match subject:
         case ModelInput.BODY:

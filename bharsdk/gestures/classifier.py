@@ -1,4 +1,4 @@
-"""Features -> probabilities: a bundle's model, and the gestures enrolled beside it."""
+"""Turn features into probabilities: the model of a bundle and the gestures enrolled beside it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Classifier:
-    """Immutable, to be shared between threads. Without gestures it costs what the engine costs.
+    """A model with its gestures. Immutable; threads share it.
 
-    With gestures, logits and embedding come from one pass over the network. Raises BundleError when
-    the bundle's enrollment is damaged, BackendMissingError when it has gestures and the engine
-    gives no embeddings.
+    Without gestures it costs what the model costs. With gestures, one pass over the network gives
+    logits and embedding.
+
+    Raises:
+        BundleError: the enrollment in the bundle is damaged.
+        BackendMissingError: the bundle has gestures, and the backend gives no embeddings.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -38,24 +41,24 @@ class Classifier:
 
     @property
     def bundle(self) -> Bundle:
-        """The model, with its gestures."""
+        """Return the model with its gestures."""
         return self._bundle
 
     @property
     def engine(self) -> Engine:
-        """What runs the model."""
+        """Return the loaded model that runs."""
         return self._engine
 
     def probabilities(self, inputs: Mapping[str, FloatArray]) -> npt.NDArray[np.float64]:
-        """Float64 [N, labels], in the order of ``bundle.manifest.all_labels``; inputs: a batch."""
+        """Return float64 [N, labels] of N windows, in the order of ``bundle.manifest``."""
         if self._enrollment is None or self._embedder is None:
             return probabilities(self._engine.run(inputs), self._temperature)
         return self._enrollment.probabilities(*self._embedder.embed(inputs))
 
     def samples(self, windows: Iterable[Features]) -> Samples:
-        """What the model makes of each window; what a gesture is enrolled from.
+        """Return logits and embeddings of ``windows``; gestures are enrolled from them.
 
-        Raises BackendMissingError when the engine gives no embeddings.
+        Raises BackendMissingError when the backend gives no embeddings.
         """
         embedder: EmbeddingEngine = embedding_engine(self._engine)
         made = [embedder.embed(window.batch()) for window in windows]
@@ -63,6 +66,6 @@ class Classifier:
         return Samples(logits, embeddings)
 
     def alike(self, label: str) -> tuple[str, ...]:
-        """Labels of the model much like the gesture ``label`` and not shown, nearest first."""
+        """Return the labels most like ``label`` that nobody showed, nearest first."""
         assert self._enrollment is not None
         return tuple(self._bundle.manifest.labels[i] for i in self._enrollment.alike(label))

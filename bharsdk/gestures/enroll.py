@@ -1,4 +1,4 @@
-"""From clips of a new gesture to a classifier that knows it."""
+"""Enroll a gesture: from a few clips to a classifier that knows it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Enrolled:
-    """A gesture that was taught, or a label of the model that was shown too.
+    """What was enrolled: a new gesture, or a label of the model as this person makes it.
 
-    alike: labels of the model that lie about as near as the gesture's own clips may, nearest first.
-    What the model takes for one of them becomes the gesture only where that is far nearer, until
-    this person's clips of the label were shown too (``known=True``). unlike: clips, by name, that
-    are much unlike the others; known only as the gesture is enrolled.
+    Attributes:
+        label: its name.
+        clips: how many clips were shown.
+        alike: labels of the model that are about as near to the gesture as its own clips. The
+            nearest comes first. The model keeps these labels unless the gesture is far nearer. Show
+            clips of such a label with ``known=True`` to tell the two apart.
+        unlike: clips that differ much from the others; filled in only when the gesture is enrolled.
     """
 
     label: str
@@ -53,12 +56,19 @@ def enrolled(
     *,
     known: bool = False,
 ) -> tuple[Classifier, Enrolled]:
-    """``classifier`` with the gesture ``label`` beside what it knows, and what came of it.
+    """Return ``classifier`` with the gesture ``label``, and a summary of what was enrolled.
 
-    clips: of :func:`read_clips`. known: ``label`` is one of the model's, shown as this person makes
-    it, so that gestures are told from that. Raises InputError on a label that is known already or
-    cannot be one, and on a clip that shows nobody, nothing or several movements; BundleError when
-    the bundle takes no gestures; BackendMissingError when its engine gives no embeddings.
+    Args:
+        classifier: what is extended; it stays as it is.
+        label: name of the gesture.
+        clips: (name, landmarks) of each clip.
+        known: ``label`` is one of the model's; the clips show how this person makes it.
+
+    Raises:
+        InputError: the label is taken or cannot be one, or a clip shows nobody, nothing or several
+            movements.
+        BundleError: the bundle takes no gestures.
+        BackendMissingError: the backend gives no embeddings.
     """
     check_new_label(classifier, label, known=known)
     manifest = classifier.bundle.manifest
@@ -79,7 +89,7 @@ def enrolled(
 
 
 def gestures_in(classifier: Classifier) -> tuple[Enrolled, ...]:
-    """What ``classifier`` was taught, oldest first."""
+    """Return what ``classifier`` was taught, oldest first."""
     manifest = classifier.bundle.manifest
     return tuple(
         Enrolled(g.label, g.clips, () if g.label in manifest.labels else classifier.alike(g.label))
@@ -105,7 +115,7 @@ def check_new_label(classifier: Classifier, label: str, *, known: bool = False) 
 
 
 def without(classifier: Classifier, label: str) -> Classifier:
-    """``classifier`` without the gesture ``label``. Raises InputError when it has none such."""
+    """Return ``classifier`` without the gesture ``label``. Raises InputError if there is none."""
     gestures = gestures_of(classifier.bundle)
     left = [gesture for gesture in gestures if gesture.label != label]
     if len(left) == len(gestures):

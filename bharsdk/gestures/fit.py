@@ -1,19 +1,17 @@
-"""New gestures from a few clips: what is fitted to the features that a trained model pools.
+"""Fit new gestures to the embeddings of a trained model.
 
-The network stays as it was shipped. A gesture is the embeddings of its clips; beside them, a bundle
-holds a few embeddings of each class that the model was trained on. From both::
+The network stays as it was shipped. A gesture is the embeddings of its clips. The bundle also holds
+a few embeddings of each class that the model knows. Four rules follow from both::
 
-    whitening   of what varies within a gesture or class, so that all directions count alike
-    logits      of the new gestures, linear in the whitened embedding, by regularized logistic
-                regression beside the model's own logits, which are taken as they are
-    radius      what lies further from a gesture than its clips may is none of it; nor is what lies
-                about as near to a class that the model knows
-    rivals      where the model answers with a class that lies about as near to a gesture as the
-                gesture's own clips may, the gesture must be far nearer still, until this person's
-                way to make that class was shown too: it may be what tells them apart
+    whitening  scales the embedding, so that all directions count alike
+    logits     of the new gestures: regularized logistic regression on the whitened embedding,
+               beside the model's own logits, which stay as they are
+    radius     an embedding further from a gesture than its own clips is not that gesture
+    rivals     a class of the model that lies about as near as the gesture's own clips wins,
+               unless the gesture is far nearer, or this person showed that class too
 
-A movement beyond every radius is left to the model alone: its answer is what it was before. What
-was compared, and what this scheme reaches, is in training/README.md.
+A movement outside of every radius gets the answer of the model alone. The guide to training says
+what was compared, and training/RESULTS.md what it reaches.
 """
 
 from __future__ import annotations
@@ -64,7 +62,7 @@ NEVER = -1e9
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a model makes of n clips: logits float32 [n, classes], embeddings float32 [n, D].
+    """What a model makes of n clips: logits float32 [n, classes] and embeddings float32 [n, D].
 
     Values are rounded to float16, as bundles store them. Raises InputError when the counts differ
     or a value is not finite.
@@ -94,12 +92,12 @@ class Samples:
         return len(self.logits)
 
     def take(self, rows: slice | npt.NDArray[np.int64]) -> Samples:
-        """These rows."""
+        """Return these rows."""
         return Samples(self.logits[rows], self.embeddings[rows])
 
     @classmethod
     def joined(cls, parts: Sequence[Samples]) -> Samples:
-        """All of ``parts``, one after the other."""
+        """Return all of ``parts``, one after the other."""
         return cls(
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.embeddings for part in parts]),
@@ -108,7 +106,13 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Gesture:
-    """An enrolled gesture. clips: how many were shown. samples: of variations of each of them."""
+    """An enrolled gesture.
+
+    Attributes:
+        label: its name.
+        clips: how many clips were shown.
+        samples: the samples of all variations of these clips.
+    """
 
     label: str
     clips: int
@@ -117,11 +121,14 @@ class Gesture:
 
 @dataclass(frozen=True, eq=False)
 class Enrollment:
-    """A model's classes and the gestures enrolled beside them. Immutable.
+    """The classes of a model and the gestures beside them. Immutable.
 
-    known: samples of the model's classes. known_classes: int [len(known)], the class of each.
-    gestures: in the order of their probabilities, at least one. temperature: divides the model's
-    logits before softmax. shown: class -> samples of it by whoever enrolls.
+    Attributes:
+        known: samples of the model's classes.
+        known_classes: the class of each sample, int [len(known)].
+        gestures: at least one, in the order of their probabilities.
+        temperature: divides the model's logits before softmax.
+        shown: class -> samples of it from the person who enrolls.
     """
 
     known: Samples
@@ -131,11 +138,11 @@ class Enrollment:
     shown: Mapping[int, Samples] = field(default_factory=dict)
 
     def fit(self) -> None:
-        """Compute now what the first probabilities would otherwise wait for: a moment."""
+        """Fit now; otherwise the first call of :meth:`probabilities` does it."""
         _ = self._weights, self._limit, self._rivals
 
     def probabilities(self, logits: FloatArray, embeddings: FloatArray) -> Exact:
-        """Float64 [n, classes + gestures] of logits [n, classes] and embeddings [n, D]."""
+        """Return float64 [n, classes + gestures] of logits [n, classes] and embeddings [n, D]."""
         whitened = embeddings @ self._whitening
         mine = _with_one(self._unit(whitened)) @ self._weights
         distances = _squared_distances(whitened, self._centers)
@@ -147,7 +154,7 @@ class Enrollment:
         return probabilities(np.concatenate([own, np.where(near, mine, NEVER)], axis=1))
 
     def alike(self, label: str) -> tuple[int, ...]:
-        """Classes that were not shown and are much like the gesture ``label``, nearest first."""
+        """Return the classes most like the gesture ``label`` that nobody showed, nearest first."""
         gesture = [g.label for g in self.gestures].index(label)
         distances = _squared_distances(self._known_means, self._centers)[:, gesture]
         order = np.argsort(distances, kind="stable")
@@ -273,9 +280,12 @@ class Enrollment:
 def unlike_the_others(
     known: Samples, known_classes: npt.NDArray[np.int64], clips: Sequence[Samples]
 ) -> tuple[int, ...]:
-    """Which of ``clips``, at least three, the first row of each its plain window, are so.
+    """Return the numbers of the clips that differ much from the other clips.
 
-    known, known_classes: as of :class:`Enrollment`; how far two samples of a class lie apart.
+    Args:
+        known: samples of the model's classes; they say how far two samples of a class lie apart.
+        known_classes: the class of each.
+        clips: at least three. The first row of each is its unchanged window.
     """
     measure = Enrollment(known, known_classes, ())
     points = np.stack([clip.embeddings[0] for clip in clips]) @ measure._whitening

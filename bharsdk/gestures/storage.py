@@ -1,12 +1,12 @@
-"""Enrollment as a bundle holds it.
+"""Store enrollment in a bundle.
 
 ::
 
-    enrolment/known.npy     float16 [n, classes + D]: samples of the model's classes, class by class
-    enrolment/gestures.npy  float16 [m, classes + D]: those of the gestures, one after the other
+    enrolment/known.npy     float16 [n, classes + D]: samples of the model's classes, by class
+    enrolment/gestures.npy  float16 [m, classes + D]: samples of the gestures, by gesture
 
-A row is what the model made of one window: its logits, then its embedding. How many rows are whose
-is in the manifest. A bundle without the first file takes no gestures.
+A row is what the model made of one window: its logits, then its embedding. The manifest says how
+many rows belong to whom. A bundle without the first file takes no gestures.
 """
 
 from __future__ import annotations
@@ -36,18 +36,17 @@ SECTION = "\n## Enrolled gestures\n"
 
 
 def encode_known(samples: Samples, classes: npt.NDArray[np.int64]) -> bytes:
-    """``enrolment/known.npy`` of samples that are sorted by class."""
+    """Return ``enrolment/known.npy`` of samples that are sorted by class."""
     if len(classes) != len(samples) or (np.diff(classes) < 0).any():
         raise InputError("enrollment: got samples in no order, expected them class by class")
     return _encode(samples)
 
 
 def read_enrollment(bundle: Bundle) -> Enrollment | None:
-    """The model's classes beside the gestures of ``bundle``; None without any.
+    """Return the model's classes and the gestures of ``bundle``; None if it has no gestures.
 
-    What was shown of a label that the model knows stands beside the samples of its class.
-
-    Raises BundleError when the bundle holds no known samples, or files do not fit the manifest.
+    Clips of a label that the model knows stand beside the samples of that class. Raises BundleError
+    when the bundle has no known samples, or a file does not fit the manifest.
     """
     gestures, labels = gestures_of(bundle), bundle.manifest.labels
     new = tuple(gesture for gesture in gestures if gesture.label not in labels)
@@ -63,14 +62,14 @@ def read_enrollment(bundle: Bundle) -> Enrollment | None:
 
 
 def known_samples(bundle: Bundle) -> tuple[Samples, npt.NDArray[np.int64]]:
-    """(samples of the model's classes, the class of each); raises as :func:`read_enrollment`."""
+    """Return the samples of the model's classes and the class of each."""
     record = _record(bundle)
     samples = _read(bundle, ENROLLMENT_KNOWN, sum(record.known))
     return samples, np.repeat(np.arange(len(bundle.manifest.labels)), record.known)
 
 
 def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:
-    """Those enrolled in ``bundle``. Raises BundleError when its files do not fit."""
+    """Return the gestures of ``bundle``. Raises BundleError when its files do not fit."""
     records = bundle.manifest.gestures
     if not records:
         return ()
@@ -83,9 +82,9 @@ def gestures_of(bundle: Bundle) -> tuple[Gesture, ...]:
 
 
 def with_gestures(bundle: Bundle, gestures: Sequence[Gesture]) -> Bundle:
-    """``bundle`` in memory with these gestures in place of its own; all else stays as it is.
+    """Return ``bundle`` with these gestures in place of its own; all else stays.
 
-    Raises InputError on a label that it knows already, BundleError when it takes no gestures.
+    Raises InputError on a label that the model knows, BundleError when it takes no gestures.
     """
     records = tuple(GestureRecord(g.label, g.clips, len(g.samples)) for g in gestures)
     manifest = replace(bundle.manifest, enrollment=replace(_record(bundle), gestures=records))

@@ -1,8 +1,8 @@
-"""Finds the compiled part of bharsdk, also where Python runs the source folder.
+"""Find the compiled part of bharsdk, also where Python runs the source folder.
 
-In the root of the sources, Python finds the folder ``bharsdk/`` before the installed package, and
-the source folder holds no compiled library. The library of the installed package then serves, if
-both are of one version.
+In the root of the sources, Python finds the folder ``bharsdk/`` before the installed package. That
+folder has no compiled library. The library of the installed package then serves, if both have one
+version.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ REMEDY = "run  make demo  (then use .venv-run/bin/python) or  pip install ."
 def load_compiled() -> ModuleType:
     """Return ``bharsdk._ops``: the library beside the sources, or else the installed one.
 
-    Raises BackendMissingError when there is none, or when it cannot be loaded; IncompatibleError
-    when the installed one belongs to another version of the sources.
+    Raises:
+        BackendMissingError: there is no library, or it cannot be loaded.
+        IncompatibleError: the installed library belongs to another version of the sources.
     """
     own = Path(__file__).parents[1]
     try:
@@ -65,7 +66,7 @@ def explain_missing(error: ModuleNotFoundError) -> None:
 
 
 def installed_folder(own: Path, search: Sequence[str]) -> Path | None:
-    """Return the first package ``bharsdk`` in ``search`` with a library, other than ``own``."""
+    """Return the first package ``bharsdk`` in ``search`` that has a library and is not ``own``."""
     for entry in search:
         folder = Path(entry) / "bharsdk"
         if PathFinder.find_spec(NAME, [str(folder)]) is None:

@@ -1,4 +1,4 @@
-"""What is closed at the end of a ``with`` block, and how closing stays short whatever hangs."""
+"""Close cameras, files and threads at the end of a ``with`` block, in bounded time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ So it ends within a second. Only a recording that is being written takes the tim
 
 
 class Closing(ABC):
-    """Base of what holds a file, a camera or threads: ``with`` closes it, also after an error."""
+    """Base of what holds a file, a camera or threads. ``with`` closes it, also after an error."""
 
     @abstractmethod
     def close(self) -> None:
@@ -35,23 +35,23 @@ class Closing(ABC):
 
 
 class Countdown:
-    """What is left of so many seconds, by the monotonic clock."""
+    """Count down seconds by the monotonic clock."""
 
     def __init__(self, seconds: float) -> None:
         self._until_s = time.monotonic() + seconds
 
     @property
     def left_s(self) -> float:
-        """Seconds left, 0 when they are over."""
+        """Return the seconds left, at least 0."""
         return max(self._until_s - time.monotonic(), 0.0)
 
 
 def close_aside(close: Callable[[], object], what: str, within_s: float = CLOSE_S) -> bool:
-    """Call ``close``, which others wrote, in a thread of its own. Returns whether it has ended.
+    """Call ``close``, code of others, in its own thread; return whether it has ended.
 
-    Waits at most ``within_s`` seconds. Then the thread is left behind, with a warning that names
-    ``what`` hangs; it is a daemon, so it does not hold up the end of the process. What ``close``
-    raises in time is raised here.
+    Waits at most ``within_s`` seconds. Then a warning names ``what`` hangs, and the thread is left
+    behind. It is a daemon, so the process can end. An error that ``close`` raises in time is raised
+    here.
     """
     errors: list[BaseException] = []
     work = threading.Thread(target=_close, args=(close, errors), name="bhar-close", daemon=True)

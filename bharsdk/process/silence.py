@@ -1,7 +1,7 @@
-"""C++ libraries write to the process's outputs past Python: sent to nowhere for a moment.
+"""Silence C++ libraries for a moment: they write to the process's outputs past Python.
 
-What Python itself says to stderr meanwhile, in any thread, still arrives: a warning about one
-camera is not lost because another one is being opened.
+What Python itself writes to stderr meanwhile, in any thread, still arrives. So a warning about one
+camera is not lost while another one opens.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ _STDERR: list[tuple[TextIO, TextIO]] = []
 
 @contextlib.contextmanager
 def quiet_outputs(*descriptors: int) -> Iterator[None]:
-    """Send file ``descriptors`` to nowhere.
+    """Send the file ``descriptors`` to nowhere inside the block.
 
-    Concerns the whole process, so keep the block short; Python errors raised inside still arrive.
-    For any number of threads.
+    Concerns the whole process, so keep the block short. Python errors pass. Threads may nest it.
     """
     with contextlib.ExitStack() as restored:
         for descriptor in descriptors:

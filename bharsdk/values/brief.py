@@ -1,4 +1,4 @@
-"""One short line for people: what ``repr`` says of a value, and what a message says of text."""
+"""Describe a value in one short line, for ``repr`` and for messages."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ELLIPSIS = "..."
 def brief(value: object, **facts: object) -> str:
     """Return ``Class(name=fact, ...)`` in one line of at most :data:`MAX_REPR` characters.
 
-    value: whose class is named. facts: what matters of it; None is left out.
+    value: its class is named. facts: what matters about it; a fact that is None is left out.
     """
     told = ", ".join(f"{name}={text_of(fact)}" for name, fact in facts.items() if fact is not None)
     return _cut(f"{type(value).__name__}({told})", MAX_REPR, ")")
 
 
 def brief_config(config: Any) -> str:
-    """Return the ``repr`` of a configuration: a dataclass, of which it names what is no default."""
+    """Return the ``repr`` of a configuration: the fields that are not at their default."""
     fields = dataclasses.fields(config)
     values = {f.name: (f.default, getattr(config, f.name)) for f in fields}
     changed = {n: value for n, (default, value) in values.items() if value != default}
@@ -34,7 +34,7 @@ def brief_config(config: Any) -> str:
 
 
 def text_of(value: object) -> str:
-    """Return a few words for ``value``: never the numbers of an array or the bytes of a file."""
+    """Describe ``value`` in a few words: no numbers of an array, no bytes of a file."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if isinstance(shape, tuple) and dtype is not None:
         return f"{value:g}" if not shape and dtype.kind == "f" else f"{dtype} {list(shape)}"

@@ -1,8 +1,8 @@
-"""What callers pass, held to the types that are declared: one way to check, and one to say so.
+"""Check what callers pass against the declared types.
 
-A configuration calls :func:`check_fields` first in its ``__post_init__``, a function :func:`typed`
-for each argument; what follows them need only look at ranges. A whole number is a number, but a
-bool is neither, and text is no list. Numbers of numpy become Python's, lists become tuples.
+A configuration calls :func:`check_fields` first in its ``__post_init__``. A function calls
+:func:`typed` for each argument. The code after it only checks ranges. An integer passes as a float.
+A bool is no number, and text is no list. Numbers of numpy become Python's, and lists become tuples.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ class _RefusedError(Exception):
 
 
 def check_fields(config: Any, where: str) -> None:
-    """Give every field of a frozen dataclass the type that it declares.
+    """Convert every field of a frozen dataclass to its declared type.
 
-    where: begins the message, ``"options"``. Raises InputError on a value of another type.
+    where: begins the message, for example ``"options"``. Raises InputError on a value of another
+    type.
     """
     for name, hint in _hints(config.__class__).items():
         value = getattr(config, name)
@@ -41,9 +42,10 @@ def check_fields(config: Any, where: str) -> None:
 
 
 def typed(hint: Any, value: object, what: str) -> Any:
-    """Return ``value`` as ``hint``: a class, an enum, ``tuple[X, ...]`` or a union of them.
+    """Return ``value`` as ``hint``: a class, an enum, ``tuple[X, ...]`` or a union of these.
 
-    what: begins the message, ``"enroll: got known"``. Raises InputError on another type.
+    what: begins the message, for example ``"enroll: got known"``. Raises InputError on another
+    type.
     """
     try:
         return _fitted(hint, value)

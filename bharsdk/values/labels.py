@@ -1,4 +1,4 @@
-"""Which characters a label may have: one rule for training, enrollment and the command line."""
+"""Check labels: one rule for training, enrollment and the command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ label's folder."""
 
 
 def check_label(label: object, where: str) -> str:
-    """Return ``label`` if it can be one, anywhere.
+    """Return ``label`` if it is a valid label.
 
-    A label has 1 to 100 printable characters, none of them a comma, slash or backslash; it begins
-    and ends with no space, and does not begin with a dot. ``-`` is the usual label for "no sign".
-    Raises InputError, its message starting with ``where``, on anything else.
+    A label has 1 to 100 printable characters. It holds no comma, slash or backslash, begins and
+    ends with no space, and does not begin with a dot. ``-`` is the usual label for "no sign".
+    Raises InputError, starting with ``where``, on anything else.
     """
     if not isinstance(label, str):
         raise InputError(f"{where}: got a label of type {type(label).__name__}, expected text")

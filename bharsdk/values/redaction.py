@@ -1,4 +1,4 @@
-"""Addresses as text without what they keep secret: user names, passwords, tokens, paths."""
+"""Print addresses without their secrets: user names, passwords, tokens and paths."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HOST_AND_PORT = re.compile(r"(?:[\w.~-]+|\[[0-9A-Fa-f:.]+(?:%[\w.~-]+)?\])(?::[0
 
 
 def address_name(address: str) -> str:
-    """Return scheme, host and port of ``address``, which is all that may be said of it.
+    """Return scheme, host and port of ``address``; the rest may be secret.
 
-    ``rtsp://me:secret@10.0.0.9:554/live?token=1`` becomes ``rtsp://10.0.0.9:554/...``. Paths go
-    too: some cameras put a password or a token there. Where it is not certain which part is the
-    host, since a password holds ``/`` or ``@``, the scheme alone stays: ``rtsp://...``. What is no
-    address, or one of this machine, stays as it is.
+    ``rtsp://me:secret@10.0.0.9:554/live?token=1`` becomes ``rtsp://10.0.0.9:554/...``. Paths are
+    left out too, since some cameras put a password there. A password with ``/`` or ``@`` hides
+    where the host begins; then the scheme alone stays: ``rtsp://...``. Text that is no address
+    stays as it is.
     """
     whole = WHOLE.fullmatch(address)
     if whole is None or whole[1].lower() in LOCAL:
@@ -35,10 +35,10 @@ def address_name(address: str) -> str:
 
 
 def redacted(text: str, *, is_ours: bool = False) -> str:
-    """Return ``text`` with the name alone of every address in it that may hold a secret.
+    """Return ``text`` with the secrets of every address in it left out.
 
-    is_ours: a message of ours, in which an address stands by its name already, and only a path may
-    be an address that somebody took for a file.
+    is_ours: the message is ours and names addresses safely already; then only a path is checked,
+    since somebody may have taken an address for a file.
     """
     return (ADDRESS_AS_PATH if is_ours else ADDRESS).sub(_found, text)
 

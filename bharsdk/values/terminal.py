@@ -1,8 +1,8 @@
-"""What is printed: text from outside cannot move the cursor, recolor, or rename the terminal.
+"""Print text from outside as text: it cannot move the cursor, recolor or rename the terminal.
 
-A file name, a label, a model card or the words of another library may hold escape sequences, which
-a terminal obeys: text that hides lines, imitates a prompt, or writes to the clipboard. Whatever
-comes from outside is printed through :func:`printable`.
+A file name, a label, a model card or a message of another library may hold escape sequences. A
+terminal obeys them: they hide lines, imitate a prompt, or write to the clipboard. So everything
+from outside is printed through :func:`printable`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ JOINERS = "\u200c\u200d"
 
 
 def printable(text: object) -> str:
-    """Return ``text`` with all that a terminal might obey written out.
+    """Return ``text`` with every character that a terminal obeys written out.
 
-    The escape sign becomes a backslash, x and 1b. New lines and tabs stay. The result can always
-    be encoded as UTF-8.
+    The escape character becomes a backslash, x and 1b. New lines and tabs stay. The result can be
+    encoded as UTF-8.
     """
     plain = str(text)
     if plain.isprintable():
@@ -43,18 +43,18 @@ def one_line(text: object) -> str:
 
 
 def say(text: object, *, file: IO[str] | None = None, flush: bool = False) -> None:
-    """Print one piece of text, and a new line, :func:`printable`; to stdout unless told."""
+    """Print one :func:`printable` text and a new line, to stdout by default."""
     print(printable(text), file=file, flush=flush)
 
 
 class PlainText:
-    """A text file that writes :func:`printable` text into another; all else is that file's."""
+    """A text file that writes :func:`printable` text into another file."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        """Write ``text``; returns its length."""
+        """Write ``text`` and return its length."""
         self._file.write(printable(text))
         return len(text)
 

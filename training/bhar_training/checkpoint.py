@@ -1,7 +1,7 @@
-"""Checkpoints: ``model.safetensors`` beside ``model.json``. No pickle anywhere.
+"""Read and write checkpoints: ``model.safetensors`` beside ``model.json``. No pickle anywhere.
 
-A checkpoint is a folder. Both files are on the disk before either is renamed, so an interrupted run
-or a full disk leaves the previous epoch's checkpoint whole.
+A checkpoint is a folder. Both files are on the disk before either is renamed. So an interrupted run
+or a full disk leaves the checkpoint of the previous epoch whole.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LEAST_BYTES = 64
 
 @dataclass(frozen=True)
 class CheckpointMeta:
-    """What ``model.json`` holds beside the weights. calibration: of these weights, None if none."""
+    """What ``model.json`` holds beside the weights. calibration: of these weights; None if none."""
 
     model: ModelConfig
     features: AnyFeatures
@@ -68,13 +68,13 @@ class CheckpointMeta:
 
     @property
     def background_index(self) -> int | None:
-        """The class that means "no sign", None if there is none."""
+        """Return the class that means "no sign"; None if there is none."""
         return None if self.background is None else self.labels.index(self.background)
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A trained model in evaluation mode and its description."""
+    """A trained model in evaluation mode, and its description."""
 
     model: ActionModel
     meta: CheckpointMeta
@@ -83,8 +83,8 @@ class Checkpoint:
 def save_checkpoint(folder: Path, model: ActionModel, meta: CheckpointMeta) -> None:
     """Write the checkpoint into ``folder``, which is made if needed.
 
-    Raises InputError when a weight is not finite or it cannot be written; the checkpoint of before
-    then stays whole.
+    Raises InputError when a weight is not finite or the disk refuses; the old checkpoint then
+    stays.
     """
     check_finite(model.state_dict(), str(folder))
     make_folder(folder)
@@ -96,7 +96,7 @@ def save_checkpoint(folder: Path, model: ActionModel, meta: CheckpointMeta) -> N
 
 
 def save_meta(folder: Path, meta: CheckpointMeta) -> None:
-    """Describe the weights in the checkpoint ``folder`` anew, atomically; they stay as they are."""
+    """Replace the description in the checkpoint ``folder`` atomically; the weights stay."""
     write_atomically(folder / META_FILE, _described(meta))
 
 
@@ -105,7 +105,7 @@ def _described(meta: CheckpointMeta) -> bytes:
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many values are not finite, by the name of the tensor that has some."""
+    """Return how many values are not finite, by the name of the tensor."""
     counts = {
         name: int((~torch.isfinite(value)).sum())
         for name, value in tensors.items()
@@ -117,7 +117,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 def check_finite(
     tensors: Mapping[str, Tensor], where: str, error: type[BharError] = InputError
 ) -> None:
-    """Raise ``error``, its message starting with ``where``, unless all values are finite."""
+    """Raise ``error``, starting with ``where``, unless all values are finite."""
     if wrong := not_finite(tensors):
         raise error(
             f"{where}: got {sum(wrong.values())} weights that are not finite, {next(iter(wrong))}"
@@ -126,16 +126,18 @@ def check_finite(
 
 
 def checkpoint_folder(path: Path) -> Path:
-    """The checkpoint folder of a run, or ``path`` itself."""
+    """Return the checkpoint folder of a run, or ``path`` itself."""
     nested = path / "checkpoint"
     return nested if nested.is_dir() else path
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint folder, or that of a run.
+    """Read a checkpoint folder, or the one of a run.
 
-    Raises InputError when it is missing, IncompatibleError on another format version, BundleError
-    when its content does not fit its description.
+    Raises:
+        InputError: it is missing.
+        IncompatibleError: it has another format version.
+        BundleError: its content does not fit its description.
     """
     folder = checkpoint_folder(folder)
     meta_path = folder / META_FILE
@@ -192,7 +194,7 @@ def _encoded(tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> byt
 
 
 def git_revision() -> str:
-    """The commit of the source tree, or "" outside a checkout."""
+    """Return the commit of the source tree, or "" outside a checkout."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],

@@ -1,4 +1,4 @@
-"""Counters, exporters and quantizers narrate in logs, warnings and on stdout."""
+"""Silence counters, exporters and quantizers, which narrate in logs, warnings and on stdout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["quiet"]
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing below an error is printed inside this block; a failure still raises."""
+    """Print nothing below an error inside this block; a failure still raises."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,7 @@
-"""Augmentation that respects skeletons, on landmarks, before the features are computed.
+"""Augment landmarks before the features are computed, in ways that a skeleton allows.
 
-Everything happens to landmarks and time, so whatever the features do (normalize, interpolate, mark
-as missing) they do to an augmented clip as they would to a recorded one.
+Augmentation changes landmarks and times only. So the features treat an augmented clip as they treat
+a recorded one: they normalize, interpolate and mark as missing.
 """
 
 from __future__ import annotations
@@ -27,21 +27,29 @@ PARTS = ("crop", "stretch", "bone_length", "mirror", "lose_hand", "lose_joints",
 class AugmentConfig:
     """How far each augmentation goes; 0 switches it off.
 
-    Raises UsageError for what no augmentation can be, as a probability above 1.
+    Attributes:
+        time_warp: playback speed lies between 1 / time_warp and time_warp.
+        shift_s: the window moves by up to this many seconds.
+        crop: part of the action beyond one window that may be cut off; 0: the window lies in its
+            middle (:mod:`bhar_training.data.placement`).
+        rotation_rad: turn about the axis of the camera.
+        turn_rad: turn about the vertical axis.
+        stretch: relative change of height, width and depth, of body and hands separately.
+        bone_length: another person: each bone is longer or shorter by up to this part; left as
+            right.
+        posture: another posture: each joint moves against its parent by a constant with this
+            standard deviation, in mean bones of its body or hand.
+        depth: stretch of the uncertain third coordinate, as a power of e, of body and hands
+            separately.
+        mirror, lose_hand, negative: probabilities. A hand is lost for a while; one time in three
+            for the whole clip.
+        lose_joints: largest share of joints that are hidden for a while. A landmarker then guesses,
+            so they keep their place against their parent, and a body joint loses its visibility.
+        jitter: noise as a fraction of the image height.
+        negatives: the kinds of negative that ``negative`` makes, each equally often.
 
-    time_warp: playback speed between 1 / time_warp and time_warp. shift_s: the window moves by up
-    to this. crop: part of what the action has more than a window that may be cut from it; at 0 the
-    window lies in its middle (:mod:`bhar_training.data.placement`). rotation_rad: turn about the
-    camera axis; turn_rad: about the vertical axis.
-    stretch: relative change of height, width and depth of body and hands, each on its own.
-    bone_length: another person, every bone longer or shorter by up to this, left as right.
-    posture: another way to stand, every joint moved against its parent by a constant of this
-    standard deviation in mean bones of its body or hand. depth: how far the unsure third coordinate
-    is stretched, as a power of e, body and hands each on its own. mirror, lose_hand, negative:
-    probabilities. A hand is lost for a stretch, one time in three for the whole clip. lose_joints:
-    the largest share of joints that are hidden for a stretch; a landmarker then guesses, so they
-    stay where they were against their parent, and a body joint has no visibility. jitter: noise as
-    a fraction of image height. negatives: what ``negative`` makes, each kind equally often.
+    Raises:
+        UsageError: a value cannot be, such as a probability above 1.
     """
 
     time_warp: float = 2.0
@@ -72,7 +80,7 @@ class AugmentConfig:
 def augment(
     clip: LandmarkSequence, config: AugmentConfig, random: np.random.Generator
 ) -> tuple[LandmarkSequence, float]:
-    """A changed copy of ``clip`` and the time at which its window should end, milliseconds."""
+    """Return a changed copy of ``clip`` and when its window should end, in milliseconds."""
     if config.mirror and random.random() < config.mirror:
         clip = clip.mirrored()
     body, hands = clip.body.copy(), clip.hands.copy()

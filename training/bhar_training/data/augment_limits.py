@@ -1,4 +1,4 @@
-"""What an augmentation's strength may be: refused when it is set, not after hours of training."""
+"""Check the strength of augmentations when they are set, not after hours of training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["check_strengths"]
 
 
 def check_strengths(config: DataclassInstance, parts: Collection[str]) -> None:
-    """Raise UsageError unless every number of ``config`` is finite and 0 or more.
+    """Raise UsageError unless every number of ``config`` is finite and at least 0.
 
-    parts: names of those that are shares or probabilities, up to 1.
+    parts: names of fields that are shares or probabilities, at most 1.
     """
     for field in fields(config):
         value = getattr(config, field.name)

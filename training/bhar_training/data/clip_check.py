@@ -1,4 +1,4 @@
-"""Whether the clips of a data set are what they were read as: order, units, who is in them."""
+"""Check that the clips of a data set are what they were read as: order, units, and people."""
 
 from __future__ import annotations
 
@@ -70,10 +70,18 @@ def accept(
     sessions: int = 0,
     unread: Set[str] = frozenset(),
 ) -> ClipSet:
-    """``clips`` as they are, once it is said what was assumed of them, and what is odd.
+    """Return ``clips`` unchanged, after saying what was assumed and what looks odd.
 
-    sizes: values a frame, where times and aspect are not stored. sessions: clips that store them.
-    unread: arrays of the file that were left alone. Raises what :func:`check_clips` does.
+    Args:
+        clips: what was read.
+        path: of the data set, for messages.
+        sizes: values a frame of the clips that store neither time nor aspect.
+        fps: frames a second that were assumed for these.
+        aspect: width / height that was assumed for these.
+        unread: arrays of the file that were not read.
+        sessions: number of clips that store both.
+
+    Raises what :func:`check_clips` raises.
     """
     name = path.resolve().name
     parts = [f"{name}: {len(clips):,} clips"]
@@ -107,10 +115,10 @@ def _ratio(aspect: float) -> str:
 
 
 def check_clips(clips: ClipSet, where: str, *, has_pose: bool) -> list[str]:
-    """What is odd about ``clips``, one line for each thing.
+    """Return what is odd about ``clips``, a line for each finding.
 
-    has_pose: whether a body was stored. Raises InputError, naming ``where``, when they are certain
-    to be of another order or unit, or when two signers made the same clip.
+    has_pose: whether a body was stored. Raises InputError, naming ``where``, when the clips are
+    certainly of another order or unit, or when two signers made the same clip.
     """
     found = _check_copies(clips, where)
     every = _Seen()

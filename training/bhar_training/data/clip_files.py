@@ -1,7 +1,7 @@
-"""What of a folder of labels is a clip: videos by their content, and folders of pictures.
+"""Find the clips in folders of labels: videos by their content, and folders of pictures.
 
-Nothing is left out without a word: what is no clip is named with its reason. Only hidden files and
-what file managers leave (``.DS_Store``, ``Thumbs.db``) are passed over.
+Everything that is no clip is reported with its reason. Only hidden files and what file managers
+leave (``.DS_Store``, ``Thumbs.db``) are passed over in silence.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ NUMBERED = re.compile(r"(.*?)[0-9]+")
 class Job:
     """One clip and the label of what it shows.
 
-    video: a file, or a folder of pictures. is_certain: False where only opening it tells whether it
-    is a video at all.
+    video: a file, or a folder of pictures. is_certain: False where only opening the file tells
+    whether it is a video.
     """
 
     video: Path
@@ -46,14 +46,14 @@ class Job:
     is_certain: bool = True
 
     def output(self, out: Path) -> Path:
-        """Where its landmarks go, below ``out``."""
+        """Return where its landmarks go, below ``out``."""
         name = self.video.name if self.video.is_dir() else self.video.stem
         return out / self.label / (name + SUFFIX)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is no clip, and why."""
+    """A file that is no clip, and why."""
 
     path: Path
     why: str
@@ -64,7 +64,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Found:
-    """The clips, what is none, and every label that has a folder or was given."""
+    """The clips, the files that are none, and every label that has a folder or was given."""
 
     jobs: tuple[Job, ...]
     left_out: tuple[LeftOut, ...] = ()
@@ -72,11 +72,12 @@ class Found:
 
 
 def find_videos(paths: Sequence[Path], label: str | None = None) -> Found:
-    """Return the clips at ``paths``: folders of labels, or with a ``label`` single clips.
+    """Return the clips at ``paths``: folders of labels, or single clips of ``label``.
 
-    Raises InputError naming a path that is missing or holds no clip, a folder whose name is no
-    label, and two clips that would be written to one place; UsageError when label and kind of path
-    do not fit.
+    Raises:
+        InputError: a path is missing or holds no clip, the name of a folder is no label, or two
+            clips would be written to one place.
+        UsageError: label and kind of path do not fit.
     """
     if label is not None:
         try:

@@ -13,9 +13,14 @@ __all__ = ["ClipSet"]
 
 @dataclass(frozen=True, eq=False)
 class ClipSet:
-    """N labeled clips. signers and blocks are "" and -1 where the recording does not say.
+    """N labeled clips in memory.
 
-    A block is one stretch of recording: clips of one block must not be split over train and test.
+    Attributes:
+        sequences: the landmarks of each clip.
+        labels: the label of each.
+        signers: who signed, "" where the recording does not say.
+        blocks: the stretch of recording, -1 where it is not known. Clips of one block must not be
+            split between training and test.
     """
 
     sequences: tuple[LandmarkSequence, ...]
@@ -28,16 +33,16 @@ class ClipSet:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels that occur, sorted."""
+        """Return the labels that occur, sorted."""
         return tuple(sorted(set(self.labels)))
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Who is known to have signed, sorted."""
+        """Return the known signers, sorted."""
         return tuple(sorted({signer for signer in self.signers if signer}))
 
     def take(self, indices: Sequence[int]) -> ClipSet:
-        """The clips at ``indices``, in that order."""
+        """Return the clips at ``indices``, in that order."""
         return ClipSet(
             tuple(self.sequences[i] for i in indices),
             tuple(self.labels[i] for i in indices),
@@ -46,11 +51,11 @@ class ClipSet:
         )
 
     def where(self, keep: Callable[[int], bool]) -> ClipSet:
-        """The clips whose index ``keep`` accepts."""
+        """Return the clips whose index ``keep`` accepts."""
         return self.take([i for i in range(len(self)) if keep(i)])
 
     def of_signers(self, signers: Sequence[str]) -> ClipSet:
-        """The clips of these signers. Raises InputError naming the known ones."""
+        """Return the clips of these signers. Raises InputError with the known ones."""
         unknown = sorted(set(signers) - set(self.signers))
         if unknown:
             known = sorted(set(self.signers))

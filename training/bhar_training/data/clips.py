@@ -1,15 +1,14 @@
-"""Labeled landmark clips in memory, and where they come from.
+"""Load labeled landmark clips.
 
-:func:`load_clips` reads what it is pointed at:
+:func:`load_clips` reads three layouts:
 
-- ``words.npz``: arrays landmarks [clip, T, 258] (or 126 of hands alone, 1,662 or 1,692 with the
-  face), label, and optionally signer and block, start_s and end_s
-  (:mod:`bhar_training.data.ranges`); other arrays are not read;
-- a folder ``<label>/<sequence>/<frame>.npy`` (see :mod:`bhar_training.data.frames`);
-- a folder ``<label>/<name>.bhar-session``, what ``bhar-train extract`` writes.
+- ``words.npz``: arrays landmarks [clip, T, 258] (126 for hands alone, 1,662 or 1,692 with the face)
+  and label; optionally signer, block, start_s and end_s (:mod:`bhar_training.data.ranges`);
+- a folder ``<label>/<sequence>/<frame>.npy`` (:mod:`bhar_training.data.frames`);
+- a folder ``<label>/<name>.bhar-session``, which ``bhar-train extract`` writes.
 
-What was assumed of the data is logged at INFO, and what looks odd as a warning
-(:mod:`bhar_training.data.notes`); what is certain to be something else is refused.
+The log says at INFO what was assumed, and as a warning what looks odd
+(:mod:`bhar_training.data.notes`). Data that is certainly something else is refused.
 """
 
 from __future__ import annotations
@@ -38,9 +37,10 @@ ARRAYS = ("landmarks", "label", "signer", "block", "start_s", "end_s")
 
 
 def load_clips(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPECT) -> ClipSet:
-    """Read ``path`` (see the module). fps and aspect hold for layouts that store neither.
+    """Read the recordings at ``path``.
 
-    Raises InputError naming the path when it is missing, empty or of no known layout.
+    fps and aspect hold for layouts that store neither. Raises InputError naming the path when it is
+    missing, empty or of no known layout.
     """
     with reading(path, expected="recordings that can be read"):
         if not path.exists():
@@ -55,8 +55,8 @@ def load_clips(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_AS
 def read_npz(path: Path, *, fps: float = WORDS_FPS, aspect: float = DEFAULT_ASPECT) -> ClipSet:
     """Read the packed layout: landmarks [clip, T, 126, 258, 1662 or 1692], label, signer, block.
 
-    block: -1 where the recording does not say. Raises InputError naming the path, and the clip,
-    when they cannot be used.
+    A block of -1 is not known. Raises InputError naming the path and the clip when they cannot be
+    used.
     """
     names = array_names(path)
     missing = {"landmarks", "label"} - set(names)

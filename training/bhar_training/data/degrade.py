@@ -1,4 +1,4 @@
-"""Clips made worse as cameras make them worse: for testing what a model withstands."""
+"""Make clips worse as cameras do, to test what a model withstands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDES = ("left", "right")
 
 
 def drop_hands(clips: ClipSet, part: float, seed: int = 0) -> ClipSet:
-    """Every hand is missing in ``part`` of the frames, each frame and hand by itself.
+    """Return ``clip`` with each hand missing in ``part`` of the frames, at random.
 
     Raises UsageError unless 0 <= part <= 1.
     """
@@ -33,7 +33,7 @@ def drop_hands(clips: ClipSet, part: float, seed: int = 0) -> ClipSet:
 
 
 def lose_hand(clips: ClipSet, side: str) -> ClipSet:
-    """The ``left`` or ``right`` hand is never seen. Raises UsageError on another side."""
+    """Return ``clip`` without its ``left`` or ``right`` hand. Raises UsageError on another side."""
     if side not in SIDES:
         raise UsageError(f"--lose-hand: got {side!r}, expected left or right")
 

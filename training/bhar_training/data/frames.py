@@ -1,14 +1,14 @@
-"""Recordings in folders, one folder a label.
+"""Read recordings in folders, one folder a label.
 
-Two forms of clip, also side by side in one label's folder::
+A clip has one of two forms; both may stand in one folder::
 
-    <label>/<sequence>/<frame>.npy   one array a frame, 258 values, 1,662 or 1,692 with the face
-                                     mesh, 126 of hands alone; frames numbered without a gap from
-                                     0 or 1; no time
-    <label>/<name>.bhar-session      a recorded session; ``bhar-train extract`` writes these
+    <label>/<sequence>/<frame>.npy  one array a frame: 258 values, 1,662 or 1,692 with the face,
+                                    126 for hands alone; frames numbered without a gap from 0 or 1
+    <label>/<name>.bhar-session     a recorded session, which ``bhar-train extract`` writes
 
-The first is what many public sign recordings use. Nothing in it is trusted: a file's size is
-checked before it is read, and pickles are refused. Hidden files and folders are passed over.
+Many public sign recordings use the first form. It stores no time. Nothing in it is trusted: the
+size of a file is checked before it is read, and pickles are refused. Hidden files and folders are
+passed over.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ NPY: Any = np.lib.format
 
 
 def read_folder(path: Path, *, fps: float, aspect: float) -> ClipSet:
-    """Read every clip below ``path``, sorted by label and name (layouts: see the module).
+    """Read every clip below ``path``, sorted by label and name.
 
-    A ``ranges.csv`` says which parts of them count (:mod:`bhar_training.data.ranges`). fps, aspect:
-    of frames in single arrays, which store neither. Signers are "" and blocks -1, so each clip
-    counts as a recording of its own, unless it is one of several parts of one. Raises InputError
-    naming the file or folder that cannot be used.
+    A ``ranges.csv`` says which parts of the clips count (:mod:`bhar_training.data.ranges`). fps and
+    aspect hold for frames in single arrays. Signers are not known. Each recording is a block of its
+    own where it has several parts, else its block is -1. Raises InputError naming the file or
+    folder that cannot be used.
     """
     found = [(label.name, clip) for label in _folders(path) for clip in _clips(label)]
     if not found:

@@ -1,18 +1,18 @@
-"""Hands found in RGB video -> the hand stream's input, as BHaRNet prepares it.
+"""Prepare hands found in RGB video as input of the hand branch, as BHaRNet does.
 
-Public skeleton sets have no fingers; their RGB videos do. A hand landmarker (MediaPipe Hands, 2.5D)
-finds any number of hands in a frame and does not know whose they are. What becomes of them::
+Public skeleton sets have no fingers, but their videos do. A hand landmarker (MediaPipe Hands, 2.5D)
+finds any number of hands in a frame and does not know whose they are. The steps::
 
-    hands -> whose: nearest body wrist -> left or right -> the most active person's two
+    hands -> whose: nearest body wrist -> left or right -> the two of the most active person
           -> missing frames interpolated -> wrist as origin, hand as unit -> dummy joints
 
-Source: BHaRNet, the section on preprocessing: two hands of the most active person, sorted, missing
-frames interpolated, hand-centric, joints padded with dummies to the body's number, so that both
-experts have one form of graph. The paper gives no formulas and has no code; the rules are our
+Source: BHaRNet, section on preprocessing: two hands of the most active person, sorted, missing
+frames interpolated, hand-centric, padded with dummy joints to the number of the body's, so that
+both experts have one form of graph. The paper gives no formulas and no code; the rules here are our
 reading of it.
 
-Coordinates are of one unit in every direction, such as pixels: fractions of the image must be
-multiplied by its width (x, z) and height (y) first. Wrists of the bodies are in the same image.
+Coordinates have one unit in every direction, such as pixels. Multiply fractions of the image by its
+width (x, z) and height (y) first. The wrists of the bodies are in the same image.
 """
 
 from __future__ import annotations
@@ -49,10 +49,16 @@ class Side(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class DetectedHand:
-    """A hand of one frame. Raises InputError on another shape and on values that are not finite.
+    """A hand in one frame.
 
-    joints: float [21, 3], x, y, z, in MediaPipe's order. side: what the landmarker says, which may
-    be wrong. score: its confidence. person: whose hand it is, None where it cannot know.
+    Attributes:
+        joints: float [21, 3], x, y, z, in MediaPipe's order.
+        side: what the landmarker says; it may be wrong.
+        score: its confidence.
+        person: whose hand it is; None where that is not known.
+
+    Raises:
+        InputError: another shape, or values that are not finite.
     """
 
     joints: FloatArray
@@ -70,27 +76,27 @@ class DetectedHand:
 
     @property
     def wrist(self) -> FloatArray:
-        """[2], x and y."""
+        """Return the wrist, x and y."""
         return self.joints[HandJoint.WRIST, :2]
 
     @property
     def length(self) -> float:
-        """A hand's length, in the unit of the joints; the same however the hand is turned."""
+        """Return the length of the hand in the unit of the joints, however the hand is turned."""
         bones = self.joints[BONES[:, 0]] - self.joints[BONES[:, 1]]
         return HAND_LENGTH_IN_BONES * float(np.linalg.norm(bones, axis=1).mean())
 
     @property
     def rank(self) -> tuple[float, bytes]:
-        """Orders hands by what they are, so that the order of detection decides nothing."""
+        """Return a key that orders hands by their content, whatever the order of detection."""
         return self.score, self.joints.tobytes()
 
 
 @dataclass(frozen=True, eq=False)
 class HandFrame:
-    """What was found in one frame. Raises InputError on wrists of another shape.
+    """The hands and wrists of one frame.
 
-    wrists: person -> float [2, 2], left and right wrist of that person's body skeleton, x and y;
-    NaN where it was not seen.
+    wrists: person -> float [2, 2], x and y of the left and right wrist of that body; NaN where not
+    seen. Raises InputError on wrists of another shape.
     """
 
     hands: tuple[DetectedHand, ...] = ()
@@ -108,12 +114,13 @@ class HandFrame:
 
 @dataclass(frozen=True, eq=False)
 class HandClip:
-    """Two hands of one person: left, right.
+    """The left and right hand of one person.
 
-    joints: float32 [3, T, V, 2], hand lengths from the wrist; joints beyond the 21 are 0. presence:
-    float32 [T, V, 2], 1 for joints of a hand that was seen in some frame, 0 for dummy joints and
-    for a hand never seen, whose joints are 0. detected: bool [T, 2], the rest is interpolated.
-    person: whose they are, None if nobody has hands.
+    Attributes:
+        joints: float32 [3, T, V, 2], in hand lengths from the wrist; joints beyond the 21 are 0.
+        presence: float32 [T, V, 2], 1 for joints of a hand that some frame shows, else 0.
+        detected: bool [T, 2]; where False, the hand is interpolated.
+        person: whose hands they are; None if nobody has hands.
     """
 
     joints: FloatArray
@@ -123,10 +130,10 @@ class HandClip:
 
 
 def prepare_hands(frames: Sequence[HandFrame], joint_count: int = NTU25.joint_count) -> HandClip:
-    """The hands of the most active person of a clip, ready for the hand stream.
+    """Return the hands of the most active person, ready for the hand branch.
 
-    joint_count: V, that of the body. Neither the order of detections nor the numbers of persons
-    change the result. Raises InputError on no frames and on a V below 21.
+    joint_count: V, the number of joints of the body. The order of detections and the numbers of
+    persons change nothing. Raises InputError on no frames and on a V below 21.
     """
     if not frames:
         raise InputError("hands: got no frames, expected at least one")

@@ -1,4 +1,4 @@
-"""Labels of recordings: which are none, and which make a data set that teaches little."""
+"""Check labels of recordings: each by itself, and all of them as a data set."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ MOST_NAMED = 5
 
 
 def checked_labels(labels: Sequence[str], where: Sequence[str] | str) -> tuple[str, ...]:
-    """``labels`` as they are.
+    """Return ``labels`` unchanged.
 
-    where: of each, or the data set. Raises InputError, naming the place, on what is no label.
+    where: the place of each label, or the data set. Raises InputError with the place on text that
+    is no label.
     """
     known: set[str] = set()
     for i, label in enumerate(labels):
@@ -35,7 +36,7 @@ def checked_labels(labels: Sequence[str], where: Sequence[str] | str) -> tuple[s
 
 
 def label_doubts(labels: Sequence[str]) -> list[str]:
-    """What is odd about labels in themselves: two that differ in writing only."""
+    """Return what is odd about the labels themselves: two that differ only in writing."""
     written: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
         written.setdefault(_plain(label) or label, []).append(label)
@@ -48,9 +49,9 @@ def label_doubts(labels: Sequence[str]) -> list[str]:
 
 
 def training_doubts(labels: Sequence[str], background: str, *, added: bool = False) -> list[str]:
-    """What is odd about labels that a model is to learn.
+    """Return what is odd about labels that a model is to learn.
 
-    background: the label that means "no sign". added: made negatives are learnt as that label.
+    background: the label that means "no sign". added: made negatives are learned under that label.
     """
     counts = Counter(labels)
     classes = len(counts) + (added and background not in counts)

@@ -1,4 +1,4 @@
-"""What was found in clips: how much of each shows hands and movement, and which show nothing."""
+"""Measure how much of each clip shows hands and movement, and find empty clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOR = 0.25
 
 @dataclass(frozen=True)
 class Look:
-    """A look at one clip. hands, moving: parts of it, 0 to 1; is_empty: neither is there."""
+    """A look at one clip. hands, moving: parts of the clip, 0 to 1. is_empty: neither is there."""
 
     label: str
     video: Path
@@ -30,14 +30,14 @@ class Look:
 
     @classmethod
     def at(cls, sequence: LandmarkSequence, label: str, video: Path) -> Look:
-        """Look at ``sequence``, which came of ``video``."""
+        """Look at ``sequence``, which was extracted from ``video``."""
         seen, times = activity_of(sequence), sequence.timestamps_ms
         seconds = float(times[-1] - times[0]) / 1000
         return cls(label, video, seconds, seen.hands_share, seen.moving_share, seen.is_empty)
 
     @property
     def warning(self) -> str:
-        """One line for a clip in which nothing happens."""
+        """Return one line about a clip in which nothing happens."""
         return (
             f"{self.video}: got a clip in which no hand is seen and no wrist moves, expected"
             f" {self.label!r}: look at it, and record it again or remove it"
@@ -45,7 +45,7 @@ class Look:
 
 
 def table(looks: Sequence[Look]) -> str:
-    """One line a label, and which of its clips show the least of hands."""
+    """Return one line for each label, with the clip that shows hands least."""
     width = max(5, *(len(look.label) for look in looks))
     lines = [f"{'label':<{width}}  clips  seconds  hands  movement"]
     for label in sorted({look.label for look in looks}):

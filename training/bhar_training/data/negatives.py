@@ -1,8 +1,9 @@
-"""Made from signs, and no signs: what a recognizer sees most of the time and nobody records.
+"""Make clips that are no sign: what a recognizer sees most of the time and nobody records.
 
-One person's idle movements teach little about another's, so the class "no sign" is filled with what
-is easy to mistake: signs that were only begun, run backwards or into each other, poses on the way
-from one sign to the next, arms and hands that do something else. Each kind can be switched off.
+The idle movements of one person teach little about another's. So the class "no sign" is filled with
+what is easy to mistake for a sign: signs that only begin, signs played backwards or into each
+other, poses between two signs, arms and hands that do something else. Each kind can be switched
+off.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class NegativeKind(enum.Enum):
-    """What is done to a clip, or to two clips of different labels."""
+    """What is done to one clip, or to two clips of different labels."""
 
     FROZEN = "frozen"
     """One frame of a moving sign, held."""
@@ -72,9 +73,9 @@ def make_negative(
     kinds: tuple[NegativeKind, ...],
     random: np.random.Generator,
 ) -> LandmarkSequence | None:
-    """Something that is no sign, as long as ``clip``; ``other`` should have another label.
+    """Return something that is no sign, as long as ``clip``; None if no kind certainly spoils it.
 
-    Kinds are tried in random order. None: none of them is sure to spoil these clips.
+    ``other`` should have another label. Kinds are tried in random order.
     """
     for number in random.permutation(len(kinds)):
         made = _MAKERS[kinds[number]](clip, other, random)

@@ -1,6 +1,6 @@
-"""What reading a data set assumed and found odd, said once for each.
+"""Say once what reading a data set assumed and what looks odd.
 
-Assumptions are logged at INFO, doubts as warnings, both by the logger ``bhar_training.data``; every
+Assumptions are logged at INFO and doubts as warnings, by the logger ``bhar_training.data``. Every
 message begins with the name of the data set. :func:`shown` prints them for a command.
 """
 
@@ -17,12 +17,12 @@ _LOGGER = logging.getLogger("bhar_training.data")
 
 
 def note(text: str) -> None:
-    """Say what was assumed."""
+    """Log what was assumed."""
     _LOGGER.info("%s", text)
 
 
 def doubt(text: str) -> None:
-    """Say what looks wrong."""
+    """Log what looks wrong."""
     _LOGGER.warning("%s", text)
 
 
@@ -34,7 +34,7 @@ class _OnStderr(logging.Handler):
 
 @contextlib.contextmanager
 def shown(*, quiet: bool = False) -> Iterator[None]:
-    """Print every note and doubt of this block on stderr, each on a line; or none, ``quiet``."""
+    """Print every note and doubt of the block on stderr, one a line; print nothing if ``quiet``."""
     handler: logging.Handler = logging.NullHandler() if quiet else _OnStderr()
     level, propagate = _LOGGER.level, _LOGGER.propagate
     _LOGGER.addHandler(handler)

@@ -1,8 +1,8 @@
-"""The arrays of an ``.npz`` file, held to its own figures before memory is taken for them.
+"""Read arrays of an ``.npz`` file, and check their size before memory is taken for them.
 
 numpy allocates whatever a header claims, and a zip of some megabytes can hold terabytes of zeros.
-So sizes, types and names are read from the zip's directory and the arrays' headers first; only what
-was asked for is read at all. There is no pickle.
+So sizes, types and names are read first, from the directory of the zip and the headers of the
+arrays. Only the arrays that were asked for are read. Pickles are refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NPY: Any = np.lib.format
 
 
 def array_names(path: Path) -> tuple[str, ...]:
-    """The names of the arrays in ``path``. Raises InputError when it is no ``.npz`` file."""
+    """Return the names of the arrays in ``path``. Raises InputError when it is no ``.npz`` file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(_members(archive))
@@ -46,10 +46,10 @@ def array_names(path: Path) -> tuple[str, ...]:
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
-    """Those of the arrays ``names`` that ``path`` has.
+    """Return the arrays ``names`` that ``path`` has.
 
-    Raises InputError naming the file when it is damaged, when an array holds objects, or when they
-    take more memory than ``MAX_DATASET_BYTES`` or than the machine has.
+    Raises InputError naming the file when it is damaged, holds objects, or needs more memory than
+    ``MAX_DATASET_BYTES`` or than the machine has.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -69,7 +69,7 @@ def read_arrays(path: Path, names: Collection[str]) -> dict[str, Array]:
 
 
 def texts_of(values: Array, where: str) -> tuple[str, ...]:
-    """Names [N], text or whole numbers, as text. Raises InputError naming ``where``."""
+    """Return names [N], text or whole numbers, as text. Raises InputError naming ``where``."""
     if values.ndim != 1 or values.dtype.kind not in "Uiu":
         raise InputError(
             f"{where}: got {values.dtype} {list(values.shape)}, expected one text or whole number a"
@@ -82,7 +82,7 @@ def texts_of(values: Array, where: str) -> tuple[str, ...]:
 
 
 def numbers_of(values: Array, where: str) -> tuple[int, ...]:
-    """Whole numbers [N]. Raises InputError naming ``where``."""
+    """Return whole numbers [N]. Raises InputError naming ``where``."""
     if values.ndim != 1 or values.dtype.kind not in "iu":
         raise InputError(
             f"{where}: got {values.dtype} {list(values.shape)}, expected one whole number a clip"
@@ -116,7 +116,7 @@ def _checked_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
 
 
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """(shape, type of values) that a .npy file claims. Raises whatever numpy does at damage."""
+    """Return the shape and type that a .npy file claims. Raises what numpy raises on damage."""
     version = NPY.read_magic(file)
     readers = {(1, 0): NPY.read_array_header_1_0, (2, 0): NPY.read_array_header_2_0}
     if version not in readers:

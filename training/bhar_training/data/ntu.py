@@ -1,13 +1,13 @@
-"""NTU RGB+D's ``.skeleton`` files (Shahroudy et al. 2016): which tracks in them are people.
+"""Read ``.skeleton`` files of NTU RGB+D (Shahroudy et al. 2016), and find the people in them.
 
-A file lists, for each frame, the bodies that the sensor believed in, each under a track id. Three
-things about them are known from the papers' own preparation of the data, and hold here too:
+A file lists the bodies that the sensor saw in each frame, each under a track id. The authors of the
+data set describe three faults of it:
 
-- in some files there is nobody (302 of NTU 60, 535 of NTU 120): they are left out;
-- the sensor loses people and finds them again under another id: tracks that do not overlap in time
-  are one person;
-- it takes furniture for bodies: a track of 11 frames or less, and one that is wider than tall in
-  most of its frames, is nobody beside a track that is neither.
+- some files show nobody (302 of NTU 60, 535 of NTU 120): they are left out;
+- the sensor loses a person and finds the person again under another id: tracks that do not overlap
+  in time are one person;
+- the sensor takes furniture for bodies: a track of 11 frames or less, or one that is mostly wider
+  than tall, is nobody where better tracks exist.
 """
 
 from __future__ import annotations
@@ -46,32 +46,32 @@ NEAR_M = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One body as long as its id lasts: frames [N], increasing, and joints [N, 25, 3], meters."""
+    """One body while its id lasts: frames [N], increasing, and joints [N, 25, 3] in meters."""
 
     frames: npt.NDArray[np.int64]
     joints: FloatArray
 
     @property
     def is_wide(self) -> bool:
-        """Whether it is mostly wider than tall, as no standing person is."""
+        """Return whether it is mostly wider than tall, as no standing person is."""
         extent = np.ptp(self.joints, axis=1)
         return float(np.mean(extent[:, 0] > WIDE * extent[:, 1])) >= MOSTLY_WIDE
 
     @property
     def motion(self) -> float:
-        """The variance of its joints over time, summed."""
+        """Return the variance of its joints over time, summed."""
         return float(self.joints.var(axis=0).sum())
 
     def follows(self, other: Track) -> bool:
-        """Whether it begins where ``other`` has ended."""
+        """Return whether it begins after ``other`` has ended."""
         return bool(self.frames[0] > other.frames[-1] - SHARED_FRAMES)
 
     def distance(self, other: Track) -> float:
-        """Meters from where ``other`` was last to where this one was first."""
+        """Return the meters from where ``other`` was last to where this one was first."""
         return float(np.linalg.norm(self.joints[0].mean(axis=0) - other.joints[-1].mean(axis=0)))
 
     def joined(self, other: Track) -> Track:
-        """Both as one: ``other`` goes on; a frame that both have is as it was."""
+        """Return both as one track. In a frame that both have, this one counts."""
         new = other.frames > self.frames[-1]
         return Track(
             np.concatenate([self.frames, other.frames[new]]),
@@ -80,7 +80,7 @@ class Track:
 
 
 def read_ntu(path: Path) -> FloatArray:
-    """The two people of a file who move most, float32 [T, 25, 3, 2], meters, NaN where not seen.
+    """Return the two people who move most: float32 [T, 25, 3, 2] in meters, NaN where not seen.
 
     Raises InputError naming the file and the line that is wrong.
     """
@@ -92,10 +92,10 @@ def read_ntu(path: Path) -> FloatArray:
 
 
 def people_of(tracks: Sequence[Track]) -> list[Track]:
-    """Tracks -> people, those who move most first (see the module).
+    """Return people from tracks, those who move most first.
 
-    Of several people who have left, the one who was nearest goes on. A doubtful track, short or
-    wide, is a part of a person only where it is near one.
+    When several people have left, the nearest of them goes on. A short or wide track belongs to a
+    person only where it is near one.
     """
     long = [track for track in tracks if len(track.frames) > SHORT_TRACK] or list(tracks)
     sure = [track for track in long if not track.is_wide] or long

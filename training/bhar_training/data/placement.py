@@ -1,7 +1,7 @@
-"""Where training puts its windows: around the action, wherever evaluation looks.
+"""Place the windows of training around the action, where evaluation looks too.
 
 Both ask :func:`bharsdk.landmarks.action.find_action`. Evaluation takes the window in the middle of
-the span; training moves it, but not so far that the action is out of sight.
+the action. Training moves it, but keeps the action in sight.
 """
 
 from __future__ import annotations
@@ -23,14 +23,19 @@ def window_end(
     window_ms: float,
     random: np.random.Generator,
 ) -> float:
-    """When the window of a training example ends, milliseconds of ``changed``.
+    """Return when the window of a training example ends, in milliseconds of ``changed``.
 
-    clip, changed, end_ms: what was given to and came back from
-    :func:`~bhar_training.data.augment.augment`; the last of them is the clip's end, a little moved.
-    crop: see :class:`~bhar_training.data.augment.AugmentConfig`. action: of a clip longer than a
-    window: a window that is longer than its action holds all of it, anywhere; a shorter one lies in
-    its middle, and up to ``crop`` of the way to its ends. None: the window ends with the clip, or
-    up to ``crop`` of what the clip has more earlier.
+    Args:
+        clip: what went into :func:`~bhar_training.data.augment.augment`.
+        changed: what came out of it.
+        end_ms: the end of the clip, a little moved; it came out of it too.
+        window_ms: length of the window.
+        random: draws the place.
+        crop: see :class:`~bhar_training.data.augment.AugmentConfig`.
+        action: where the action of a longer clip lies. A window that is longer than the action
+            holds all of it, anywhere. A shorter one lies in its middle, and up to ``crop`` of the
+            way to its ends. None: the window ends with the clip, or up to ``crop`` of the rest
+            earlier.
     """
     if action is None:
         if crop:
@@ -46,9 +51,9 @@ def window_end(
 
 
 def shown_part(clip: LandmarkSequence, crop: float, window_ms: float) -> LandmarkSequence:
-    """What training shows of ``clip`` at its own speed: what negatives are made of.
+    """Return the part of ``clip`` that training shows, at its own speed; negatives are made of it.
 
-    A sign that was only begun is begun within it, and not in the idle seconds before.
+    So a sign that only begins, begins within it, and not in the idle seconds before.
     """
     if fits(clip, window_ms):
         return clip

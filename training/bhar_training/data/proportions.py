@@ -1,4 +1,4 @@
-"""The same movement by somebody of other proportions, for augmentation."""
+"""Change the proportions of the person in a clip, for augmentation."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def other_proportions(
     posture: float,
     random: np.random.Generator,
 ) -> npt.NDArray[Any]:
-    """Points [T, joints, 3] in one unit along all axes, NaN where unknown -> a changed copy.
+    """Return a changed copy of points [T, joints, 3], NaN where unknown.
 
-    bone_length: every bone is longer or shorter by up to this part, left as right. posture: every
-    joint moves against its parent by a constant of this standard deviation, in mean bones. The root
-    stays where it is, as do joints beyond those of the skeleton.
+    All axes have one unit. bone_length: each bone is longer or shorter by up to this part, left as
+    right. posture: each joint moves against its parent by a constant with this standard deviation,
+    in mean bones. The root and joints beyond the skeleton stay.
     """
     joints, parents, order = skeleton.joint_count, list(skeleton.parents), _from_root(skeleton)
     length = 1 + random.uniform(-1, 1, joints) * bone_length

@@ -1,17 +1,17 @@
-"""Time ranges that a user gives: which part of a recording shows the sign.
+"""Read time ranges that a user gives: which part of a recording shows the sign.
 
-``ranges.csv`` in the folder of recordings, a line for each part that counts::
+``ranges.csv`` lies in the folder of recordings and has a line for each part that counts::
 
     clip,start_s,end_s
     thanks/w1.bhar-session,1.5,3.0
     thanks/long.bhar-session,4.0,5.4
     thanks/long.bhar-session,7.2,8.5
 
-clip: relative to the folder, with or without what follows the dot. Times are seconds from the
-clip's first frame. A recording that is not named counts whole; one named twice gives two clips. So
-do the events of its label that a session names as its truth, which ``bhar-train extract`` writes
-for videos that have a ``ranges.csv``. An ``.npz`` has its ranges in arrays ``start_s`` and
-``end_s``, NaN for a whole clip.
+clip is relative to the folder; the suffix may be left out. Times are seconds from the first frame.
+A recording that is not named counts whole, and one that is named twice gives two clips. The true
+events of a session count in the same way; ``bhar-train extract`` writes them for videos with a
+``ranges.csv``. An ``.npz`` has its ranges in arrays ``start_s`` and ``end_s``, NaN for a whole
+clip.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Range:
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """What ``ranges.csv`` of a folder says; nothing where there is none."""
+    """What the ``ranges.csv`` of a folder says; empty where there is none."""
 
     folder: Path
     by_clip: Mapping[str, tuple[_Range, ...]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Ranges:
     def parts(
         self, clip: Path, label: str, recording: Session | LandmarkSequence
     ) -> list[LandmarkSequence]:
-        """The parts of ``recording``, read from ``clip``, that count.
+        """Return the parts of ``recording``, read from ``clip``, that count.
 
         Raises InputError naming the line of a range that the recording does not have.
         """
@@ -76,7 +76,7 @@ class Ranges:
         return [part_of(sequence, *each, where) for each in times] or [sequence]
 
     def truth(self, clip: Path, label: str, sequence: LandmarkSequence) -> tuple[TrueEvent, ...]:
-        """The ranges of ``clip`` as events of a session; raises as :meth:`parts` does."""
+        """Return the ranges of ``clip`` as events of a session; raises as :meth:`parts` does."""
         first_ms = float(sequence.timestamps_ms[0])
         for each in self._of(clip):
             part_of(sequence, each.start_s, each.end_s, each.where)
@@ -109,7 +109,7 @@ class Ranges:
 def read_ranges(folder: Path) -> Ranges:
     """Read ``ranges.csv`` of ``folder``, if it has one.
 
-    Raises InputError naming file and line on what is no range, and on two that overlap.
+    Raises InputError naming file and line on a wrong range and on two that overlap.
     """
     path = folder / RANGES_FILE
     if not path.is_file():
@@ -151,10 +151,9 @@ def _range(cells: list[str], where: str) -> tuple[str, _Range]:
 def parts_of_arrays(
     arrays: Mapping[str, npt.NDArray[Any]], clips: Iterable[LandmarkSequence], where: str
 ) -> tuple[LandmarkSequence, ...]:
-    """``clips``, each cut to what the arrays ``start_s`` and ``end_s`` say; whole without them.
+    """Return ``clips``, each cut to what ``start_s`` and ``end_s`` say; whole without them.
 
-    Raises InputError naming ``where`` and the clip on arrays of another size, and on a range that
-    is none.
+    Raises InputError naming ``where`` and the clip on arrays of another size and on a wrong range.
     """
     whole, names = tuple(clips), COLUMNS[1:]
     if not set(names) & set(arrays):

@@ -1,4 +1,4 @@
-"""Whether skeleton clips are what they were read as: joints in their order, meters, y up."""
+"""Check that skeleton clips are what they were read as: joints in order, meters, y up."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ ODD_PART = 0.2
 
 
 def accept(clips: SkeletonClips, path: Path, *, empty: Sequence[Path] = ()) -> SkeletonClips:
-    """``clips`` as they are, once it is said what was assumed of them, and what is odd.
+    """Return ``clips`` unchanged, after saying what was assumed and what looks odd.
 
-    empty: files that were left out, since nobody is in them. Raises InputError on coordinates that
+    empty: files that were left out because nobody is in them. Raises InputError on coordinates that
     are infinite, or missing in a part of a body.
     """
     _check_finite(clips, path)
@@ -66,7 +66,7 @@ def _check_finite(clips: SkeletonClips, path: Path) -> None:
 
 
 def check_skeletons(clips: SkeletonClips) -> list[str]:
-    """What is odd about ``clips``, one line for each thing."""
+    """Return what is odd about ``clips``, a line for each finding."""
     step = -(-len(clips) // LOOKED_AT)
     bodies = _bodies(clips.clips[::step])
     if len(bodies) < ENOUGH_FRAMES:

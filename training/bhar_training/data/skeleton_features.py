@@ -1,10 +1,8 @@
-"""Clips of any skeleton -> model input [C, T, V, M], and their augmentation.
+"""Turn clips of any skeleton into model input [C, T, V, M], and augment them.
 
-For data sets that come as skeletons. MediaPipe's landmarks go through
-:mod:`bharsdk.recognition.features`, which also runs live. Such clips are cut around their action by
-who made the set: evaluation sees them whole, training at least the part ``crop`` of them, so
-neither asks
-:mod:`bharsdk.landmarks.action`.
+This is for data sets that come as skeletons. Landmarks of MediaPipe go through
+:mod:`bharsdk.recognition.features`, which also runs live. The makers of such a set have cut its
+clips around the action. Evaluation sees them whole, and training sees at least the part ``crop``.
 """
 
 from __future__ import annotations
@@ -36,12 +34,16 @@ PARTS = ("crop", "bone_length", "scale", "lose_joints", "mirror")
 class SkeletonFeatureConfig:
     """How a clip of ``skeleton`` becomes model input.
 
-    persons: M; further ones are left out, missing ones are 0. frames: T, whatever the length of the
-    clip. modalities: coordinate channels, three each. face_forward: turn the first person about the
-    vertical axis so that its shoulders, on average, face the camera. centered: the first person's
-    root joint is the origin of every frame and not of its first alone, so where it walks, which
-    another camera sees as another way, is left out. flat: the third coordinate is no depth but a
-    confidence, which is kept as it is; such a person cannot be turned.
+    Attributes:
+        skeleton: name of the joints.
+        persons: M; further people are left out, missing ones are 0.
+        frames: T, whatever the length of the clip.
+        modalities: coordinate channels, three each.
+        face_forward: turn the first person about the vertical axis, so that the shoulders face the
+            camera on average.
+        centered: the origin is the root joint of the first person in every frame, not only in the
+            first. It leaves out where the person walks, which another camera sees in another way.
+        flat: the third coordinate is a confidence, no depth. Such a person cannot be turned.
     """
 
     skeleton: str
@@ -54,7 +56,7 @@ class SkeletonFeatureConfig:
 
     @classmethod
     def for_skeleton(cls, skeleton: Skeleton, persons: int) -> SkeletonFeatureConfig:
-        """What suits data sets of ``skeleton``: OpenPose is flat, hands alone face nowhere."""
+        """Return what suits ``skeleton``: OpenPose is flat, and hands alone face nowhere."""
         flat = skeleton.name == OPENPOSE18.name
         turns = not flat and {"left_shoulder", "right_shoulder"} <= set(skeleton.joints)
         return cls(skeleton.name, persons, face_forward=turns, flat=flat)
@@ -71,22 +73,28 @@ class SkeletonFeatureConfig:
 
     @property
     def channels(self) -> int:
-        """C, channels of the model input."""
+        """Return C, the channels of the model input."""
         return 3 * len(self.modalities)
 
 
 @dataclass(frozen=True)
 class SkeletonAugmentConfig:
-    """How far each augmentation goes; 0 switches it off, but crop, which 1 does.
+    """How far each augmentation goes; 0 switches it off (crop: 1).
 
-    Raises UsageError for what no augmentation can be, as a probability above 1.
+    Attributes:
+        crop: the shortest part of a clip that is kept.
+        time_warp: how unevenly it is played: standard deviation of the speeds of its four quarters,
+            as a power of e.
+        bone_length, posture: another person
+            (:func:`~bhar_training.data.proportions.other_proportions`).
+        turn_rad, tilt_rad: turns about the vertical axis and about the other two.
+        scale: relative change of size along each axis.
+        jitter: noise in mean bones.
+        lose_joints: largest share of joints that are missing all through.
+        mirror: probability.
 
-    crop: the shortest part of a clip that is kept. time_warp: how unevenly that is played: standard
-    deviation, as a power of e, of the speeds of its four quarters. bone_length, posture: another
-    person (:func:`~bhar_training.data.proportions.other_proportions`). turn_rad, tilt_rad: about
-    the vertical and the other two axes. scale: relative change of size along each axis. jitter:
-    noise, mean bones. lose_joints: the largest share of joints that are not seen all through.
-    mirror: probability.
+    Raises:
+        UsageError: a value cannot be, such as a probability above 1.
     """
 
     crop: float = 0.6
@@ -107,11 +115,11 @@ class SkeletonAugmentConfig:
 def skeleton_input(
     points: FloatArray, config: SkeletonFeatureConfig, span: Span = (0.0, 1.0)
 ) -> FloatArray:
-    """Points [T, V, 3, M], NaN where a person is missing -> [C, frames, V, M].
+    """Return model input [C, frames, V, M] of points [T, V, 3, M], NaN where a person is missing.
 
-    Origin: the root joint of the first person where it is first seen, or, centered, in each frame
-    (in one without it, where it was seen before). Unit: its mean bone.
-    span: what to use of the clip, resampled linearly to ``config.frames``.
+    The origin is the root joint of the first person, where it is first seen, or in each frame if
+    ``centered``. The unit is the mean bone of that person. span: what part of the clip to use; it
+    is resampled linearly to ``config.frames``.
     """
     skeleton = skeleton_by_name(config.skeleton)
     if points.ndim != 4 or points.shape[1:3] != (skeleton.joint_count, 3):
@@ -153,9 +161,9 @@ def augment_skeleton(
     *,
     flat: bool = False,
 ) -> tuple[FloatArray, Span]:
-    """A changed copy of ``points`` [T, V, 3, M], and what to use of the clip.
+    """Return a changed copy of ``points`` [T, V, 3, M], and what part of the clip to use.
 
-    flat: the third coordinate is a confidence: nothing turns out of the picture.
+    flat: the third coordinate is a confidence, so nothing turns out of the picture.
     """
     length = random.uniform(config.crop, 1.0)
     start = random.uniform(0.0, 1.0 - length)

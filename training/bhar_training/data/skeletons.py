@@ -1,4 +1,4 @@
-"""Labeled skeleton clips of public data sets, and the papers' protocols by name."""
+"""Labeled skeleton clips of public data sets, and the protocols of the papers by name."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ T = TypeVar("T")
 class SkeletonClips:
     """N clips of one skeleton.
 
-    clips: float32 [T, V, D, M] each, D = 3 (meters, or x, y, confidence), NaN where a person is not
-    in a frame. labels: names. subjects, views, setups: numbers of the data set, -1 where it does
-    not say. parts: "train" or "test" where the data set is already split, else "".
+    Attributes:
+        clips: float32 [T, V, D, M] each. D is 3: meters, or x, y and confidence. NaN where a person
+            is not in a frame.
+        labels: names.
+        subjects, views, setups: numbers of the data set, -1 where it does not say.
+        parts: "train" or "test" where the data set is split already, else "".
     """
 
     skeleton: Skeleton
@@ -56,7 +59,7 @@ class SkeletonClips:
         setups: Sequence[int] | None = None,
         parts: Sequence[str] | None = None,
     ) -> SkeletonClips:
-        """With -1 and "" for what is not given."""
+        """Make clips; -1 and "" stand for what is not given."""
         unknown = (-1,) * len(labels)
         return cls(
             skeleton,
@@ -73,17 +76,17 @@ class SkeletonClips:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels that occur, sorted, numbers by value."""
+        """Return the labels that occur, sorted, numbers by value."""
         found = set(self.labels)
         return tuple(sorted(found, key=lambda x: (not x.isdecimal(), x.zfill(9), x)))
 
     @property
     def people(self) -> tuple[str, ...]:
-        """The subjects that are known, sorted."""
+        """Return the known subjects, sorted."""
         return tuple(str(subject) for subject in sorted(set(self.subjects)) if subject >= 0)
 
     def take(self, indices: Sequence[int]) -> SkeletonClips:
-        """The clips at ``indices``, in that order."""
+        """Return the clips at ``indices``, in that order."""
         return SkeletonClips(
             self.skeleton,
             tuple(self.clips[i] for i in indices),
@@ -95,12 +98,12 @@ class SkeletonClips:
         )
 
     def where(self, keep: Callable[[int], bool]) -> SkeletonClips:
-        """The clips whose index ``keep`` accepts."""
+        """Return the clips whose index ``keep`` accepts."""
         return self.take([i for i in range(len(self)) if keep(i)])
 
     @staticmethod
     def joined(sets: Sequence[SkeletonClips]) -> SkeletonClips:
-        """All clips of several sets. Raises InputError when their skeletons differ."""
+        """Return all clips of several sets. Raises InputError when their skeletons differ."""
         names = {part.skeleton.name for part in sets}
         if len(names) != 1:
             raise InputError(f"clips: got skeletons {sorted(names)}, expected one")
@@ -132,7 +135,10 @@ NTU120_TRAIN_SUBJECTS = NTU60_TRAIN_SUBJECTS | frozenset((
 
 @dataclass(frozen=True)
 class Protocol:
-    """Who trains and who tests: by ``field`` of the clips; the training side is ``trains``."""
+    """Who trains and who tests.
+
+    ``field`` names what splits the clips, ``trains`` the training side.
+    """
 
     field: str
     trains: Callable[[int], bool]
@@ -163,10 +169,11 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def split_by_protocol(clips: SkeletonClips, name: str) -> tuple[SkeletonClips, SkeletonClips]:
-    """(train, test) as the papers split.
+    """Return (train, test) as the papers split. A data set that is split already keeps its split.
 
-    A data set that comes split keeps its split. Raises UsageError on an unknown name, InputError
-    when the clips do not say what the protocol goes by, or a side stays empty.
+    Raises:
+        UsageError: the name is unknown.
+        InputError: the clips do not say what the protocol goes by, or a side stays empty.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"protocol: got {name!r}, expected one of {', '.join(PROTOCOLS)}")

@@ -1,7 +1,7 @@
-"""Calibration: how far the probabilities of a trained model can be believed.
+"""Fit temperature and rejection threshold, so that probabilities can be trusted.
 
-Measured on clips that the model was not trained on. On those it has learnt it is surer than it will
-ever be again: temperature and threshold would be worthless.
+Both are measured on clips that the model was not trained on. It is surer of clips that it has
+learned than of any later one.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ Truth = npt.NDArray[np.int64]
 def calibrate(
     logits: FloatArray, truth: Truth, background: int | None = None, keep: float = KEEP
 ) -> Calibration:
-    """The calibration of logits [N, classes] for class indices ``truth`` [N], not trained on.
+    """Return the calibration of logits [N, classes] with class indices ``truth`` [N].
 
     background: the class that means "no sign"; it has no part in the threshold. Raises InputError
-    on fewer than MIN_CLIPS clips, when no sign is recognized in them, or on logits that are not
-    finite.
+    on fewer than MIN_CLIPS clips, when no sign is recognized, and on logits that are not finite.
     """
     if len(truth) < MIN_CLIPS:
         raise InputError(
@@ -56,11 +55,11 @@ def calibrate(
 
 
 def fit_temperature(logits: FloatArray, truth: Truth) -> float:
-    """The temperature T > 0 of logits [N, classes] with the least negative log-likelihood, float64.
+    """Return the temperature T > 0 with the least negative log-likelihood, in float64.
 
-    One scalar, so no answer changes. (Guo et al. 2017, section 4.2) The truth counts as (N + 1) /
-    (N + 2) and the rest is spread over the other classes: clips that are all recognized would else
-    have their optimum at T = 0, where every answer is certain. (Platt 1999, section 2.2)
+    It is one number, so no answer changes (Guo et al. 2017, section 4.2). The truth counts (N + 1)
+    / (N + 2), and the other classes share the rest. Without that, clips that are all recognized
+    have their optimum at T = 0, where every answer is certain (Platt 1999, section 2.2).
     """
     rows = np.arange(len(truth))
     values = logits.astype(np.float64)
@@ -81,9 +80,9 @@ def fit_temperature(logits: FloatArray, truth: Truth) -> float:
 
 
 def reject_below(confidence: npt.NDArray[np.float64], keep: float = KEEP) -> float:
-    """The largest threshold that the part ``keep`` of ``confidence`` [N] reaches.
+    """Return the largest threshold that the part ``keep`` of ``confidence`` [N] reaches.
 
-    confidence: the largest probability of clips that were classified right. Raises InputError
+    confidence: the largest probability of each clip that was classified right. Raises InputError
     unless 0 < keep <= 1.
     """
     if not 0 < keep <= 1:

@@ -1,8 +1,8 @@
-"""Hours of what is no sign through a recognizer: how many events it makes of it.
+"""Count the events that a recognizer makes of hours without a sign.
 
-Clips in random order, each a little changed (speed, turn, build), with a moment between two of them
-in which the body moves from the end of one to the beginning of the next. One camera's aspect. Clips
-are shown whole, and not their action alone: in an hour of no sign all of it can be taken for one.
+Clips follow each other in random order, each slightly changed (speed, turn, proportions). Between
+two clips the body moves from the end of one to the beginning of the next. All have the aspect of
+one camera. Clips are shown whole, since all of an hour without a sign can be taken for one.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ FPS = 15.0
 
 @dataclass(frozen=True)
 class FalseEvents:
-    """What was found. by_label: events of each label.
+    """What was found.
 
-    clips: how many different ones there were. shown: how often one was shown.
+    hours: how long the recording is. clips: how many different clips there are. shown: how often
+    one was shown. by_label: events of each label.
     """
 
     hours: float
@@ -51,16 +52,16 @@ class FalseEvents:
 
     @property
     def events(self) -> int:
-        """All of them."""
+        """Return the number of all events."""
         return sum(self.by_label.values())
 
     @property
     def per_hour(self) -> float:
-        """Events an hour."""
+        """Return events an hour."""
         return self.events / self.hours
 
     def __str__(self) -> str:
-        """Two lines of text."""
+        """Return two lines of text."""
         each = ", ".join(f"{label} {n}" for label, n in Counter(self.by_label).most_common())
         return (
             f"{self.events} events in {self.hours:g} h strung of {self.clips} clips, shown"
@@ -76,7 +77,7 @@ def count_false_events(
     seed: int = 0,
     progress: bool = True,
 ) -> FalseEvents:
-    """Events in ``hours`` strung of ``clips``, none of which shows a sign that the model knows."""
+    """Count events in ``hours`` of ``clips`` that show no sign of the model."""
     found: Counter[str] = Counter()
     shown = 0
     until_ms = hours * 3_600_000.0
@@ -94,7 +95,7 @@ def count_false_events(
 
 
 def endless(clips: Sequence[LandmarkSequence], seed: int) -> Iterator[tuple[int, Landmarks]]:
-    """Frames without an end, times from 0 on, each with how many clips were shown by then.
+    """Yield frames without end, times from 0 on, each with the number of clips shown so far.
 
     Raises InputError when there is no clip.
     """

@@ -1,4 +1,4 @@
-"""Accuracy figures from predictions."""
+"""Compute accuracy figures from predictions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What is left when answers less probable than ``reject_below`` are rejected.
+    """What remains when answers less probable than ``reject_below`` are rejected.
 
-    part: of all clips, those that are accepted. top1: part of these that were recognized, NaN if
-    there are none. (selective classification: coverage and selective accuracy)
+    part: share of all clips that are accepted. top1: share of these that are right, NaN if there
+    are none. (Selective classification: coverage and selective accuracy.)
     """
 
     reject_below: float
@@ -37,10 +37,10 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class FalseAccepts:
-    """Clips that show no sign a model has, and how many of them it takes for one.
+    """How many clips without a known sign a model takes for a sign.
 
-    as_sign: part of the clips answered as a sign, however unsure. accepted: part answered as a sign
-    and not rejected, None where there is no threshold.
+    as_sign: share answered as a sign, however unsure. accepted: share answered as a sign and not
+    rejected; None where there is no threshold.
     """
 
     clips: int
@@ -49,7 +49,7 @@ class FalseAccepts:
 
     @property
     def part(self) -> float:
-        """What comes through: ``accepted``, or ``as_sign`` where nothing is rejected."""
+        """Return ``accepted``, or ``as_sign`` where nothing is rejected."""
         return self.as_sign if self.accepted is None else self.accepted
 
 
@@ -57,11 +57,14 @@ class FalseAccepts:
 class Report:
     """What a set of predictions is worth.
 
-    labels: names. confusion: int64 [classes, classes], rows are the truth. A recall is NaN for a
-    class that does not occur. macro_recall_signs leaves the background label out.
-    calibration_error: see :func:`expected_calibration_error`. uncalibrated_error: the same without
-    the stored temperatures, None where none are stored. acceptance: None without a threshold.
-    of_background: of the clips that show no sign, None if there are none.
+    Attributes:
+        labels: names of the classes.
+        confusion: int64 [classes, classes]; rows are the truth. The recall of a class that does not
+            occur is NaN.
+        calibration_error: see :func:`expected_calibration_error`.
+        uncalibrated_error: the same without the stored temperatures; None where none are stored.
+        acceptance: None without a threshold.
+        of_background: of the clips that show no sign; None if there are none.
     """
 
     labels: tuple[str, ...]
@@ -74,12 +77,12 @@ class Report:
 
     @property
     def top1(self) -> float:
-        """Part of all clips that were recognized."""
+        """Return the share of clips that are right."""
         return float(np.trace(self.confusion) / max(1, self.confusion.sum()))
 
     @property
     def recalls(self) -> dict[str, float]:
-        """Recall of every label."""
+        """Return the recall of every label."""
         rows = self.confusion.sum(axis=1)
         return {
             label: float(self.confusion[i, i] / rows[i]) if rows[i] else float("nan")
@@ -88,7 +91,7 @@ class Report:
 
     @property
     def precisions(self) -> dict[str, float]:
-        """Of what was taken for a label, the part that was it; NaN where nothing was."""
+        """Return the precision of every label; NaN where nothing was taken for it."""
         taken = self.confusion.sum(axis=0)
         return {
             label: float(self.confusion[i, i] / taken[i]) if taken[i] else float("nan")
@@ -97,7 +100,7 @@ class Report:
 
     @property
     def macro_recall_signs(self) -> float:
-        """Mean recall of the labels that are signs and occur."""
+        """Return the mean recall of the labels that are signs and occur."""
         values = [r for label, r in self.recalls.items() if label != self.background]
         return float(np.nanmean(values)) if values else float("nan")
 
@@ -105,9 +108,10 @@ class Report:
 def expected_calibration_error(
     truth: npt.NDArray[np.int64], said: FloatArray, bins: int = 15
 ) -> float:
-    """How far confidence and accuracy lie apart, 0 to 1, of probabilities ``said`` [N, classes].
+    """Return how far confidence and accuracy lie apart, 0 to 1 (Guo et al. 2017).
 
-    The mean over ``bins`` of equal width in confidence, weighted by their clips. (Guo et al. 2017)
+    said: probabilities [N, classes]. It is the mean over ``bins`` of equal width in confidence,
+    weighted by their clips.
     """
     confidence = said.max(axis=1)
     right = said.argmax(axis=1) == truth
@@ -118,7 +122,7 @@ def expected_calibration_error(
 
 
 def acceptance(truth: npt.NDArray[np.int64], said: FloatArray, reject_below: float) -> Acceptance:
-    """Reject what is less probable than ``reject_below``: probabilities ``said`` [N, classes]."""
+    """Reject answers of probabilities ``said`` [N, classes] that are below ``reject_below``."""
     accepted = said.max(axis=1) >= reject_below
     right = said.argmax(axis=1) == truth
     top1 = float(right[accepted].mean()) if accepted.any() else float("nan")
@@ -128,9 +132,10 @@ def acceptance(truth: npt.NDArray[np.int64], said: FloatArray, reject_below: flo
 def false_accepts(
     said: FloatArray, background: int | None, reject_below: float | None
 ) -> FalseAccepts:
-    """Count probabilities ``said`` [N, classes] of clips without any known sign, N above 0.
+    """Count the false signs in probabilities ``said`` [N, classes] of clips without a known sign.
 
-    background: the class that means "no sign"; None: whatever is not rejected is taken for a sign.
+    N is above 0. background: the class that means "no sign"; None: all that is not rejected counts
+    as a sign.
     """
     as_sign = said.argmax(axis=1) != (-1 if background is None else background)
     accepted = None

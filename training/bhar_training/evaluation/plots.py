@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves and confusion matrix."""
+"""Draw pictures of a run: learning curves and confusion matrix."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plot_confusion(report: Report, picture: Path, title: str) -> None:
 
 
 def plot_recalls(report: Report, picture: Path, title: str) -> None:
-    """Draw a bar for the recall of every label that occurs, the best first, with its clips."""
+    """Draw a bar for the recall of every label that occurs, best first, with its clips."""
     counts = dict(zip(report.labels, report.confusion.sum(axis=1), strict=True))
     found = [(recall, label) for label, recall in report.recalls.items() if counts[label]]
     found.sort(key=lambda item: -item[0])
@@ -78,7 +78,7 @@ def plot_recalls(report: Report, picture: Path, title: str) -> None:
 
 @dataclass(frozen=True)
 class CostPoint:
-    """A model, or an ensemble: multiply-adds in 10^9, top-1 in percent, its range over seeds."""
+    """A model or an ensemble: multiply-adds in 10^9, top-1 in percent, its range over seeds."""
 
     label: str
     gmacs: float

@@ -1,4 +1,4 @@
-"""A report as files: .csv holds the numbers, anything else is a PNG that shows them."""
+"""Write a report as a file: numbers in .csv, a picture in any other suffix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["write_confusion", "write_recalls"]
 
 
 def write_confusion(report: Report, path: Path) -> None:
-    """Counts: a row for every true label, a column for what it was taken for."""
+    """Write counts: a row for every true label, a column for every answer."""
     if path.suffix != ".csv":
         plot_confusion(report, path, f"top-1 {100 * report.top1:.1f} %")
         return
@@ -24,7 +24,7 @@ def write_confusion(report: Report, path: Path) -> None:
 
 
 def write_recalls(report: Report, path: Path) -> None:
-    """label, clips, recall, precision; the last two are parts of 1, empty where there are none."""
+    """Write label, clips, recall and precision, parts of 1, empty where there is none."""
     if path.suffix != ".csv":
         plot_recalls(report, path, f"top-1 {100 * report.top1:.1f} %")
         return

@@ -1,4 +1,4 @@
-"""Clips a second of the fast form of DeGCN against its public form, side by side in one run."""
+"""Measure the training speed of the fast form of DeGCN beside its public form, in one run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIP, CLASSES = (3, 64, 25, 2), 120
 
 @dataclass(frozen=True)
 class BenchRow:
-    """Clips a second, medians. ratio: fast / public."""
+    """Clips a second, medians."""
 
     what: str
     fast: float
@@ -30,12 +30,12 @@ class BenchRow:
 
     @property
     def ratio(self) -> float:
-        """How much faster the fast form is."""
+        """Return how many times faster the fast form is."""
         return self.fast / self.public
 
 
 def bench(batch: int = 4, repeats: int = 10) -> list[BenchRow]:
-    """Forward, then forward and backward, in training mode; the two forms take turns."""
+    """Time forward, then forward and backward, in training mode; the two forms take turns."""
     torch.manual_seed(0)
     fast = DeGCN(NTU25, CLIP[0], CLIP[3], CLASSES).train()
     forms = {"fast": fast, "public": plain_form(copy.deepcopy(fast))}

@@ -1,4 +1,4 @@
-"""Accuracy against cost: what the words' figures take, in true multiply-adds."""
+"""Compare accuracy with cost: the true multiply-adds of the words models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = 16
 
 
 def cost_points(results: Results) -> list[CostPoint]:
-    """A point for every recorded score that is meant for the picture."""
+    """Return a point for every recorded score that the picture shows."""
     points = []
     for recipe in RECIPES.values():
         for score in recipe.scores:
@@ -31,7 +31,7 @@ def cost_points(results: Results) -> list[CostPoint]:
 
 
 def gmacs_of(recipe: Recipe, score: Score) -> float:
-    """True multiply-adds of one clip, 10^9: all members, each on its own features."""
+    """Return the true multiply-adds of one clip, 10^9: all members, each on its own features."""
     total = 0.0
     for member in recipe.members:
         if member.name in score.members:

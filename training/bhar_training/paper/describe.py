@@ -1,9 +1,9 @@
-"""Size and cost of the models, by the conventions of the tools that papers quote.
+"""Count size and cost of the models, by the conventions of the tools that papers quote.
 
-The tools disagree by what they see: ``thop`` counts layers (2 for every value that a BatchNorm
-touches) and neither einsum, MatMul nor bare parameters; ``ptflops`` counts layers with biases and
-activations; ``fvcore`` traces convolutions, products and norms; *true* are the multiply-adds of
-convolutions and products, whoever calls them. All four run on the public form of a model.
+The tools differ in what they see. ``thop`` counts layers (2 for every value of a BatchNorm), but no
+einsum, MatMul or bare parameters. ``ptflops`` counts layers with biases and activations. ``fvcore``
+traces convolutions, products and norms. *True* are the multiply-adds of convolutions and products,
+whoever calls them. All four run on the public form of a model.
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ NTU_CLIP, NTU_CLASSES = (1, 3, 64, 25, 2), 120
 
 @dataclass(frozen=True)
 class Row:
-    """One model on one input. paper: (million parameters, GMACs) as the paper prints them.
+    """One model on one input.
 
-    copies: networks of the ensemble (joint and bone). counter: whose convention the paper follows.
-    reference: the same two of the authors' code or an exact rebuilding, to more digits.
+    Attributes:
+        paper: (million parameters, GMACs) as the paper prints them.
+        copies: networks of the ensemble (joint and bone).
+        counter: the tool whose convention the paper follows.
+        reference: the same two figures of the authors' code or an exact rebuilding, to more digits.
     """
 
     name: str
@@ -56,7 +59,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Description:
-    """What was counted. Parameters in millions as the row's counter sees them, GMACs = 10^9."""
+    """What was counted.
+
+    Parameters in millions as the counter of the row sees them; GMACs = 10^9.
+    """
 
     row: str
     params_m: float

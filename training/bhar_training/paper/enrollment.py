@@ -1,12 +1,12 @@
-"""What enrollment reaches: classes that a model was not trained on, from a few clips of a stranger.
+"""Measure enrollment: classes that a model was not trained on, from a few clips of a stranger.
 
-As few-shot protocols have it (Vinyals et al. 2016, with the trained classes beside the new ones):
-the clips that a gesture is enrolled from and those that are scored are different ones of one
-person, whom the model has never seen; where that person recorded a label in several blocks, they
-are of different blocks. Drawn again and again; what is reported is the mean over the draws.
+The protocol is that of few-shot learning (Vinyals et al. 2016), with the trained classes beside the
+new ones. The model has never seen the person. Clips for enrollment and clips for scoring are
+different ones. They are of different blocks, where the person recorded a label in several. The draw
+is repeated; the mean over draws is reported.
 
-Scored twice: with the new gestures alone, and once the person has also shown, as the device asks
-for, those of the model's labels that a new one is much like.
+Each draw is scored twice: with the new gestures alone, and after the person also showed the labels
+of the model that a gesture is much like, as the device asks for.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ MOST_CLIPS = 60
 class EnrollmentScore:
     """Percent, means over the draws.
 
-    gestures: which labels were enrolled. new_top1: of their other clips, against all labels, and
-    its standard deviation over draws. known_before, known_after: top-1 of the model's own labels.
-    all_top1: mean recall of new and known labels. lost: known label -> points of its recall, where
-    it lost any. alike: new label -> the known ones that it is much like, in any draw.
+    Attributes:
+        gestures: the labels that were enrolled.
+        new_top1: of their other clips, against all labels.
+        new_spread: standard deviation of ``new_top1`` over draws.
+        known_before, known_after: top-1 of the labels of the model.
+        all_top1: mean recall of new and known labels.
+        lost: known label -> points of recall that it lost.
+        alike: new label -> known labels that it is much like in any draw.
     """
 
     gestures: tuple[str, ...]
@@ -77,9 +81,10 @@ class _Stranger:
 def train_without(
     recipe: EnrollmentRecipe, data_root: Path, out: Path
 ) -> tuple[Checkpoint, ClipSet]:
-    """(the model without the recipe's labels, all clips): trained in ``out``, or taken from there.
+    """Return a model without the labels of the recipe, and all clips.
 
-    Raises InputError naming the data file when it is missing.
+    The model is trained in ``out``, or taken from there. Raises InputError naming the data file
+    when it is missing.
     """
     clips = load_clips(data_root / recipe.data.path)
     people = clips.of_signers(recipe.fold.train)
@@ -98,12 +103,12 @@ def score_enrollment(
     shots: int = 5,
     draws: int = 20,
 ) -> tuple[EnrollmentScore, EnrollmentScore]:
-    """Enroll every label of ``stranger`` that the model lacks, ``shots`` clips of each, and score.
+    """Enroll every label of ``stranger`` that the model lacks, ``shots`` clips each, and score.
 
-    trained_on: the training clips, of which a few stand for each class. Returns the scores of the
-    gestures alone, and with ``shots`` clips also of every known label that one of them is much like
-    and of which the stranger has more; clips that were looked at are not scored. Raises
-    InputError when there is no new label, or too few clips of one.
+    trained_on: the training clips; a few stand for each class. Returns two scores: with the
+    gestures alone, and with ``shots`` clips also of every known label that a gesture is much like.
+    Clips that were looked at are not scored. Raises InputError when there is no new label, or too
+    few clips of one.
     """
     meta = checkpoint.meta
     if not isinstance(meta.features, FeatureConfig):

@@ -1,8 +1,7 @@
-"""What a row of the results table is made of: data, splits, trainings, scores, targets.
+"""The parts of a row of the results table: data, splits, trainings, scores, targets.
 
-The rows themselves are in :mod:`bhar_training.paper.recipes`, their figures in
-:mod:`bhar_training.paper.results`, and :mod:`bhar_training.paper.reproduce` goes from the one to
-the other.
+The rows are in :mod:`bhar_training.paper.recipes`, their figures in
+:mod:`bhar_training.paper.results`. :mod:`bhar_training.paper.reproduce` goes from one to the other.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DataFile:
-    """Where recordings lie, relative to the data root; who may use them and who made them."""
+    """Where recordings lie, relative to the data root; their license and their makers."""
 
     path: str
     license: str
@@ -40,9 +39,9 @@ class DataFile:
 
 @dataclass(frozen=True)
 class EnrollmentRecipe:
-    """A model without some labels, which a person whom it never saw then enrolls.
+    """A model without some labels; a person whom it never saw enrolls them.
 
-    fold: who trains, and the one who enrolls and is tested. without: labels left out of training.
+    fold: who trains, and who enrolls and is tested. without: labels left out of training.
     """
 
     data: DataFile
@@ -70,7 +69,7 @@ class Fold:
 
 
 def leave_one_out(people: Sequence[str]) -> tuple[Fold, ...]:
-    """One fold a person, named for who is tested."""
+    """Return one fold a person, named for who is tested."""
     return tuple(
         Fold(name, tuple(other for other in people if other != name), (name,)) for name in people
     )
@@ -78,9 +77,9 @@ def leave_one_out(people: Sequence[str]) -> tuple[Fold, ...]:
 
 @dataclass(frozen=True)
 class Member:
-    """One training. ``config.distill.teachers`` are names of members that stand before it.
+    """One training. ``config.distill.teachers`` name members that stand before it.
 
-    row: whose run it is, when several rows use the same one; "" is the recipe's own.
+    row: the row whose run it is, when several rows share one; "" is the recipe's own.
     """
 
     name: str
@@ -88,17 +87,17 @@ class Member:
     row: str = ""
 
     def of(self, row: str) -> Member:
-        """The same training, kept and shared under ``row``."""
+        """Return the same training, kept and shared under ``row``."""
         return replace(self, row=row)
 
     def taught_by(self, *teachers: str) -> Member:
-        """The same training with these members as teachers."""
+        """Return the same training with these members as teachers."""
         distill = replace(self.config.distill, teachers=teachers)
         return replace(self, config=replace(self.config, distill=distill))
 
 
 class Metric(enum.Enum):
-    """What can be asked of a score: the fields of :class:`bhar_training.paper.results.Metrics`."""
+    """What a target asks for: a field of :class:`bhar_training.paper.results.Metrics`."""
 
     TOP1 = "top1"
     MACRO_RECALL = "macro_recall_signs"
@@ -107,9 +106,9 @@ class Metric(enum.Enum):
 
 @dataclass(frozen=True)
 class Target:
-    """``metric`` is to reach ``reach`` percent.
+    """A figure to reach: ``metric`` is at least ``reach`` percent.
 
-    than: (row, score); ``reach`` is then below 0, the points by which it may stay behind that one.
+    than: (row, score) to compare with; ``reach`` is then below 0, the points it may stay behind.
     plain: what trees and a small TCN get, as printed.
     """
 
@@ -171,6 +170,6 @@ class Recipe:
             raise InputError(f"row {self.name}: got scores of {sorted(scored)}, expected {known}")
 
     def score(self, name: str) -> Score:
-        """The score of that name."""
+        """Return the score with that name."""
         (found,) = (score for score in self.scores if score.name == name)
         return found

@@ -1,4 +1,4 @@
-"""On what a run was trained: kept beside it, for a time without a machine says nothing."""
+"""Record the machine that trained a run, since a time without a machine says nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = "machine.json"
 
 @dataclass(frozen=True)
 class Machine:
-    """What trained. threads: of torch; accelerator: "" is none; None: not known."""
+    """What trained. threads: of torch. accelerator: "" for none, None when not known."""
 
     processor: str
     threads: int | None = None
@@ -30,7 +30,7 @@ class Machine:
 
 
 def note_machine(folder: Path, accelerator: str = "") -> None:
-    """Add this machine to those on which the run in ``folder`` was trained."""
+    """Add this machine to those that trained the run in ``folder``."""
     version = str(torch.__version__)
     mine = Machine(_processor(), torch.get_num_threads(), version, accelerator)
     machines = [*machines_of(folder)]
@@ -43,7 +43,7 @@ def note_machine(folder: Path, accelerator: str = "") -> None:
 
 
 def machines_of(folder: Path) -> tuple[Machine, ...]:
-    """Where the run in ``folder`` was trained, () when it does not say."""
+    """Return the machines that trained the run in ``folder``; () when it does not say."""
     path = folder / FILE
     if not path.is_file():
         return ()

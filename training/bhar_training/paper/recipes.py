@@ -1,7 +1,7 @@
 """The rows of the results table: what is trained on what, with which settings, and scored how.
 
-This is the place to change a row: a figure of ``results.json`` is what its recipe gives. Settings
-that are not named here are the defaults of :class:`~bhar_training.training.config.TrainConfig`.
+Change a row here: a figure of ``results.json`` is what its recipe gives. Settings that are not
+named are the defaults of :class:`~bhar_training.training.config.TrainConfig`.
 """
 
 from __future__ import annotations
@@ -458,7 +458,7 @@ RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in ROWS}
 
 
 def recipe_named(name: str) -> Recipe:
-    """The row of that name. Raises UsageError naming the rows there are."""
+    """Return the row with that name. Raises UsageError naming the rows."""
     if name not in RECIPES:
         raise UsageError(f"reproduce: got row {name!r}, expected one of {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -1,10 +1,9 @@
-"""From raw data to the figures of one row of the results table.
+"""Go from raw data to the figures of one row of the results table.
 
-``OUT/<row>/<fold>/<member>-seed<N>/`` is a training of :func:`bhar_training.training.trainer.fit`,
-with the machine in ``machine.json``; rows that use the same training share it. A finished one is
-not repeated, an interrupted one goes on. ``OUT/<row>/result.json`` is what came out, in the format
-of
-:mod:`bhar_training.paper.results`.
+``OUT/<row>/<fold>/<member>-seed<N>/`` is a training of :func:`bhar_training.training.trainer.fit`.
+``machine.json`` in it names the machine. Rows that use the same training share it. A finished
+training is not repeated, and an interrupted one goes on. ``OUT/<row>/result.json`` is the result,
+in the format of :mod:`bhar_training.paper.results`.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a row: whose fold, where it is kept, and with which settings."""
+    """One training of a row: its fold, where it is kept, and its settings."""
 
     fold: Fold
     member: str
@@ -54,14 +53,14 @@ class Training:
 
     @property
     def epochs_done(self) -> int:
-        """How far it is."""
+        """Return how many epochs are done."""
         if not (self.folder / "checkpoint" / "model.json").is_file():
             return 0
         return load_checkpoint(self.folder).meta.epoch
 
 
 def trainings_of(recipe: Recipe, out: Path, seeds: tuple[int, ...]) -> tuple[Training, ...]:
-    """Every training of a row, teachers before those whom they teach."""
+    """Return every training of a row, teachers before their students."""
     return tuple(_trainings(recipe, out.resolve(), seeds))
 
 
@@ -88,7 +87,7 @@ def reproduce(
     seeds: tuple[int, ...] = (0,),
     say: Callable[[str], None] = print,
 ) -> Result:
-    """Train what is not trained yet, score it, and leave ``OUT/<row>/result.json``.
+    """Train what is missing, score it, and write ``OUT/<row>/result.json``.
 
     Raises InputError naming the data file when it is missing, UsageError when ``out`` holds
     trainings of other settings.

@@ -1,9 +1,9 @@
-"""``results.json``: the figures of the results table, and where they come from.
+"""Read and write ``results.json``: the figures of the results table and where they come from.
 
-The file is an object of ``format_version`` and ``rows``; ``rows`` has one :class:`Result` for each
-row that has been run, keys sorted, so that a changed figure is a changed line. Percentages have two
-digits behind the point. Read with :mod:`bharsdk.files.codec`: unknown keys are refused, and so are
-means that are not those of their runs.
+The file is an object with ``format_version`` and ``rows``. ``rows`` has a :class:`Result` for each
+row that was run. Keys are sorted, so a changed figure is a changed line. Percentages have two
+digits after the point. :mod:`bharsdk.files.codec` reads it: unknown keys are refused, and so are
+means that do not fit their runs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Scored:
-    """One seed on one fold's ``clips`` test clips."""
+    """One seed on the ``clips`` test clips of one fold."""
 
     fold: str
     seed: int
@@ -59,7 +59,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of top-1 over the seeds, each the mean of its folds. std: of a sample (n - 1)."""
+    """The spread of top-1 over the seeds, each the mean of its folds. std: of a sample (n - 1)."""
 
     std: float
     min: float
@@ -68,9 +68,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """One score of a row. mean: over folds and seeds. spread: None with a single seed.
+    """One score of a row.
 
-    Raises InputError when mean or spread are not those of the runs.
+    mean: over folds and seeds. spread: None with a single seed. Raises InputError when mean or
+    spread do not fit the runs.
     """
 
     runs: tuple[Scored, ...]
@@ -79,7 +80,7 @@ class Figure:
 
     @classmethod
     def of(cls, runs: tuple[Scored, ...]) -> Figure:
-        """Mean and spread of ``runs``."""
+        """Return the mean and spread of ``runs``."""
         return cls(runs, _mean(runs), _spread(runs))
 
     def __post_init__(self) -> None:
@@ -91,21 +92,21 @@ class Figure:
             raise InputError(f"figure: got {got}, expected mean and spread of its runs: {expected}")
 
     def with_seeds(self, seeds: tuple[int, ...]) -> Figure:
-        """Of these seeds alone."""
+        """Return the figure of these seeds alone."""
         return Figure.of(tuple(run for run in self.runs if run.seed in seeds))
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that were trained, sorted."""
+        """Return the seeds that were trained, sorted."""
         return _seeds(self.runs)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row that has been run.
+    """A row that was run.
 
-    figures: by the names of the recipe's scores. seconds: of training one seed, all members and
-    folds; None when not known. git_revisions: of the sources that trained.
+    figures: by the name of the score. seconds: of training one seed, all members and folds; None
+    when not known. git_revisions: of the sources that trained.
     """
 
     figures: dict[str, Figure]
@@ -115,7 +116,7 @@ class Result:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of its first figure."""
+        """Return the seeds of its first figure."""
         return next(iter(self.figures.values())).seeds
 
 
@@ -127,11 +128,11 @@ class Results:
     format_version: int = FORMAT_VERSION
 
     def merged(self, other: Results) -> Results:
-        """With the rows of ``other`` in place of those of the same name."""
+        """Return this with the rows of ``other`` in place of rows with the same name."""
         return replace(self, rows={**self.rows, **other.rows})
 
     def figure(self, row: str, score: str) -> Figure | None:
-        """That figure, or None when there is none yet."""
+        """Return that figure; None when there is none yet."""
         return self.rows[row].figures.get(score) if row in self.rows else None
 
 
@@ -146,7 +147,7 @@ def load_results(path: Path) -> Results:
 
 
 def save_results(path: Path, results: Results) -> None:
-    """Write ``path``, atomically and with sorted keys. Raises InputError."""
+    """Write ``path`` atomically, with sorted keys. Raises InputError."""
     text = json.dumps(to_json_dict(results), indent=2, sort_keys=True, ensure_ascii=False)
     write_text(path, text + "\n")
 

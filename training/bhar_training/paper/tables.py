@@ -1,4 +1,4 @@
-"""The results table as text: to look at, for the README, and got beside stored."""
+"""Print the results table: on a terminal, for the documents, and beside stored figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {
 
 
 def listing(results: Results) -> str:
-    """Every row and score: targets, and the stored figure."""
+    """Return every row and score with its targets and its stored figure."""
     narrow = 2 + max(len(name) for name in RECIPES)
     wide = 1 + max(len(score.name) for recipe in RECIPES.values() for score in recipe.scores)
     header = f"{'row':{narrow}}{'score':{wide}}{'top-1':>14}{'signs':>8}{'no sign':>9}  to reach"
@@ -75,7 +75,7 @@ def _markdown_rows(recipe: Recipe, results: Results, machines: list[Machine]) ->
 
 
 def summary(recipe: Recipe, results: Results) -> str:
-    """What one row gave: every fold and seed, their mean, and what was to be reached."""
+    """Return what one row gave: every fold and seed, their mean, and the targets."""
     head = f"{'top-1':>14}{'signs':>8}{'no sign':>9}{'ECE':>8}"
     lines = [f"{recipe.title:46}{head}"]
     for score in recipe.scores:
@@ -97,7 +97,7 @@ def _rest(metrics: Metrics) -> str:
 
 
 def check(name: str, got: Result, stored: Results) -> tuple[str, bool]:
-    """Got beside stored, over the seeds of both; and whether top-1 agrees within a point.
+    """Compare new figures with stored ones over the seeds of both: is top-1 within a point.
 
     Raises InputError when there is nothing to compare with.
     """
