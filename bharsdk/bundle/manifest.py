@@ -153,7 +153,7 @@ class Manifest:
     license: str = field(metadata={KEY: "licence"})
     golden_tolerance: float
     skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
-    inputs: tuple[ModelInput, ...] = tuple(ModelInput)
+    inputs: tuple[ModelInput, ...] = (ModelInput.BODY, ModelInput.HANDS)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     calibration: Calibration | None = None

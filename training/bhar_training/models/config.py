@@ -38,7 +38,7 @@ class ModelName(enum.Enum):
     builder: str
     two_experts: bool
 
-    def __new__(cls, name: str, builder: str, two_experts: bool) -> ModelName:
+    def __new__(cls, name: str, builder: str = "", two_experts: bool = False) -> ModelName:
         """Make one row of the table."""
         self = object.__new__(cls)
         self._value_, self.builder, self.two_experts = name, builder, two_experts
