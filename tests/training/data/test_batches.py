@@ -108,7 +108,7 @@ def test_a_short_window_sees_all_of_the_action_when_cropped(clips: ClipSet) -> N
         )
         features = FeatureConfig(frames=frames)
         made = training_batches(pointing, pointing.classes, features, config, 24, None, (0, 0))
-        return np.concatenate([hands[:, 0, -1, 8, 0].numpy() for _, hands, _ in made])
+        return np.concatenate([inputs["hands"][:, 0, -1, 8, 0].numpy() for inputs, _ in made])
 
     assert np.ptp(seen(0.0, 8)) == 0
     assert np.ptp(seen(1.0, 8)) > 0.5 * seen(1.0, 8).max()

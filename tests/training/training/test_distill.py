@@ -62,11 +62,11 @@ def test_a_teacher_reads_its_modalities_of_the_students_input(
     """Joint and bone of joint-motion, bone, joint: whatever their order."""
     order = (Modality.JOINT_MOTION, Modality.BONE, Modality.JOINT)
     wide = replace(FEATURES, modalities=order)
-    body, hands = torch.randn(2, 10, 6, 25, 1), torch.randn(2, 10, 6, 21, 2)
+    inputs = {"body": torch.randn(2, 10, 6, 25, 1), "hands": torch.randn(2, 10, 6, 21, 2)}
     own = [6, 7, 8, 3, 4, 5, 9]
     alone = Teachers.load((str(teacher),), clips.classes, FEATURES)
-    expected = alone(body[:, own], hands[:, own])
-    found = Teachers.load((str(teacher),), clips.classes, wide)(body, hands)
+    expected = alone({name: x[:, own] for name, x in inputs.items()})
+    found = Teachers.load((str(teacher),), clips.classes, wide)(inputs)
     torch.testing.assert_close(found, expected)
     with pytest.raises(InputError, match="teacher has features"):
         Teachers.load((str(teacher),), clips.classes, replace(wide, modalities=order[:2]))
@@ -95,8 +95,8 @@ def test_a_student_follows_its_teacher(teacher: Path, clips: ClipSet, tmp_path: 
         student = Teachers.load((str(out),), clips.classes, FEATURES)
         told = Teachers.load((str(teacher),), clips.classes, FEATURES)
         torch.manual_seed(0)
-        inputs = torch.randn(16, 7, 6, 25, 1), torch.randn(16, 7, 6, 21, 2)
-        distances[weight] = float(distillation_loss(student(*inputs), told(*inputs), 2.0))
+        inputs = {"body": torch.randn(16, 7, 6, 25, 1), "hands": torch.randn(16, 7, 6, 21, 2)}
+        distances[weight] = float(distillation_loss(student(inputs), told(inputs), 2.0))
     assert distances[1.0] < distances[0.0] / 2
 
 

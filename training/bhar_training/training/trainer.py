@@ -1,8 +1,8 @@
-"""The training loop: one run from clips to a folder of checkpoint and curves, resumable.
+"""The training loop: one run from clips to a folder with checkpoint and curves; it can resume.
 
-Order and augmentation depend on (seed, epoch) alone, so a run that was interrupted and resumed sees
-what an uninterrupted one sees (:mod:`bhar_training.training.run_folder`). The same loop runs in one
-process or in many (:mod:`bhar_training.training.processes`), with the same result.
+Order and augmentation depend on (seed, epoch) alone. A resumed run therefore sees the same batches
+as an uninterrupted one (:mod:`bhar_training.training.run_folder`). The loop gives the same result
+in one process and in many (:mod:`bhar_training.training.processes`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from bhar_training.training.run_folder import (
 )
 from bhar_training.training.stages import Stage, stages_of
 from bhar_training.training.tensorboard import event_files
-from bhar_training.training.validation import Validation, calibrated
+from bhar_training.training.validation import Validation, with_temperature
 from bharsdk.errors import InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
@@ -75,15 +75,18 @@ def fit(
     resume: bool = False,
     devices: Devices | None = None,
 ) -> CheckpointMeta:
-    """Train on ``clips`` and leave the result in ``out``; returns the last epoch's description.
+    """Train on ``clips``, write the run into ``out`` and return the last epoch's description.
 
-    devices: where; the batch of ``config`` is shared by all of them. Raises UsageError when ``out``
-    holds a run and ``resume`` is not set, or holds another one, or a batch has fewer clips than
-    there are processes; InputError on fewer than two clips, or when the loss, a weight or what the
-    model answers is no longer finite: the checkpoint of the epoch before then stays;
-    BundleError when the run to resume is damaged; IncompatibleError when there are fewer GPUs than
-    ``devices``. InputError, before training and after an epoch, when ``out`` cannot be written;
-    the checkpoint of the epoch before stays.
+    devices: they share each batch of ``config``. After an error during training, the checkpoint of
+    the epoch before stays.
+
+    Raises:
+        UsageError: ``out`` holds a run and ``resume`` is not set; it holds a different run; a batch
+            has fewer clips than there are processes.
+        InputError: there are fewer than two clips; the loss, a weight or a logit is not finite;
+            ``out`` cannot be written.
+        BundleError: the run to resume is damaged.
+        IncompatibleError: there are fewer GPUs than ``devices``.
     """
     devices = devices or Devices()
     _check_size(clips, config, devices.processes)
@@ -145,7 +148,7 @@ def _fit(
                 from_first(fabric, partial(write_epoch, out, model, optimizer, meta, rows))
                 if fabric.is_global_zero:
                     show(rows[-1])
-    meta = calibrated(model, validation, meta)
+    meta = with_temperature(model, validation, meta)
     from_first(fabric, partial(save_meta, out / "checkpoint", meta))
     return meta
 
@@ -312,7 +315,7 @@ def _train_epoch(
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """Linear warm-up, then cosine to zero; ``progress`` runs from 0 to 1 over a stage."""
+    """Return the rate at ``progress``, 0 to 1 over a stage: linear warm-up, then cosine to zero."""
     if progress < config.warmup:
         return config.lr * (progress / config.warmup + 1e-3)
     rest = (progress - config.warmup) / max(1e-9, 1.0 - config.warmup)

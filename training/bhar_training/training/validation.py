@@ -1,4 +1,4 @@
-"""What a model in training is worth on the clips held out of it."""
+"""Score a model in training on the clips that are held out."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bhar_training.models.distributed import share_of
 from bhar_training.training.processes import Fabric
 from bharsdk.errors import InputError
 
-__all__ = ["Validation", "calibrated"]
+__all__ = ["Validation", "with_temperature"]
 
 
 class Validation:
-    """Top-1 of a model on ``clips``, NaN if there are none; every process scores its share."""
+    """The top-1 accuracy on held-out clips; every process scores its share of them."""
 
     def __init__(self, fabric: Fabric, clips: AnyClips, meta: CheckpointMeta) -> None:
         mine = share_of(len(clips), fabric.global_rank, fabric.world_size)
@@ -31,7 +31,7 @@ class Validation:
         self._truth = torch.from_numpy(class_indices(own, meta.labels))
 
     def top1(self, model: ActionModel) -> float:
-        """In evaluation mode, in float32."""
+        """Return the top-1 accuracy, 0 to 1, in evaluation mode in float32; NaN without clips."""
         if not self._clips:
             return math.nan
         hits = torch.zeros((), device=self._fabric.device)
@@ -41,8 +41,11 @@ class Validation:
         return float(hits) / self._clips
 
 
-def calibrated(model: ActionModel, clips: AnyClips, meta: CheckpointMeta) -> CheckpointMeta:
-    """With the calibration on the held-out ``clips``, if they are enough to tell one."""
+def with_temperature(model: ActionModel, clips: AnyClips, meta: CheckpointMeta) -> CheckpointMeta:
+    """Return ``meta`` with the temperature and threshold that fit the held-out ``clips``.
+
+    Return it unchanged when the clips are too few to tell them.
+    """
     with contextlib.suppress(InputError):  # too few clips, or too little learnt, to say
         if len(clips):
             said = logits_of(model, features_of(clips, meta.features)).float().numpy()
