@@ -199,7 +199,7 @@ class _Scorer:
             inputs = features_of(clips, member.meta.features)
             self._said[key] = branches_of(member.model, inputs, progress=True)
         fused, *parts = self._said[key]
-        return fused if score.streams is None else fuse(parts, score.streams)
+        return fused if score.branches is None else fuse(parts, score.branches)
 
 
 def _degraded(clips: AnyClips, score: Score) -> AnyClips:
