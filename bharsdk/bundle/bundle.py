@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bharsdk.bundle.feature_config import ModelInput
 from bharsdk.bundle.manifest import (
     FORMAT_VERSION,
     FileRecord,
@@ -78,7 +79,7 @@ __all__ = [
 ]
 
 MANIFEST, REPORT, MODEL_CARD = "manifest.json", "report.json", "MODEL_CARD.md"
-GOLDEN = {name: f"golden/{name}.npy" for name in ("body", "hands", "logits")}
+GOLDEN = {name: f"golden/{name}.npy" for name in (*(i.value for i in ModelInput), "logits")}
 """Golden arrays: name -> file."""
 
 NATIVE_NETWORK, NATIVE_WEIGHTS = "native/network.json", "native/weights.bin"

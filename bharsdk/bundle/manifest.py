@@ -12,6 +12,7 @@ from bharsdk.bundle.calibration import Calibration
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.enrollment_cost import check_fitting_cost
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.bundle.input_spec import landmark_inputs
 from bharsdk.bundle.precision import Precision
 from bharsdk.errors import BundleError, IncompatibleError, InputError
 from bharsdk.files.codec import KEY, from_json_dict, to_json_dict
@@ -26,7 +27,6 @@ from bharsdk.files.untrusted import parse_json
 from bharsdk.landmarks.skeleton import (
     MEDIAPIPE_BODY25,
     MEDIAPIPE_HAND21,
-    Skeleton,
     skeleton_by_name,
 )
 from bharsdk.values.brief import brief
@@ -133,7 +133,7 @@ class Manifest:
     license: str = field(metadata={KEY: "licence"})
     golden_tolerance: float
     skeletons: tuple[str, str] = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
-    inputs: tuple[ModelInput, ...] = tuple(ModelInput)
+    inputs: tuple[ModelInput, ...] = (ModelInput.BODY, ModelInput.HANDS)
     tools: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     calibration: Calibration | None = None
@@ -210,13 +210,9 @@ class Manifest:
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each input, without the batch: [C, T, V, instances]."""
-        body, hand = (skeleton_by_name(name) for name in self.skeletons)
-        shapes = {ModelInput.BODY: self._shape(body, 1), ModelInput.HANDS: self._shape(hand, 2)}
-        return {name.value: shapes[name] for name in self.inputs}
-
-    def _shape(self, skeleton: Skeleton, instances: int) -> tuple[int, ...]:
-        return (self.features.channels, self.features.frames, skeleton.joint_count, instances)
+        """Shape [C, T, V, M] of each input of the graph by name, without the batch."""
+        specs = landmark_inputs(self.features, self.skeletons)
+        return {name.value: specs[name.value].shape for name in self.inputs}
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

@@ -17,7 +17,7 @@ import onnx
 import torch
 from measure import Compute, Row
 
-from bhar_export.graph.graph import OPSET, OfInputs
+from bhar_export.graph.graph import OPSET, of_parameters
 from bhar_export.litert import target as tflite
 from bhar_export.litert.quantize import FlatbufferQuantizer
 from bhar_export.native import target as native
@@ -25,13 +25,14 @@ from bhar_export.onnx.quantize import quantize
 from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_training.console.quiet import quiet
-from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
-from bhar_training.models.bharnet import SingleStream
+from bhar_training.models import ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import ActionModel, InputSpec, InputSpecs
 from bhar_training.models.degcn_reference import plain_form
+from bhar_training.models.single_branch import SingleBranch
 from bharsdk import _ops
 from bharsdk.engines.native import network_of
 from bharsdk.engines.onnx_session import single_thread_session
-from bharsdk.landmarks.skeleton import NTU25
+from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, NTU25
 
 __all__ = ["BHARNET", "JOINED", "STEPS", "Case", "model_rows"]
 
@@ -39,8 +40,11 @@ Array = npt.NDArray[np.float32]
 Inputs = dict[str, Array]
 
 CLASSES, CHANNELS = 120, 3
-TWO_PERSONS = InputLayout(CHANNELS, CHANNELS, NTU25, persons=2, hand=None)
-BODY_AND_HANDS = InputLayout(CHANNELS, CHANNELS)
+TWO_PERSONS = {"body": InputSpec("body", NTU25, 2, CHANNELS, CHANNELS, 64)}
+BODY_AND_HANDS = {
+    "body": InputSpec("body", MEDIAPIPE_BODY25, 1, CHANNELS, CHANNELS, 64),
+    "hands": InputSpec("hands", MEDIAPIPE_HAND21, 2, CHANNELS, CHANNELS, 64),
+}
 STEPS = 48
 """Frames of a stream that are timed in one go: whole cycles of all strides and periods."""
 
@@ -87,7 +91,7 @@ def _without(names: Sequence[str], part: str, package: str) -> list[str]:
     return [name for name in names if name not in missing]
 
 
-def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
+def _model(config: ModelConfig, layout: InputSpecs) -> ActionModel:
     """Untrained, but with the statistics of its features, so that these keep their size."""
     torch.manual_seed(0)
     model = build_model(config, layout, CLASSES)
@@ -95,19 +99,16 @@ def _model(config: ModelConfig, layout: InputLayout) -> ActionModel:
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        inputs = [torch.from_numpy(array) for array in _inputs(layout, 64, 4).values()]
-        model.train()(inputs[0], inputs[-1])
+        inputs = _inputs(layout, 64, 4)
+        model.train()({name: torch.from_numpy(array) for name, array in inputs.items()})
     return model.eval()
 
 
-def _inputs(layout: InputLayout, frames: int, clips: int = 1) -> Inputs:
+def _inputs(layout: InputSpecs, frames: int, clips: int = 1) -> Inputs:
     random = np.random.default_rng(0)
-    shapes = {"body": (layout.body.joint_count, layout.persons)}
-    if layout.hand is not None:
-        shapes["hands"] = (layout.hand.joint_count, 2)
     return {
-        name: random.standard_normal((clips, CHANNELS, frames, *shape), np.float32)
-        for name, shape in shapes.items()
+        name: random.standard_normal((clips, *replace(spec, frames=frames).shape), np.float32)
+        for name, spec in layout.items()
     }
 
 
@@ -122,8 +123,8 @@ def _graph(model: torch.nn.Module, inputs: Inputs) -> onnx.ModelProto:
     batch = torch.export.Dim("batch", min=1, max=4096)
     with quiet():
         program = torch.onnx.export(
-            OfInputs(model.eval()),
-            kwargs=examples,
+            of_parameters(model.eval(), list(inputs)),
+            tuple(examples.values()),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
@@ -212,15 +213,15 @@ class Case:
     name: str
     sees: str
     model: ModelName
-    layout: InputLayout
+    layout: InputSpecs
     frames: int
 
     def as_exported(self, name: str) -> Row:
         """Against what torch exports of the public form: einsums, gathers, BatchNorm."""
         inputs, model = self._inputs(), self._model()
-        assert isinstance(model, SingleStream)
+        assert isinstance(model, SingleBranch)
         ours = _native(model, inputs)
-        public = SingleStream(plain_form(copy.deepcopy(model.net)), of_hands=False)
+        public = SingleBranch(plain_form(copy.deepcopy(model.net)), "body")
         peers = {"ONNX Runtime": _onnxruntime(_graph(public, inputs), inputs)}
         return self._row(name, ours, inputs, peers)
 
@@ -250,7 +251,7 @@ class Case:
 
     def _calibration(self) -> LabeledFeatures:
         some = _inputs(self.layout, self.frames, 8)
-        return LabeledFeatures("", some["body"], some["hands"], np.zeros(8, np.int64), ())
+        return LabeledFeatures("", some, np.zeros(8, np.int64), ())
 
     def step_against_own(self, name: str) -> Row:
         """One new frame, against our own clip of frames computed anew, in the same precision."""

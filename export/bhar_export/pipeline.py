@@ -23,6 +23,7 @@ from bhar_export.quantization.verify import Replay, run_exported, run_torch, too
 from bhar_export.report.card import write_card
 from bhar_export.report.proof import Evaluated, Proof, check_gates, prove
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
+from bhar_training.data.batches import input_specs
 from bharsdk.bundle.bundle import (
     MODEL_CARD,
     REPORT,
@@ -37,7 +38,6 @@ from bharsdk.engines.golden_check import Golden, encode_golden, verify_bundle
 from bharsdk.errors import InputError, UsageError
 from bharsdk.files.codec import to_json_dict
 from bharsdk.files.npy import encode_array
-from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = ["STAGES", "export_bundle"]
 
@@ -46,6 +46,7 @@ FloatArray = npt.NDArray[np.float32]
 STAGES = ("load", "graph", "quantize", "verify", "bundle")
 
 GOLDEN_CLIPS = 3
+NOISE_CLIPS = 8
 GOLDEN_TOLERANCE = {
     Precision.FP32: 1e-3,
     Precision.FP16: 0.01,
@@ -119,10 +120,11 @@ def _load_data(
 def _noise(meta: CheckpointMeta) -> LabeledFeatures:
     """Random inputs: enough for the parity of a float32 graph, worthless as accuracy."""
     random = np.random.default_rng(0)
-    shape = (8, meta.features.channels, meta.features.frames)
-    body = random.standard_normal((*shape, MEDIAPIPE_BODY25.joint_count, 1), dtype=np.float32)
-    hands = random.standard_normal((*shape, MEDIAPIPE_HAND21.joint_count, 2), dtype=np.float32)
-    return LabeledFeatures("", body, hands, np.zeros(len(body), np.int64), ())
+    inputs = {
+        name: random.standard_normal((NOISE_CLIPS, *spec.shape), dtype=np.float32)
+        for name, spec in input_specs(meta.features).items()
+    }
+    return LabeledFeatures("", inputs, np.zeros(NOISE_CLIPS, np.int64), ())
 
 
 def _calibrated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from bhar_export.graph import graph
 from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.step import form as step_form
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
-from bhar_training.data.batches import features_of, input_layout
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
-from bhar_training.models import ActionModel, InputLayout, ModelConfig, ModelName, build_model
+from bhar_training.models import ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import ActionModel, InputSpecs
 from bharsdk.bundle.feature_config import FeatureConfig
 
 WORDS = Path(__file__).parents[1] / "data" / "words.npz"
@@ -86,27 +88,24 @@ def noise() -> Callable[[int], LabeledFeatures]:
 
     def make(clips: int) -> LabeledFeatures:
         random = np.random.default_rng(0)
-        body = random.standard_normal((clips, 7, 6, 25, 1), dtype=np.float32)
-        hands = random.standard_normal((clips, 7, 6, 21, 2), dtype=np.float32)
-        return LabeledFeatures("noise", body, hands, np.zeros(clips, np.int64), ())
+        inputs = {
+            "body": random.standard_normal((clips, 7, 6, 25, 1), dtype=np.float32),
+            "hands": random.standard_normal((clips, 7, 6, 21, 2), dtype=np.float32),
+        }
+        return LabeledFeatures("noise", inputs, np.zeros(clips, np.int64), ())
 
     return make
 
 
 @pytest.fixture(scope="session")
 def make_inputs() -> Callable[..., dict[str, npt.NDArray[np.float32]]]:
-    """Random clips, [clips, C, T, V, M] by name: ``make_inputs(layout, frames, clips)``."""
+    """Random clips, [clips, C, T, V, M] by name: ``make_inputs(specs, frames, clips)``."""
 
-    def make(
-        layout: InputLayout, frames: int, clips: int = 2
-    ) -> dict[str, npt.NDArray[np.float32]]:
+    def make(specs: InputSpecs, frames: int, clips: int = 2) -> dict[str, npt.NDArray[np.float32]]:
         random = np.random.default_rng(0)
-        shapes = {"body": (layout.body.joint_count, layout.persons)}
-        if layout.hand is not None:
-            shapes["hands"] = (layout.hand.joint_count, 2)
         return {
-            name: random.standard_normal((clips, layout.channels, frames, *shape), np.float32)
-            for name, shape in shapes.items()
+            name: random.standard_normal((clips, *replace(spec, frames=frames).shape), np.float32)
+            for name, spec in specs.items()
         }
 
     return make
@@ -115,12 +114,12 @@ def make_inputs() -> Callable[..., dict[str, npt.NDArray[np.float32]]]:
 @pytest.fixture(scope="session")
 def make_model(
     make_inputs: Callable[..., dict[str, npt.NDArray[np.float32]]],
-) -> Callable[[ModelConfig, InputLayout], ActionModel]:
+) -> Callable[[ModelConfig, InputSpecs], ActionModel]:
     """A model whose every constant matters, and whose features are of the size of trained ones."""
 
-    def make(config: ModelConfig, layout: InputLayout) -> ActionModel:
+    def make(config: ModelConfig, specs: InputSpecs) -> ActionModel:
         torch.manual_seed(1)
-        model = build_model(config, layout, RANDOM_CLASSES)
+        model = build_model(config, specs, RANDOM_CLASSES)
         for name, parameter in model.named_parameters():
             if name.endswith("alpha"):
                 torch.nn.init.constant_(parameter, 0.4)
@@ -136,10 +135,9 @@ def make_model(
                 layer.momentum = 1.0
                 torch.nn.init.uniform_(layer.weight, 0.6, 1.0)
                 torch.nn.init.normal_(layer.bias, 0, 0.1)
-        seen = make_inputs(layout, 24, 4)
-        both = (torch.from_numpy(seen.get(name, seen["body"])) for name in ("body", "hands"))
+        seen = make_inputs(specs, 24, 4)
         with torch.no_grad():
-            model.train()(*both)
+            model.train()({name: torch.from_numpy(array) for name, array in seen.items()})
         return model.eval()
 
     return make
@@ -149,14 +147,14 @@ def _trained(config: ModelConfig, folder: Path) -> Path:
     """A model trained for a moment on signer s1: it knows these clips, and little else."""
     torch.manual_seed(5)
     torch.set_num_threads(1)
-    model = build_model(config, input_layout(FEATURES), len(LABELS))
+    model = build_model(config, input_specs(FEATURES), len(LABELS))
     clips = load_clips(WORDS).of_signers(["s1"])
-    body, hands = features_of(clips, FEATURES)
+    inputs = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(40):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
+        torch.nn.functional.cross_entropy(model(inputs), truth).backward()
         optimizer.step()
     meta = CheckpointMeta(
         model=config,

@@ -40,8 +40,8 @@ def test_the_embedding_is_that_of_torch(
     clips = load_features(DataSpec(WORDS, ("s2",)), loaded.meta)
     batch, *_ = clips.batches(["body", "hands"])
     with torch.no_grad():
-        inputs = (torch.from_numpy(batch[name]) for name in ("body", "hands"))
-        expected = WithEmbedding(deploy(loaded.model)).eval()(*inputs)
+        inputs = {name: torch.from_numpy(array) for name, array in batch.items()}
+        expected = WithEmbedding(deploy(loaded.model)).eval()(inputs)
     engine = embedding_engine(open_engine(load_bundle(float_bundle), backend))
     for got, wanted in zip(engine.embed(batch), expected, strict=True):
         assert got.shape == wanted.shape

@@ -20,7 +20,7 @@ from bhar_training.cli import main
 from bhar_training.data.batches import features_of
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
-from bhar_training.models.bharnet import JoinedPRGCN
+from bhar_training.models.joined_prgcn import JoinedPRGCN
 from bhar_training.training.qat import _range, rounded_weight
 from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.engines.fold_taps import MOST_INTEGER
@@ -34,9 +34,9 @@ def clips(checkpoint: Path) -> LabeledFeatures:
     """Of signer s1, on whom the model was trained."""
     meta = load_checkpoint(checkpoint).meta
     words = load_clips(WORDS).of_signers(["s1"])
-    body, hands = features_of(words, meta.features)
+    inputs = {name: x.numpy() for name, x in features_of(words, meta.features).items()}
     truth = class_indices(words, meta.labels)
-    return LabeledFeatures("words.npz", body.numpy(), hands.numpy(), truth, ())
+    return LabeledFeatures("words.npz", inputs, truth, ())
 
 
 def _int8(checkpoint: Checkpoint, clips: LabeledFeatures) -> Tensor:
@@ -45,8 +45,7 @@ def _int8(checkpoint: Checkpoint, clips: LabeledFeatures) -> Tensor:
     assert isinstance(features, FeatureConfig)
     graph = quantize(to_onnx(deploy(checkpoint.model), features), clips)
     session = single_thread_session(graph.SerializeToString())
-    given = {"body": clips.body, "hands": clips.hands}
-    return torch.from_numpy(np.asarray(session.run(["logits"], given)[0]))
+    return torch.from_numpy(np.asarray(session.run(["logits"], dict(clips.inputs))[0]))
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +55,16 @@ def hard(
     """The same function, which eight bits cannot carry: one channel is a hundred times as large."""
     trained = load_checkpoint(checkpoint)
     assert isinstance(trained.model, JoinedPRGCN)
-    inputs = torch.from_numpy(clips.body), torch.from_numpy(clips.hands)
+    inputs = {name: torch.from_numpy(array) for name, array in clips.inputs.items()}
     with torch.no_grad():
-        exact = trained.model(*inputs)
+        exact = trained.model(inputs)
         first, second = trained.model.net.position[0], trained.model.net.position[1]
         for bn in (first.bn, first.residual[1]):
             bn.weight[0] *= 100
             bn.bias[0] *= 100
         for conv in (second.conv, second.residual[0]):
             conv.weight[:, 0] /= 100
-        torch.testing.assert_close(trained.model(*inputs), exact, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(trained.model(inputs), exact, rtol=1e-3, atol=1e-3)
     folder = tmp_path_factory.mktemp("qat") / "hard"
     save_checkpoint(folder, trained.model, trained.meta)
     return folder

@@ -13,7 +13,7 @@ import torch
 from bhar_export.cli import main
 from bhar_export.onnx.quantize import GraphQuantizer
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
-from bhar_training.data.batches import features_of, input_layout
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
@@ -41,7 +41,7 @@ def _trained(clips: ClipSet, config: ModelConfig, folder: Path) -> Path:
     """A checkpoint that was trained for a moment: it knows these clips, and little else."""
     torch.manual_seed(5)
     torch.set_num_threads(1)
-    model = build_model(config, input_layout(FEATURES), len(clips.classes))
+    model = build_model(config, input_specs(FEATURES), len(clips.classes))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.momentum = 0.5  # its averages must follow within a few steps
@@ -49,7 +49,7 @@ def _trained(clips: ClipSet, config: ModelConfig, folder: Path) -> Path:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(10):
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(*inputs), torch.from_numpy(truth))
+        loss = torch.nn.functional.cross_entropy(model(inputs), torch.from_numpy(truth))
         loss.backward()
         optimizer.step()
     meta = CheckpointMeta(
@@ -130,7 +130,8 @@ def test_the_engine_passes_over_what_the_graph_does_not_read(
     hand_bundle: Path, clips: ClipSet
 ) -> None:
     """The body may be given or not; the hands are asked for by name."""
-    body, hands = (x.numpy() for x in features_of(clips, FEATURES))
+    inputs = features_of(clips, FEATURES)
+    body, hands = inputs["body"].numpy(), inputs["hands"].numpy()
     engine = open_engine(load_bundle(hand_bundle))
     both = engine.run({"body": body, "hands": hands})
     np.testing.assert_array_equal(engine.run({"hands": hands}), both)
@@ -144,8 +145,8 @@ def test_the_int8_hand_expert_says_what_its_checkpoint_says(
     """Quantized and without its second input it still knows the clips."""
     inputs = features_of(clips, FEATURES)
     with torch.no_grad():
-        expected = load_checkpoint(hand_checkpoint).model(*inputs).argmax(1).numpy()
-    got = open_engine(load_bundle(hand_bundle)).run({"hands": inputs[1].numpy()}).argmax(1)
+        expected = load_checkpoint(hand_checkpoint).model(inputs).argmax(1).numpy()
+    got = open_engine(load_bundle(hand_bundle)).run({"hands": inputs["hands"].numpy()}).argmax(1)
     assert (got == expected).mean() >= 0.95
     report = load_bundle(hand_bundle).report
     assert set(report["decides"].values()) == {"hands"}

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bhar_training.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint, save_meta
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bharsdk.bundle.calibration import Calibration
 from bharsdk.bundle.feature_config import FeatureConfig
@@ -34,7 +34,7 @@ META = CheckpointMeta(
 def folder(tmp_path: Path) -> Path:
     """A checkpoint of fresh weights."""
     torch.manual_seed(0)
-    save_checkpoint(tmp_path, build_model(META.model, input_layout(META.features), 2), META)
+    save_checkpoint(tmp_path, build_model(META.model, input_specs(META.features), 2), META)
     return tmp_path
 
 
@@ -46,7 +46,7 @@ def _change(folder: Path, **changes: Any) -> None:
 def test_what_is_saved_loads_to_the_same(folder: Path) -> None:
     """Description and every weight."""
     torch.manual_seed(0)
-    model = build_model(META.model, input_layout(META.features), 2)
+    model = build_model(META.model, input_specs(META.features), 2)
     loaded = load_checkpoint(folder)
     assert loaded.meta == META
     state = loaded.model.state_dict()
@@ -136,7 +136,7 @@ def test_weights_that_are_not_finite_are_neither_written_nor_loaded(
 ) -> None:
     """What a training left that went astray; exit codes 3 and 4, and the file of before stays."""
     before = (folder / "model.safetensors").read_bytes()
-    model = build_model(META.model, input_layout(META.features), 2)
+    model = build_model(META.model, input_specs(META.features), 2)
     name, weight = next(iter(model.named_parameters()))
     weight.data.view(-1)[:3] = value
     with pytest.raises(InputError, match=f"got 3 weights that are not finite, {name} among") as bad:

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from bhar_training.data.batches import AnyFeatures, input_layout
-from bhar_training.models import ActionModel, ModelConfig, build_model
+from bhar_training.data.batches import AnyFeatures, input_specs
+from bhar_training.models import ModelConfig, build_model
+from bhar_training.models.action_model import ActionModel
 from bharsdk.bundle.calibration import Calibration
 from bharsdk.errors import BharError, BundleError, InputError, UsageError
 from bharsdk.files.codec import check_version, from_json_dict, to_json_dict
@@ -152,7 +153,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         try:
             meta = from_json_dict(CheckpointMeta, data, META_FILE)
             _check_size(folder / MODEL_FILE, meta)
-            model = build_model(meta.model, input_layout(meta.features), len(meta.labels))
+            model = build_model(meta.model, input_specs(meta.features), len(meta.labels))
             model.load_state_dict(load_file(folder / MODEL_FILE))
         except (InputError, UsageError, SafetensorError, RuntimeError, OSError) as error:
             # torch puts the reason below a headline.
@@ -173,8 +174,8 @@ def _check_size(path: Path, meta: CheckpointMeta) -> None:
     size = path.stat().st_size
     if size > MAX_LOAD_BYTES:
         raise InputError(f"{path.name} has {size} bytes, expected at most {MAX_LOAD_BYTES}")
-    layout = input_layout(meta.features)
-    most = max(len(meta.labels), layout.channels, layout.persons)
+    specs = input_specs(meta.features).values()
+    most = max(len(meta.labels), *(max(spec.channels, spec.persons) for spec in specs))
     if most * LEAST_BYTES > size:
         raise InputError(f"{path.name} has {size} bytes, too few for {most} labels or channels")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Sequence
 
 import onnx
@@ -9,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from bhar_training.console.quiet import quiet
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.models.embedding import WithEmbedding
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.bundle.input_spec import landmark_inputs
 from bharsdk.engines.onnx_session import EMBEDDING
 from bharsdk.errors import ParityError
-from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
 
 __all__ = [
     "INPUTS",
@@ -27,6 +29,7 @@ __all__ = [
     "exported",
     "inputs_of",
     "logits_alone",
+    "of_parameters",
     "to_onnx",
 ]
 
@@ -46,48 +49,60 @@ MAX_BATCH = 4096
 
 
 def deploy(model: ActionModel) -> nn.Module:
-    """A copy of ``model`` in evaluation mode, everything constant folded into weights.
+    """Return a copy of ``model`` in evaluation mode, with all constants folded into weights.
 
-    body float32 [N, C, T, 25, 1], hands float32 [N, C, T, 21, 2] -> logits float32 [N, classes],
-    the same as before.
+    It gives the same logits.
     """
     return model.deploy().eval()
 
 
 class OfInputs(nn.Module):
-    """A model that is only given what it reads: the other input is none of the graph."""
+    """A model that takes its inputs as keyword arguments, as converters call it."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, body: Tensor | None = None, hands: Tensor | None = None) -> Tensor:
-        """Body [N, C, T, V, M], hands [N, C, T, 21, 2], one or both -> logits [N, classes]."""
-        given = hands if body is None else body
-        logits: Tensor = self.model(given, given if hands is None else hands)
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """Return logits [N, classes] of inputs [N, C, T, V, M]."""
+        logits: Tensor = self.model(inputs)
         return logits
 
 
 def to_onnx(module: nn.Module, features: FeatureConfig) -> onnx.ModelProto:
-    """The ONNX graph of ``module``: fixed names, opset 18, any batch size; checked.
+    """Return the ONNX graph of ``module``: fixed names, opset 18, any batch size; checked.
 
-    An input that the module does not look at (the body, by a model of hands) is none of the graph.
-    The embedding is a second output of it, where the model has one.
-    Raises ParityError when the graph has operators or inputs that a deployed one must not have.
+    The graph has only the inputs that the module reads: a model of hands has no body. The embedding
+    is a second output, where the model has one. Raises ParityError when the graph has operators or
+    inputs that a deployed graph must not have.
     """
-    shape = features.channels, features.frames
+    specs = landmark_inputs(features)
     # A batch of two: a one would be taken for a constant.
-    example = (
-        torch.zeros(2, *shape, MEDIAPIPE_BODY25.joint_count, 1),
-        torch.zeros(2, *shape, MEDIAPIPE_HAND21.joint_count, 2),
-    )
+    example = tuple(torch.zeros(2, *spec.shape) for spec in specs.values())
     outputs = [OUTPUT]
     if isinstance(module, ActionModel) and module.heads():
         module, outputs = WithEmbedding(module).eval(), [OUTPUT, EMBEDDING]
-    model = exported(module, example, INPUTS, outputs)
+    model = exported(of_parameters(module, tuple(specs)), example, tuple(specs), outputs)
     _drop_unread(model)
     check_graph(model)
     return model
+
+
+def of_parameters(module: nn.Module, names: Sequence[str]) -> nn.Module:
+    """Return ``module`` with one parameter for each input, which names its tensor in the graph."""
+    kind = type(module)
+
+    def forward(self: nn.Module, *tensors: Tensor) -> object:
+        return kind.forward(self, dict(zip(names, tensors, strict=True)))
+
+    one_each = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by torch
+        [inspect.Parameter(name, one_each) for name in ("self", *names)]
+    )
+    # The same layers: those of a module around it would have other names.
+    found = copy.copy(module)
+    found.__class__ = type(kind.__name__, (kind,), {"forward": forward})
+    return found
 
 
 def exported(
@@ -96,9 +111,9 @@ def exported(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
-    """The ONNX graph of ``module`` for tensors like ``example``, whose first axis is free.
+    """Return the ONNX graph of ``module`` for tensors like ``example``, whose first axis is free.
 
-    inputs, outputs: their names, those of dictionaries one by one.
+    inputs, outputs: their names in the graph; a dictionary has a name for each of its tensors.
     """
     free = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
     shapes = tuple(dict.fromkeys(x, free) if isinstance(x, dict) else free for x in example)
@@ -130,9 +145,9 @@ def inputs_of(model: onnx.ModelProto) -> tuple[ModelInput, ...]:
 
 def logits_alone(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of ``model`` without the embedding, and what is computed for that alone."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = copy.graph
+    alone = onnx.ModelProto()
+    alone.CopyFrom(model)
+    graph = alone.graph
     for value in [value for value in graph.output if value.name == EMBEDDING]:
         graph.output.remove(value)
     for node in reversed(list(graph.node)):
@@ -140,7 +155,7 @@ def logits_alone(model: onnx.ModelProto) -> onnx.ModelProto:
         read |= {value.name for value in graph.output}
         if not read & set(node.output):
             graph.node.remove(node)
-    return copy
+    return alone
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
@@ -156,8 +171,8 @@ def check_graph(model: onnx.ModelProto) -> None:
     inputs, outputs = [name for name in INPUTS if name in names[0]], [OUTPUT, EMBEDDING]
     if not inputs or names[0] != inputs or names[1] not in (outputs, outputs[:1]):
         raise ParityError(
-            f"graph: got inputs {names[0]} and outputs {names[1]}, expected body, hands or both,"
-            " and logits, or logits and embedding"
+            f"graph: got inputs {names[0]} and outputs {names[1]}, expected some of {INPUTS} in"
+            " this order, and logits, or logits and embedding"
         )
     check_operators(model)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.models.fold import Affine, Shift
 from bharsdk.engines.network import (
     Aggregate,

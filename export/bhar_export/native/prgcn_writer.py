@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from bhar_export.native.network_writer import RELU, Flow, NetworkWriter, bias_of
-from bhar_training.models.bharnet import JoinedPRGCN
 from bhar_training.models.fold import Affine
+from bhar_training.models.joined_prgcn import JoinedPRGCN
 from bhar_training.models.prgcn import (
     PRGCN,
     TAM_POOL,

@@ -32,14 +32,14 @@ from bhar_training.models.bharnet import (
     BHaRNetE,
     BHaRNetExpertOnly,
     BHaRNetP,
-    Fusion,
-    JoinedPRGCN,
-    SingleStream,
 )
+from bhar_training.models.config import Fusion
 from bhar_training.models.deployed_attention import linear
+from bhar_training.models.joined_prgcn import JoinedPRGCN
 from bhar_training.models.prgcn import (
     PRGCN,
 )
+from bhar_training.models.single_branch import SingleBranch
 from bharsdk.bundle.bundle import (
     GOLDEN,
     NATIVE_INTEGERS,
@@ -160,8 +160,8 @@ def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source])
         body, hand = _write_streams(w, model, sources, index)
         write_pooled_attention(w, body, hand, model.body_attention)
         write_pooled_attention(w, hand, body, model.hand_attention)
-    elif isinstance(model, SingleStream):
-        name = "hands" if model.of_hands else "body"
+    elif isinstance(model, SingleBranch):
+        (name,) = model.reads
         write_expert(w, model.net, index[name], sources[name])
     elif isinstance(model, JoinedPRGCN):
         write_prgcn(w, model, sources, index)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,13 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, eq=False)
 class LabeledFeatures:
-    """N clips as model input: body [N, C, T, 25, 1], hands [N, C, T, 21, 2], truth int64 [N].
+    """N clips as model input: float32 [N, C, T, V, M] by name, truth int64 [N].
 
     truth: class index. source: where they come from, for the report. signers: those that occur.
     """
 
     source: str
-    body: FloatArray
-    hands: FloatArray
+    inputs: Mapping[str, FloatArray]
     truth: npt.NDArray[np.int64]
     signers: tuple[str, ...]
 
@@ -52,17 +51,19 @@ class LabeledFeatures:
 
     def at(self, keep: npt.NDArray[np.int64]) -> LabeledFeatures:
         """The clips at these indices."""
-        return LabeledFeatures(
-            self.source, self.body[keep], self.hands[keep], self.truth[keep], self.signers
-        )
+        kept = {name: x[keep] for name, x in self.inputs.items()}
+        return LabeledFeatures(self.source, kept, self.truth[keep], self.signers)
+
+    def without(self, name: str) -> LabeledFeatures:
+        """The clips with one input never detected: all zeros."""
+        return replace(self, inputs={**self.inputs, name: np.zeros_like(self.inputs[name])})
 
     def batches(
         self, inputs: Sequence[str], size: int = AT_ONCE
     ) -> Iterator[dict[str, FloatArray]]:
         """The named ``inputs`` of a graph, ``size`` clips at a time."""
-        arrays = {"body": self.body, "hands": self.hands}
         for start in range(0, len(self), size):
-            yield {name: arrays[name][start : start + size] for name in inputs}
+            yield {name: self.inputs[name][start : start + size] for name in inputs}
 
 
 def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabeledFeatures:
@@ -76,6 +77,6 @@ def load_features(spec: DataSpec, meta: CheckpointMeta) -> LabeledFeatures:
     if not len(clips):
         raise InputError(f"{spec.path}: got no clips, expected labeled recordings")
     truth = class_indices(clips, meta.labels)
-    body, hands = features_of(clips, meta.features)
+    inputs = {name: x.numpy() for name, x in features_of(clips, meta.features).items()}
     signers = tuple(sorted(set(clips.signers) - {""}))
-    return LabeledFeatures(str(spec), body.numpy(), hands.numpy(), truth, signers)
+    return LabeledFeatures(str(spec), inputs, truth, signers)

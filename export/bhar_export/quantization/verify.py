@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from bhar_export.graph.exported_model import ExportedModel
-from bhar_export.graph.graph import INPUTS
 from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_training.checkpoint import CheckpointMeta
 from bhar_training.evaluation.metrics import Report, report
@@ -130,8 +129,8 @@ def _cores() -> int:
 def run_torch(module: nn.Module, clips: LabeledFeatures) -> FloatArray:
     """Logits [N, classes] of a torch module."""
     parts = [
-        module(torch.from_numpy(batch["body"]), torch.from_numpy(batch["hands"])).numpy()
-        for batch in clips.batches(INPUTS)
+        module({name: torch.from_numpy(x) for name, x in batch.items()}).numpy()
+        for batch in clips.batches(tuple(clips.inputs))
     ]
     return np.concatenate(parts)
 
@@ -153,23 +152,22 @@ def difference(exact: FloatArray, logits: FloatArray) -> Difference:
 def deciding_inputs(
     form: ExportedModel, clips: LabeledFeatures, meta: CheckpointMeta
 ) -> dict[str, str]:
-    """Label -> ``body`` or ``hands``: without which of them ``form`` is less sure of the class.
+    """Return label -> input: without which of the inputs ``form`` is less sure of the class.
 
     Sure: the logarithm of the probability of the truth, in the mean over a few of its clips. Labels
     that do not occur are left out; a model of one input decides all by it.
     """
     few = [np.flatnonzero(clips.truth == i)[:DECIDING_CLIPS] for i in range(len(meta.labels))]
     clips = clips.at(np.concatenate(few))
-    nothing = {name: np.zeros_like(getattr(clips, name)) for name in INPUTS}
     sure = {
-        name: _log_probability(run_exported(form, replace(clips, **{name: nothing[name]})), clips)
-        for name in INPUTS
+        name: _log_probability(run_exported(form, clips.without(name)), clips)
+        for name in clips.inputs
     }
     found = {}
     for index, label in enumerate(meta.labels):
         of_class = clips.truth == index
         if of_class.any():
-            found[label] = min(INPUTS, key=lambda name: float(sure[name][of_class].mean()))
+            found[label] = min(sure, key=lambda name: float(sure[name][of_class].mean()))
     return found
 
 
@@ -203,7 +201,7 @@ def latency_ms(
 
     Runs are interleaved, so that whatever else the machine does meets all alike.
     """
-    inputs = next(clips.batches(INPUTS, 1))
+    inputs = next(clips.batches(tuple(clips.inputs), 1))
     times: dict[str, list[float]] = {exported.name: [] for exported in exported_models}
     for i in range(runs + 3):
         for exported in exported_models:

@@ -28,7 +28,7 @@ from bhar_export.step.layers import (
 )
 from bhar_export.step.state import FRAMES, LayerState, Memory
 from bhar_training.models.backbone import Backbone
-from bhar_training.models.bharnet import BHaRNetExpertOnly, JoinedPRGCN, SingleStream
+from bhar_training.models.bharnet import BHaRNetExpertOnly
 from bhar_training.models.causal import CausalMaxPool
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
@@ -40,7 +40,9 @@ from bhar_training.models.deployed_attention import (
     DeployedInteractiveBranch,
     DeployedPooledAttention,
 )
+from bhar_training.models.joined_prgcn import JoinedPRGCN
 from bhar_training.models.prgcn import PRGCN, PoseRefinement, TemporalAggregation, TemporalConv
+from bhar_training.models.single_branch import SingleBranch
 from bharsdk.engines.onnx_step import NEXT, STATE
 from bharsdk.errors import UsageError
 
@@ -89,7 +91,7 @@ def step_form(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> StepMo
     parts: dict[str, nn.Module]
     if isinstance(model, JoinedPRGCN):
         parts = {"net": _of_prgcn(model.net, state("net", "body"))}
-    elif isinstance(model, SingleStream):
+    elif isinstance(model, SingleBranch):
         parts = {"net": _of_backbone(model.net, state("net", *shapes))}
     elif isinstance(model, BHaRNetExpertOnly):
         body = _of_backbone(model.body, state("body", "body"))
@@ -148,7 +150,7 @@ def _of_backbone(net: Backbone, state: LayerState) -> StepBackbone:
 def _of_attention(
     model: BHaRNetExpertOnly, features: LayerState, groups: int
 ) -> dict[str, nn.Module]:
-    """What looks from stream to stream. features: any state of theirs."""
+    """The layers that look from branch to branch. features: any state of theirs."""
     parts: dict[str, nn.Module] = {}
     for name, layer in model.named_children():
         state = replace(features, path=name)

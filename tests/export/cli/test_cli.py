@@ -60,8 +60,8 @@ def test_the_int8_bundle_loads_verifies_and_holds_no_float_copy(int8_bundle: Pat
 def test_the_bundle_runs_the_int8_graph_that_was_measured(int8_bundle: Path) -> None:
     bundle = load_bundle(int8_bundle)
     clips = load_clips(WORDS).of_signers(["s2"])
-    body, hands = features_of(clips, bundle.manifest.features)
-    logits = open_engine(bundle).run({"body": body.numpy(), "hands": hands.numpy()})
+    inputs = features_of(clips, bundle.manifest.features)
+    logits = open_engine(bundle).run({name: x.numpy() for name, x in inputs.items()})
     hits = [LABELS[i] == label for i, label in zip(logits.argmax(1), clips.labels, strict=True)]
     assert np.mean(hits) == pytest.approx(bundle.report["forms"]["onnx-int8"]["accuracy"]["top1"])
 
@@ -103,10 +103,10 @@ def test_the_float_bundle_computes_what_torch_computes(
     bundle = load_bundle(tmp_path / "model.bhar")
     assert set(bundle.files) > {"model.onnx"}
     model = load_checkpoint(checkpoint)
-    body, hands = features_of(load_clips(WORDS).take(range(5)), model.meta.features)
+    inputs = features_of(load_clips(WORDS).take(range(5)), model.meta.features)
     with torch.no_grad():
-        expected = model.model(body, hands).numpy()
-    got = open_engine(bundle).run({"body": body.numpy(), "hands": hands.numpy()})
+        expected = model.model(inputs).numpy()
+    got = open_engine(bundle).run({name: x.numpy() for name, x in inputs.items()})
     assert np.abs(got - expected).max() <= 1e-4
 
 
@@ -188,7 +188,7 @@ def certain(checkpoint: Path, tmp_path: Path) -> Path:
     model = load_checkpoint(checkpoint)
     clips = load_clips(WORDS)
     with torch.no_grad():
-        said = model.model(*features_of(clips, model.meta.features)).argmax(1)
+        said = model.model(features_of(clips, model.meta.features)).argmax(1)
     with np.load(WORDS, allow_pickle=False) as data:
         arrays = {name: data[name] for name in data.files}
     arrays["label"] = np.array([LABELS[i] for i in said])

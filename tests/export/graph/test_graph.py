@@ -13,8 +13,9 @@ from bhar_export.graph.exported_model import exported_onnx
 from bhar_export.graph.graph import check_graph, to_onnx
 from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.verify import run_exported, run_torch
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.models import ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import Inputs
 from bharsdk.bundle.bundle import Precision
 from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.engines.onnx_session import single_thread_session
@@ -31,13 +32,15 @@ class Plain(torch.nn.Module):
         self.body = torch.nn.Conv2d(7, 4, 1)
         self.norm = torch.nn.BatchNorm2d(4)
 
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        body, hands = inputs["body"], inputs["hands"]
         y = self.norm(self.body(body[..., 0]) + self.body(hands[..., 0])[:, :, :, :1])
         return y.mean((2, 3))
 
 
 class Einsum(Plain):
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        body, hands = inputs["body"], inputs["hands"]
         y = self.body(body[..., 0])
         return torch.einsum("nctv,nctw->nc", y, self.body(hands[..., 1]))
 
@@ -75,7 +78,7 @@ def test_batch_normalization_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda g: setattr(g.input[0], "name", "x"), "expected body, hands or both"),
+        (lambda g: setattr(g.input[0], "name", "x"), "expected some of"),
         (lambda g: g.input[0].type.tensor_type.shape.dim[0].Clear(), None),
         (
             lambda g: setattr(g.input[0].type.tensor_type.shape.dim[0], "dim_value", 1),
@@ -100,7 +103,7 @@ def test_a_graph_with_other_inputs_is_refused(
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
     check_graph(model)
-    if message == "expected body, hands or both":
+    if message == "expected some of":
         model.graph.node[0].input[0] = "x"
     edit(model.graph)
     if message is None:
@@ -118,13 +121,13 @@ def test_causal_models_keep_a_free_batch(name: ModelName) -> None:
     """Any batch gives the same logits: a length read off a tensor in tracing would fix it."""
     torch.manual_seed(1)
     config = ModelConfig(name, window=FEATURES.frames)
-    module = build_model(config, input_layout(FEATURES), 4).eval().deploy().eval()
+    module = build_model(config, input_specs(FEATURES), 4).eval().deploy().eval()
     session = single_thread_session(to_onnx(module, FEATURES).SerializeToString())
     random = torch.Generator().manual_seed(0)
     shape = FEATURES.channels, FEATURES.frames
     body = torch.randn(3, *shape, 25, 1, generator=random)
     hands = torch.randn(3, *shape, 21, 2, generator=random)
     with torch.no_grad():
-        expected = module(body, hands).numpy()
+        expected = module({"body": body, "hands": hands}).numpy()
     (logits,) = session.run(["logits"], {"body": body.numpy(), "hands": hands.numpy()})
     assert np.abs(logits - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())

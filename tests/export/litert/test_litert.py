@@ -18,8 +18,10 @@ from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_export.quantization.verify import run_exported
 from bhar_training.checkpoint import load_checkpoint
-from bhar_training.models import InputLayout, ModelConfig, ModelName, build_model
+from bhar_training.data.batches import input_specs
+from bhar_training.models import ModelConfig, ModelName, build_model
 from bharsdk.bundle.bundle import REPORT, TFLITE_LOGITS, TFLITE_MODEL, load_bundle, make_bundle
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.engines.engine import Backend, open_engine
 from bharsdk.engines.golden_check import read_golden, verify_bundle
 from bharsdk.engines.selection import choose_engine
@@ -27,8 +29,9 @@ from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import BackendMissingError, BundleError, ParityError
 
 WORDS = Path(__file__).parents[2] / "data" / "words.npz"
-CLASSES, FRAMES, CHANNELS = 5, 14, 4
-SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
+CLASSES, FRAMES = 5, 14
+SPECS = input_specs(FeatureConfig(frames=FRAMES, modalities=(Modality.JOINT,)))
+SHAPES = {name: spec.shape for name, spec in SPECS.items()}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ SHAPES = {"body": (CHANNELS, FRAMES, 25, 1), "hands": (CHANNELS, FRAMES, 21, 2)}
 def test_logits_are_those_of_torch(config: ModelConfig) -> None:
     """Of a model whose normalizations and topologies are no identities."""
     torch.manual_seed(3)
-    model = build_model(config, InputLayout(CHANNELS, CHANNELS), CLASSES).train()
+    model = build_model(config, SPECS, CLASSES).train()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("alpha"):
@@ -52,13 +55,13 @@ def test_logits_are_those_of_torch(config: ModelConfig) -> None:
             if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
                 module.momentum = 1.0  # normalized by these very clips
         random = torch.Generator().manual_seed(0)
-        clips = [torch.randn(6, *shape, generator=random) for shape in SHAPES.values()]
-        model(*clips)  # sets the running means
+        clips = {name: torch.randn(6, *s, generator=random) for name, s in SHAPES.items()}
+        model(clips)  # sets the running means
         model.eval()
-        expected = model(*clips).numpy()
+        expected = model(clips).numpy()
     found = TfliteModel(tflite.convert(deploy(model), SHAPES), "model")
     assert found.inputs == SHAPES and list(found.outputs.values()) == [(CLASSES,)]
-    got = found.run({name: clip.numpy() for name, clip in zip(SHAPES, clips, strict=True)})
+    got = found.run({name: clip.numpy() for name, clip in clips.items()})
     assert np.abs(got - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
 
 
@@ -78,7 +81,7 @@ def test_a_model_that_says_nothing_twice_computes_the_same_bits(
 ) -> None:
     trained = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
-    shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
+    shapes = {name: array.shape[1:] for name, array in clips.inputs.items()}
     quantizer = tflite.TfliteQuantizer(tflite.build(deploy(trained.model), shapes), clips)
     small = quantizer.build(RangeMethod.MIN_MAX)
     monkeypatch.setattr(litert_quantize, "small_form", lambda flatbuffer: flatbuffer)
@@ -116,7 +119,7 @@ def test_coordinates_stay_float_and_all_else_multiplies_bytes(
     monkeypatch.setattr(litert_quantize, "small_form", lambda flatbuffer: flatbuffer)
     trained = load_checkpoint(checkpoint)
     clips = load_features(DataSpec(WORDS), trained.meta).evenly(4)
-    shapes = {"body": clips.body.shape[1:], "hands": clips.hands.shape[1:]}
+    shapes = {name: array.shape[1:] for name, array in clips.inputs.items()}
     quantizer = tflite.TfliteQuantizer(tflite.build(deploy(trained.model), shapes), clips)
     form = quantizer.build(RangeMethod.MIN_MAX)
     model = TfliteModel(form.files[TFLITE_MODEL], "model.tflite")

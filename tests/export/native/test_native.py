@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +22,10 @@ from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_export.quantization.verify import run_exported
 from bhar_training.checkpoint import load_checkpoint
-from bhar_training.data.batches import features_of
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clips import load_clips
-from bhar_training.models import (
-    ActionModel,
-    BackboneName,
-    Fusion,
-    InputLayout,
-    ModelConfig,
-    ModelName,
-    build_model,
-)
+from bhar_training.models import BackboneName, Fusion, ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import ActionModel, InputSpec, InputSpecs
 from bharsdk import _ops
 from bharsdk.bundle.bundle import (
     NATIVE_INTEGERS,
@@ -40,6 +34,7 @@ from bharsdk.bundle.bundle import (
     NATIVE_WEIGHTS,
     load_bundle,
 )
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.engines.engine import Backend, open_engine
 from bharsdk.engines.golden_check import verify_bundle
 from bharsdk.engines.native import NativeEngine
@@ -49,17 +44,18 @@ from bharsdk.landmarks.skeleton import KINECT20, NTU25
 
 Array = npt.NDArray[np.float32]
 Inputs = dict[str, Array]
-MakeModel = Callable[[ModelConfig, InputLayout], ActionModel]
+MakeModel = Callable[[ModelConfig, InputSpecs], ActionModel]
 MakeInputs = Callable[..., Inputs]
 """See their fixtures."""
 
 WORDS = Path(__file__).parents[2] / "data" / "words.npz"
 CLASSES = 5
-TWO_PERSONS = InputLayout(3, 3, NTU25, persons=2, hand=None)
-KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
-MEDIAPIPE = InputLayout(4, 3)
-BOTH_WITH_HANDS = InputLayout(3, 3, persons=2)
+MEDIAPIPE = input_specs(FeatureConfig(modalities=(Modality.JOINT,)))
+TWO_PERSONS = {"body": InputSpec("body", NTU25, 2, 3, 3, 24)}
+KINECT = {"body": InputSpec("body", KINECT20, 1, 3, 3, 24)}
+BOTH_WITH_HANDS = {**MEDIAPIPE, "body": replace(MEDIAPIPE["body"], persons=2)}
 """As many bodies as hands."""
+WIDE = input_specs(FeatureConfig())
 
 
 def _exact(model: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
@@ -68,9 +64,9 @@ def _exact(model: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
 
 
 def _logits(double: ActionModel, inputs: Inputs) -> npt.NDArray[np.float64]:
-    body, hands = (torch.from_numpy(inputs.get(n, inputs["body"])) for n in ("body", "hands"))
+    tensors = {name: torch.from_numpy(array).double() for name, array in inputs.items()}
     with torch.no_grad():
-        logits: npt.NDArray[np.float64] = double(body.double(), hands.double()).numpy()
+        logits: npt.NDArray[np.float64] = double(tensors).numpy()
     return logits
 
 
@@ -98,11 +94,13 @@ def _native(model: ActionModel, inputs: Inputs) -> ExportedModel:
         (ModelConfig(ModelName.PR_GCN, prm=False, tam=False), TWO_PERSONS),
         (ModelConfig(ModelName.PR_GCN, prm=True, tam=False), KINECT),
     ],
-    ids=lambda value: value.name.value if isinstance(value, ModelConfig) else value.body.name,
+    ids=lambda value: (
+        value.name.value if isinstance(value, ModelConfig) else value["body"].skeleton.name
+    ),
 )
 def test_logits_are_those_of_torch(
     config: ModelConfig,
-    layout: InputLayout,
+    layout: InputSpecs,
     frames: int,
     make_model: MakeModel,
     make_inputs: MakeInputs,
@@ -205,7 +203,7 @@ def _frame(inputs: Inputs, t: int) -> list[Array]:
     [
         pytest.param(
             *(config, layout),
-            id=f"{config.name.value}-{layout.body.name}-{i}",
+            id=f"{config.name.value}-{layout['body'].skeleton.name}-{i}",
             # Other ways to put together what the first of each name is made of.
             marks=pytest.mark.long if config.name in [c.name for c, _ in CAUSAL[:i]] else (),
         )
@@ -213,7 +211,7 @@ def _frame(inputs: Inputs, t: int) -> list[Array]:
     ],
 )
 def test_frame_by_frame_the_logits_are_those_of_the_clip_so_far(
-    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
+    config: ModelConfig, layout: InputSpecs, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """At every frame, beyond the window of the running means too, within 1e-4."""
     model, inputs = make_model(config, layout), make_inputs(layout, 27, 1)
@@ -275,8 +273,8 @@ def test_a_stream_is_small_and_says_what_it_sees(
     name: ModelName, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Under 2 MB; what would take more (cross-attention, pooled attention) is kept packed."""
-    model = make_model(ModelConfig(name, window=24), InputLayout(7, 3))
-    network = _network(model, make_inputs(InputLayout(7, 3), 24, 1))
+    model = make_model(ModelConfig(name, window=24), WIDE)
+    network = _network(model, make_inputs(WIDE, 24, 1))
     assert network.state_bytes < 2_000_000
     assert 24 < network.receptive_field < 200
 
@@ -402,7 +400,8 @@ def test_a_causal_bundle_runs_as_clips_and_as_streams(
     engine, graph = NativeEngine(bundle), open_engine(bundle, Backend.ONNX)
     assert engine.name == f"native fp32, causal, {_ops.active_isa()}"
     assert (engine.delay_frames, engine.warmup_frames) == (0, bundle.manifest.features.frames)
-    body, hands = (a.numpy()[:3] for a in features_of(load_clips(WORDS), bundle.manifest.features))
+    clips = features_of(load_clips(WORDS), bundle.manifest.features)
+    body, hands = clips["body"].numpy()[:3], clips["hands"].numpy()[:3]
     expected = graph.run({"body": body, "hands": hands})
     np.testing.assert_allclose(engine.run({"body": body, "hands": hands}), expected, atol=1e-4)
     stream = engine.stream()
@@ -448,7 +447,7 @@ def _quantized(model: ActionModel, inputs: Inputs) -> ExportedModel:
     ids=str,
 )
 def test_integers_are_near_the_floats_and_less_than_half_their_size(
-    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
+    config: ModelConfig, layout: InputSpecs, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Of random weights; what trained ones lose is counted by the gate of every export.
 
@@ -504,7 +503,7 @@ def test_what_noise_calibrates_loses_accuracy_that_the_gate_counts(checkpoint: P
     """Ranges that fit nobody."""
     meta = load_checkpoint(checkpoint)
     words = load_features(DataSpec(WORDS), meta.meta)
-    shapes = {"body": words.body.shape[1:], "hands": words.hands.shape[1:]}
+    shapes = {name: array.shape[1:] for name, array in words.inputs.items()}
     random = np.random.default_rng(0)
     noise = {n: 1e3 * random.standard_normal((4, *s), np.float32) for n, s in shapes.items()}
     model = deploy(meta.model), shapes, len(meta.meta.labels)

@@ -48,7 +48,7 @@ def _exact(clips: int) -> FloatArray:
 def judge_of(noise: Callable[[int], LabeledFeatures]) -> JudgeOf:
     """A gate that takes logits off by at most so much."""
     clips = noise(5)
-    one = {"body": clips.body[:1]}
+    one = {"body": clips.inputs["body"][:1]}
     return lambda off: Judge(clips, _exact(5), lambda form: bool(form.run(one)[0, 0] - 1 <= off))
 
 

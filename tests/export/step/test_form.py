@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,12 @@ from torch import Tensor
 from bhar_export.cli import main
 from bhar_export.step.form import StepModel, step_form, to_step_onnx
 from bhar_export.tensorrt.target import accepted_by_tensorrt
-from bhar_training.data.batches import features_of
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clips import load_clips
-from bhar_training.models import (
-    ActionModel,
-    Fusion,
-    InputLayout,
-    ModelConfig,
-    ModelName,
-    build_model,
-)
+from bhar_training.models import Fusion, ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import ActionModel, InputSpec, InputSpecs
 from bharsdk.bundle.bundle import STEP_LOGITS, STEP_MODEL, STEP_TFLITE, Bundle, load_bundle
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.engines.engine import Backend, backends_of
 from bharsdk.engines.golden_check import verify_bundle
 from bharsdk.engines.native import NativeEngine
@@ -35,24 +31,20 @@ from bharsdk.errors import UsageError
 from bharsdk.landmarks.skeleton import KINECT20, NTU25
 
 Array = npt.NDArray[np.float32]
-MakeModel = Callable[[ModelConfig, InputLayout], ActionModel]
+MakeModel = Callable[[ModelConfig, InputSpecs], ActionModel]
 MakeInputs = Callable[..., dict[str, Array]]
 """See their fixtures."""
 
 WORDS = Path(__file__).parents[2] / "data" / "words.npz"
 CLASSES, WINDOW, FRAMES = 5, 6, 19
-MEDIAPIPE = InputLayout(4, 3)
-TWO_PERSONS = InputLayout(3, 3, NTU25, persons=2, hand=None)
-BOTH_WITH_HANDS = InputLayout(3, 3, persons=2)
-KINECT = InputLayout(3, 3, KINECT20, persons=1, hand=None)
+MEDIAPIPE = input_specs(FeatureConfig(modalities=(Modality.JOINT,)))
+TWO_PERSONS = {"body": InputSpec("body", NTU25, 2, 3, 3, 24)}
+KINECT = {"body": InputSpec("body", KINECT20, 1, 3, 3, 24)}
+BOTH_WITH_HANDS = {**MEDIAPIPE, "body": replace(MEDIAPIPE["body"], persons=2)}
 
 
 def _tensors(inputs: dict[str, Array]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in inputs.items()}
-
-
-def _both(clips: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    return clips["body"], clips.get("hands", clips["body"])
 
 
 def _shapes(clips: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -86,7 +78,7 @@ CAUSAL = [
     [
         pytest.param(
             *(config, layout),
-            id=f"{config.name.value}-{layout.body.name}-{i}",
+            id=f"{config.name.value}-{layout['body'].skeleton.name}-{i}",
             # Other ways to put together what the first of each name is made of.
             marks=pytest.mark.long if config.name in [c.name for c, _ in CAUSAL[:i]] else (),
         )
@@ -94,7 +86,7 @@ CAUSAL = [
     ],
 )
 def test_at_every_frame_the_logits_are_those_of_the_clip_so_far(
-    config: ModelConfig, layout: InputLayout, make_model: MakeModel, make_inputs: MakeInputs
+    config: ModelConfig, layout: InputSpecs, make_model: MakeModel, make_inputs: MakeInputs
 ) -> None:
     """Of two clips at once, through all phases of the strides and beyond the window."""
     model, clips = (
@@ -107,7 +99,7 @@ def test_at_every_frame_the_logits_are_those_of_the_clip_so_far(
         for t in range(FRAMES):
             logits, state = step(_frame(clips, t), state)
             so_far = {name: clip[:, :, : t + 1] for name, clip in clips.items()}
-            expected = model(*_both(so_far))
+            expected = model(so_far)
             assert (logits - expected).abs().max() <= 1e-4 * max(1.0, expected.abs().max()), t
 
 
@@ -134,7 +126,7 @@ def test_the_graph_is_the_step_for_any_number_of_streams(
     for i, begin in enumerate((0, 3, 0)):
         of_stream = {name: clip[i : i + 1, :, begin:] for name, clip in clips.items()}
         with torch.no_grad():
-            expected = model(*_both(of_stream))[0].numpy()
+            expected = model(of_stream)[0].numpy()
         assert np.abs(logits[i] - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max()), i
 
 
@@ -156,7 +148,7 @@ def test_a_stream_never_ends(make_model: MakeModel, make_inputs: MakeInputs) -> 
 
 def test_a_state_is_small(make_inputs: MakeInputs) -> None:
     """Of BHaRNet-E two megabytes, however long its window."""
-    config, layout = ModelConfig(ModelName.BHARNET_E, window=24), InputLayout(7, 3)
+    config, layout = ModelConfig(ModelName.BHARNET_E, window=24), input_specs(FeatureConfig())
     model = build_model(config, layout, CLASSES).eval().deploy()
     step = step_form(model, _shapes(_tensors(make_inputs(layout, 24, 1))))
     assert 4 * sum(state.numel() for state in step.state.values()) < 2_200_000
@@ -209,7 +201,8 @@ def test_tensorrt_takes_the_graph_as_it_is(causal_bundle: Bundle) -> None:
 
 def test_onnx_runtime_and_our_own_kernels_stream_alike(causal_bundle: Bundle) -> None:
     """Real clips, frame by frame, the same logits at every frame; and again after a reset."""
-    body, hands = features_of(load_clips(WORDS), causal_bundle.manifest.features)
+    clips = features_of(load_clips(WORDS), causal_bundle.manifest.features)
+    body, hands = clips["body"], clips["hands"]
     streams = OnnxEngine(causal_bundle).stream(), NativeEngine(causal_bundle).stream()
     for clip in range(2):
         for t in range(body.shape[2]):

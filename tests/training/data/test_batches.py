@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from bhar_training.data.augment import AugmentConfig
-from bhar_training.data.batches import Batch, features_of, split_blocks, training_batches
+from bhar_training.data.batches import (
+    Batch,
+    features_of,
+    input_specs,
+    split_blocks,
+    training_batches,
+)
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.data.clips import load_clips
 from bhar_training.data.skeleton_features import SkeletonFeatureConfig
@@ -36,22 +42,24 @@ def test_the_same_seed_gives_the_same_batches(clips: ClipSet) -> None:
         for a, b in zip(left, right, strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0)
     for other in (_batches(clips, (3, 2)), _batches(clips, (4, 1))):
-        assert not torch.equal(one[0][0], other[0][0])
+        assert not torch.equal(one[0][0]["body"], other[0][0]["body"])
 
 
 def test_batches_are_whole_and_shaped_for_the_model(clips: ClipSet) -> None:
     """48 clips make four batches of ten; a set smaller than a batch makes one."""
     batches = _batches(clips, (0, 0))
     assert len(batches) == 4
-    for body, hands, target in batches:
-        assert body.shape == (10, 7, 8, 25, 1)
-        assert hands.shape == (10, 7, 8, 21, 2)
+    shapes = {name: spec.shape for name, spec in input_specs(CONFIG).items()}
+    assert shapes == {"body": (7, 8, 25, 1), "hands": (7, 8, 21, 2)}
+    for inputs, target in batches:
+        assert {name: x.shape for name, x in inputs.items()} == {
+            name: (10, *shape) for name, shape in shapes.items()
+        }
         assert target.shape == (10,)
-        assert body.isfinite().all()
-        assert hands.isfinite().all()
+        assert all(x.isfinite().all() for x in inputs.values())
         assert 0 <= int(target.min()) <= int(target.max()) < 6
     (few,) = _batches(clips.take(range(4)), (0, 0))
-    assert len(few[2]) == 4
+    assert len(few[1]) == 4
 
 
 def test_few_clips_are_drawn_more_than_once(clips: ClipSet) -> None:
@@ -100,7 +108,7 @@ def test_a_short_window_sees_all_of_the_action_when_cropped(clips: ClipSet) -> N
         )
         features = FeatureConfig(frames=frames)
         made = training_batches(pointing, pointing.classes, features, config, 24, None, (0, 0))
-        return np.concatenate([hands[:, 0, -1, 8, 0].numpy() for _, hands, _ in made])
+        return np.concatenate([inputs["hands"][:, 0, -1, 8, 0].numpy() for inputs, _ in made])
 
     assert np.ptp(seen(0.0, 8)) == 0
     assert np.ptp(seen(1.0, 8)) > 0.5 * seen(1.0, 8).max()
@@ -162,11 +170,11 @@ def test_without_block_numbers_every_clip_is_a_block(clips: ClipSet) -> None:
 
 def test_features_of_clips_keep_their_order(clips: ClipSet) -> None:
     """Without augmentation, the same every time."""
-    body, hands = features_of(clips, CONFIG)
-    again = features_of(clips.take([5]), CONFIG)
-    np.testing.assert_array_equal(body[5], again[0][0])
-    np.testing.assert_array_equal(hands[5], again[1][0])
-    assert len(body) == len(clips)
+    inputs, again = features_of(clips, CONFIG), features_of(clips.take([5]), CONFIG)
+    assert list(inputs) == ["body", "hands"]
+    for name, x in inputs.items():
+        np.testing.assert_array_equal(x[5], again[name][0])
+        assert len(x) == len(clips)
 
 
 def test_features_of_the_other_kind_of_clips_are_a_usage_error(clips: ClipSet) -> None:

@@ -78,11 +78,11 @@ def test_evaluation_looks_at_the_action_of_long_clips(long: ClipSet, short: Clip
     for clip in _signs(long):
         middle_ms = find_action(clip, WINDOW_MS).middle_ms
         assert abs(middle_ms - sum(SIGN_MS) / 2) <= 3 * FRAME_MS
-    body, hands = features_of(long, FEATURES)
+    inputs = features_of(long, FEATURES)
     for i in (0, len(long) - 1):
         window = action_window(long.sequences[i], FEATURES)
-        np.testing.assert_array_equal(body[i].numpy(), window.body)
-        np.testing.assert_array_equal(hands[i].numpy(), window.hands)
+        np.testing.assert_array_equal(inputs["body"][i].numpy(), window.body)
+        np.testing.assert_array_equal(inputs["hands"][i].numpy(), window.hands)
 
 
 def test_clips_that_fit_are_trained_on_as_before(short: ClipSet) -> None:
@@ -107,7 +107,7 @@ def test_negatives_are_made_of_the_action_of_long_clips(long: ClipSet) -> None:
     signs = long.where(lambda i: long.labels[i] in ("hello", "tea"))
     classes = ("-", "hello", "tea")
     (batch,) = training_batches(signs, classes, FEATURES, config, len(signs), "-", (0, 0))
-    begun = batch[1][batch[2] == 0]
+    begun = batch[0]["hands"][batch[1] == 0]
     assert len(begun) >= 2
     assert (begun[:, -1].mean((1, 2)).max(1).values >= 0.6).all()
 
@@ -120,6 +120,6 @@ def test_any_part_of_a_long_clip_of_no_sign_is_trained_on(long: ClipSet) -> None
     clips = replace(idle, sequences=tuple(c.replaced(hands=hands) for c in idle.sequences))
     config = AugmentConfig(lose_hand=0.0, negative=0.0)
     batches = training_batches(clips, ("-",), FEATURES, config, len(clips), "-", (0, 0), 40)
-    shares = np.concatenate([hands[:, -1].mean((1, 2, 3)).numpy() for _, hands, _ in batches])
+    shares = np.concatenate([x["hands"][:, -1].mean((1, 2, 3)).numpy() for x, _ in batches])
     assert shares.min() == 0
     assert shares.max() == 1

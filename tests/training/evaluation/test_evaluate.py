@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta
-from bhar_training.data.batches import features_of, input_layout
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.evaluation.evaluate import (
     answers,
@@ -31,7 +31,7 @@ def _checkpoint(clips: ClipSet, seed: int, calibration: Calibration | None = Non
     """Fresh weights."""
     torch.manual_seed(seed)
     config = ModelConfig(ModelName.PR_GCN)
-    model = build_model(config, input_layout(FEATURES), len(clips.classes)).eval()
+    model = build_model(config, input_specs(FEATURES), len(clips.classes)).eval()
     meta = CheckpointMeta(
         model=config,
         features=FEATURES,
@@ -49,7 +49,7 @@ def _checkpoint(clips: ClipSet, seed: int, calibration: Calibration | None = Non
 
 def _logits(checkpoint: Checkpoint, clips: ClipSet) -> npt.NDArray[np.float64]:
     with torch.no_grad():
-        return checkpoint.model(*features_of(clips, FEATURES)).double().numpy()
+        return checkpoint.model(features_of(clips, FEATURES)).double().numpy()
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

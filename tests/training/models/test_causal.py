@@ -7,23 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from bhar_training.models import (
-    ActionModel,
-    BackboneName,
-    InputLayout,
-    ModelConfig,
-    ModelName,
-    build_model,
-)
+from bhar_training.data.batches import input_specs
+from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import ActionModel, Inputs
 from bhar_training.models.causal import (
     CausalMaxPool,
     RunningTopology,
     moving_average,
     running_mean,
 )
+from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.errors import InputError, UsageError
 
-LAYOUT = InputLayout(3, 3)
+LAYOUT = input_specs(FeatureConfig(modalities=(Modality.JOINT,), presence=False))
 NAMES = (
     ModelName.PR_GCN,
     ModelName.BHARNET_E,
@@ -44,14 +40,18 @@ def _model(name: ModelName, window: int = 12) -> ActionModel:
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        model.train()(*_clip(30, clips=4))
+        model.train()(_clip(30, clips=4))
     return model.eval().double()
 
 
-def _clip(frames: int, clips: int = 1, seed: int = 1) -> tuple[Tensor, Tensor]:
+def _clip(frames: int, clips: int = 1, seed: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    body = torch.randn(clips, 3, frames, 25, 1, generator=generator)
-    return body, torch.randn(clips, 3, frames, 21, 2, generator=generator)
+    shapes = {"body": (25, 1), "hands": (21, 2)}
+    return {n: torch.randn(clips, 3, frames, *s, generator=generator) for n, s in shapes.items()}
+
+
+def _double(inputs: Inputs) -> dict[str, Tensor]:
+    return {name: x.double() for name, x in inputs.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,8 +59,7 @@ def _clip(frames: int, clips: int = 1, seed: int = 1) -> tuple[Tensor, Tensor]:
 def test_no_layer_looks_ahead(name: ModelName) -> None:
     """Features up to a frame are the same whatever follows it, at every rate."""
     model = _model(name)
-    body, hands = (part.double() for part in _clip(40))
-    later = torch.randn(1, 3, 17, 25, 1), torch.randn(1, 3, 17, 21, 2)
+    inputs, later = _double(_clip(40)), _double(_clip(17, seed=2))
     seen: dict[int, list[Tensor]] = {}
 
     def keep(module: torch.nn.Module, _: object, out: object) -> None:
@@ -69,12 +68,8 @@ def test_no_layer_looks_ahead(name: ModelName) -> None:
 
     for module in model.modules():
         module.register_forward_hook(keep)
-    model(body, hands)
-    changed = [
-        torch.cat([part[:, :, :23], end.double()], 2)
-        for part, end in zip((body, hands), later, strict=True)
-    ]
-    model(*changed)
+    model(inputs)
+    model({name: torch.cat([x[:, :, :23], later[name]], 2) for name, x in inputs.items()})
     compared = 0
     for before, after in (outs for outs in seen.values() if len(outs) == 2):
         stride = {40: 1, 20: 2, 10: 4, 7: 6}.get(before.shape[2])
@@ -90,16 +85,16 @@ def test_no_layer_looks_ahead(name: ModelName) -> None:
 def test_every_frame_counts(name: ModelName) -> None:
     """The logits are those of the last frame that all strides let through."""
     model = _model(name)
-    body, hands = (part.double() for part in _clip(37))
-    other = hands.clone()
+    inputs = _double(_clip(37))
+    other = inputs["hands"].clone()
     other[:, :, 36] += 1.0  # a multiple of every stride
-    assert not torch.allclose(model(body, hands), model(body, other))
+    assert not torch.allclose(model(inputs), model({**inputs, "hands": other}))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter(name: ModelName) -> None:
     model = _model(name).train()
-    model(*(part.double() for part in _clip(16, clips=2))).square().sum().backward()
+    model(_double(_clip(16, clips=2))).square().sum().backward()
     without = [
         key
         for key, p in model.named_parameters()
@@ -112,8 +107,8 @@ def test_gradients_reach_every_parameter(name: ModelName) -> None:
 @torch.no_grad()
 def test_the_deployed_form_computes_the_same(name: ModelName) -> None:
     model = _model(name).float()
-    expected = model(*_clip(26))
-    torch.testing.assert_close(model.deploy()(*_clip(26)), expected, atol=1e-5, rtol=1e-5)
+    expected = model(_clip(26))
+    torch.testing.assert_close(model.deploy()(_clip(26)), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 5, 12, 30])

@@ -35,10 +35,12 @@ def test_shares_of_a_batch_are_the_batch(clips: ClipSet) -> None:
     settings = (clips.classes, FeatureConfig(frames=6), AugmentConfig(), 8, "-", (0, 3), 16)
     whole = list(training_batches(clips, *settings))
     shares = [list(training_batches(clips, *settings, (rank, 3))) for rank in range(3)]
-    assert [len(batch[0][2]) for batch in shares] == [2, 3, 3]
+    assert [len(batch[0][1]) for batch in shares] == [2, 3, 3]
     for expected, *parts in zip(whole, *shares, strict=True):
-        for i in range(3):
-            torch.testing.assert_close(torch.cat([p[i] for p in parts]), expected[i])
+        for name in ("body", "hands"):
+            joined = torch.cat([inputs[name] for inputs, _ in parts])
+            torch.testing.assert_close(joined, expected[0][name])
+        torch.testing.assert_close(torch.cat([target for _, target in parts]), expected[1])
 
 
 @pytest.mark.parametrize("dims", [1, 2])

@@ -13,7 +13,8 @@ from torch.func import functional_call
 
 from bhar_training.models import attention
 from bhar_training.models.attention import FastCrossAttention, InteractiveBranch, PooledAttention
-from bhar_training.models.bharnet import Fusion, fuse
+from bhar_training.models.bharnet import fuse
+from bhar_training.models.config import Fusion
 from bhar_training.models.degcn import (
     DeformableTemporalConv,
     GroupedPointwise,

@@ -10,7 +10,7 @@ import torch
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, save_checkpoint
 from bhar_training.cli import main
 from bhar_training.cli.enrollment import ROWS
-from bhar_training.data.batches import features_of, input_layout
+from bhar_training.data.batches import features_of, input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.data.clips import load_clips
 from bhar_training.evaluation.evaluate import class_indices
@@ -38,15 +38,15 @@ def checkpoint(words: ClipSet) -> Checkpoint:
     torch.manual_seed(5)
     torch.set_num_threads(1)
     config = ModelConfig(ModelName.PR_GCN)
-    model = build_model(config, input_layout(FEATURES), len(LABELS))
+    model = build_model(config, input_specs(FEATURES), len(LABELS))
     mine = words.of_signers(["s1"])
     clips = mine.where(lambda i: mine.labels[i] != NEW)
-    body, hands = features_of(clips, FEATURES)
+    inputs = features_of(clips, FEATURES)
     truth = torch.from_numpy(class_indices(clips, LABELS))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(20):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(body, hands), truth).backward()
+        torch.nn.functional.cross_entropy(model(inputs), truth).backward()
         optimizer.step()
     meta = CheckpointMeta(config, FEATURES, LABELS, "-", "words.npz", ("s1",), len(clips), 1, 5)
     return Checkpoint(model.eval(), meta)
@@ -62,7 +62,7 @@ def test_a_word_left_out_of_training_is_enrolled_and_scored_beside_the_others(
     assert found.gestures == asked.gestures == (NEW,)
     known = stranger.where(lambda i: stranger.labels[i] != NEW)
     with torch.no_grad():
-        said = checkpoint.model(*features_of(known, FEATURES)).argmax(1).numpy()
+        said = checkpoint.model(features_of(known, FEATURES)).argmax(1).numpy()
     own = 100 * float((said == class_indices(known, LABELS)).mean())
     assert found.known_before == pytest.approx(own)
     assert 0 <= found.new_top1 <= 100
@@ -111,16 +111,16 @@ def test_whoever_trained_the_model_is_no_stranger(
 def test_the_embedding_is_as_wide_as_all_heads_together(name: ModelName, width: int) -> None:
     """And the logits beside it are the model's."""
     torch.manual_seed(0)
-    model = build_model(ModelConfig(name), input_layout(FEATURES), 4).eval().deploy()
+    model = build_model(ModelConfig(name), input_specs(FEATURES), 4).eval().deploy()
     shape = 2, FEATURES.channels, FEATURES.frames
-    body, hands = torch.randn(*shape, 25, 1), torch.randn(*shape, 21, 2)
+    inputs = {"body": torch.randn(*shape, 25, 1), "hands": torch.randn(*shape, 21, 2)}
     with torch.no_grad():
-        logits, embedding = WithEmbedding(model)(body, hands)
-        torch.testing.assert_close(logits, model(body, hands))
+        logits, embedding = WithEmbedding(model)(inputs)
+        torch.testing.assert_close(logits, model(inputs))
     assert embedding.shape == (2, width)
 
 
 def test_what_never_pools_has_no_embedding() -> None:
-    model = build_model(ModelConfig(ModelName.BHARNET_P), input_layout(FEATURES), 4)
+    model = build_model(ModelConfig(ModelName.BHARNET_P), input_specs(FEATURES), 4)
     with pytest.raises(UsageError, match="BHaRNetP, which pools no features"):
         WithEmbedding(model)

@@ -52,7 +52,7 @@ ENSEMBLE = Recipe(
         Score("student", ("student",)),
         Score("both", ("teacher", "student")),
         Score("both, Noisy-OR", ("teacher", "student"), fusion=Fusion.NOISY_OR),
-        Score("streams by Noisy-OR", ("student",), streams=Fusion.NOISY_OR),
+        Score("branches by Noisy-OR", ("student",), branches=Fusion.NOISY_OR),
         Score("no hands", ("student",), drop_hands=1.0),
         Score("left lost", ("student",), lose_hand="left"),
     ),
@@ -139,7 +139,7 @@ def test_ensembles_teachers_and_degraded_clips_are_scored(ensemble: Path) -> Non
     assert list(figures) == sorted(score.name for score in ENSEMBLE.scores)
     errors = {name: figure.mean.calibration_error for name, figure in figures.items()}
     assert errors["both"] != errors["both, Noisy-OR"]
-    assert errors["student"] != errors["streams by Noisy-OR"]
+    assert errors["student"] != errors["branches by Noisy-OR"]
     assert len({errors["student"], errors["no hands"], errors["left lost"]}) == 3
 
 

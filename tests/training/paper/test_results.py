@@ -153,8 +153,8 @@ def test_the_cost_of_a_score_is_what_describe_counts() -> None:
     shipped = {row.name: row for row in ROWS}
     recipe = RECIPES["words-s2-taught"]
     for score, described in (
-        ("PR-GCN", "PR-GCN as shipped"),
-        ("BHaRNet-E", "E expert-only as shipped"),
+        ("PR-GCN", "pr-gcn as shipped"),
+        ("BHaRNet-E", "bharnet-e as shipped"),
     ):
         cost = describe(shipped[described]).gmacs_true
         assert gmacs_of(recipe, recipe.score(score)) == pytest.approx(cost, rel=1e-6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bhar_training.checkpoint import CheckpointMeta, save_checkpoint
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.models import ModelConfig, ModelName, build_model
 from bhar_training.training.config import TrainConfig
@@ -26,7 +26,7 @@ def teacher(clips: ClipSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ModelConfig(ModelName.PR_GCN)
     meta = CheckpointMeta(config, FEATURES, clips.classes, "-", "words.npz", ("s1",), 24, 1, 2)
     run = tmp_path_factory.mktemp("teacher")
-    save_checkpoint(run / "checkpoint", build_model(config, input_layout(FEATURES), 6), meta)
+    save_checkpoint(run / "checkpoint", build_model(config, input_specs(FEATURES), 6), meta)
     return run
 
 
@@ -46,13 +46,13 @@ def test_teachers_answer_with_the_mean_of_their_logits() -> None:
     """In evaluation mode, folded."""
     torch.manual_seed(0)
     models = [
-        build_model(ModelConfig(ModelName.PR_GCN), input_layout(FEATURES), 6).eval()
+        build_model(ModelConfig(ModelName.PR_GCN), input_specs(FEATURES), 6).eval()
         for _ in range(2)
     ]
-    body, hands = torch.randn(2, 7, 6, 25, 1), torch.randn(2, 7, 6, 21, 2)
-    expected = (models[0](body, hands) + models[1](body, hands)) / 2
+    inputs = {"body": torch.randn(2, 7, 6, 25, 1), "hands": torch.randn(2, 7, 6, 21, 2)}
+    expected = (models[0](inputs) + models[1](inputs)) / 2
     teachers = Teachers(models, [list(range(7))] * 2)
-    torch.testing.assert_close(teachers(body, hands), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teachers(inputs), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -62,11 +62,11 @@ def test_a_teacher_reads_its_modalities_of_the_students_input(
     """Joint and bone of joint-motion, bone, joint: whatever their order."""
     order = (Modality.JOINT_MOTION, Modality.BONE, Modality.JOINT)
     wide = replace(FEATURES, modalities=order)
-    body, hands = torch.randn(2, 10, 6, 25, 1), torch.randn(2, 10, 6, 21, 2)
+    inputs = {"body": torch.randn(2, 10, 6, 25, 1), "hands": torch.randn(2, 10, 6, 21, 2)}
     own = [6, 7, 8, 3, 4, 5, 9]
     alone = Teachers.load((str(teacher),), clips.classes, FEATURES)
-    expected = alone(body[:, own], hands[:, own])
-    found = Teachers.load((str(teacher),), clips.classes, wide)(body, hands)
+    expected = alone({name: x[:, own] for name, x in inputs.items()})
+    found = Teachers.load((str(teacher),), clips.classes, wide)(inputs)
     torch.testing.assert_close(found, expected)
     with pytest.raises(InputError, match="teacher has features"):
         Teachers.load((str(teacher),), clips.classes, replace(wide, modalities=order[:2]))
@@ -95,8 +95,8 @@ def test_a_student_follows_its_teacher(teacher: Path, clips: ClipSet, tmp_path: 
         student = Teachers.load((str(out),), clips.classes, FEATURES)
         told = Teachers.load((str(teacher),), clips.classes, FEATURES)
         torch.manual_seed(0)
-        inputs = torch.randn(16, 7, 6, 25, 1), torch.randn(16, 7, 6, 21, 2)
-        distances[weight] = float(distillation_loss(student(*inputs), told(*inputs), 2.0))
+        inputs = {"body": torch.randn(16, 7, 6, 25, 1), "hands": torch.randn(16, 7, 6, 21, 2)}
+        distances[weight] = float(distillation_loss(student(inputs), told(inputs), 2.0))
     assert distances[1.0] < distances[0.0] / 2
 
 

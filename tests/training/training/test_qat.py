@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bhar_training.checkpoint import load_checkpoint
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import Inputs
 from bhar_training.models.degcn import GroupedPointwise
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.qat import (
-    QuantizedStreams,
+    QuantizedBranches,
     quantized_layers,
     rounded_input,
     rounded_weight,
@@ -108,7 +109,7 @@ def test_coordinates_and_topologies_stay_in_float(
     config: ModelConfig, in_float: set[str], rounded: set[str]
 ) -> None:
     """As in the export."""
-    found = set(quantized_layers(build_model(config, input_layout(FeatureConfig()), 4)))
+    found = set(quantized_layers(build_model(config, input_specs(FeatureConfig()), 4)))
     assert rounded <= found and not in_float & found
 
 
@@ -158,8 +159,8 @@ def test_a_model_in_evaluation_has_no_roundings_left(clips: ClipSet) -> None:
     plain = _Plain(model)
     x = torch.randn(3, 4, 5, 5)
     before = model(x)
-    quantized = QuantizedStreams(plain, (x, x)).train()
-    off = (quantized(x, x)[0] - before).abs().max()
+    quantized = QuantizedBranches(plain, {"body": x}).train()
+    off = (quantized({"body": x})[0] - before).abs().max()
     assert 1e-4 < float(off) < 0.1
     assert torch.equal(model(x), before)
 
@@ -169,8 +170,8 @@ class _Plain(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self.model(body),)
+    def forward(self, inputs: Inputs) -> tuple[torch.Tensor, ...]:
+        return (self.model(inputs["body"]),)
 
 
 def test_other_labels_than_those_it_knows_are_refused(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from bhar_training.cli import main
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.data.clip_set import ClipSet
 from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
 from bhar_training.models.losses import complementary_loss
@@ -58,7 +58,7 @@ def test_experts_learn_alone_and_then_all_learns(
     few, whole, parts = clips.take(range(6)), tmp_path / "whole", tmp_path / "parts"
     fit(few, CONFIG, whole, trained_on="words.npz")
     torch.manual_seed(CONFIG.seed)
-    born = build_model(CONFIG.model, input_layout(CONFIG.features), len(few.classes)).state_dict()
+    born = build_model(CONFIG.model, input_specs(CONFIG.features), len(few.classes)).state_dict()
     for epoch in range(1, 4):
         with monkeypatch.context() as patch:
             _stop_after(patch, 1)
@@ -88,22 +88,22 @@ def test_an_expert_alone_learns_from_its_own_loss(name: ModelName) -> None:
     """Its gradient is that of the cross-entropy of its own logits; nothing else has one."""
     torch.manual_seed(0)
     config = replace(CONFIG, model=replace(CONFIG.model, name=name), loss_weights=(1.0, 0.0, 0.0))
-    model = build_model(config.model, input_layout(config.features), 3)
+    model = build_model(config.model, input_specs(config.features), 3)
     stage, joint = stages_of(model, config, None)
     assert (stage.epochs, joint.epochs) == (range(2), range(2, 4))
     assert (joint.model, joint.loss_weights) == (model, config.loss_weights)
-    body, hands = torch.randn(2, 7, 4, 25, 1), torch.randn(2, 7, 4, 21, 2)
+    inputs = {"body": torch.randn(2, 7, 4, 25, 1), "hands": torch.randn(2, 7, 4, 21, 2)}
     target = torch.tensor([0, 2])
-    complementary_loss(stage.model.streams(body, hands), target, stage.loss_weights, 0.1).backward()
+    complementary_loss(stage.model.branches(inputs), target, stage.loss_weights, 0.1).backward()
     found = {name: value.grad for name, value in model.named_parameters()}
     model.zero_grad(set_to_none=True)
-    for expert, seen in ((model.body, body), (model.hand, hands)):
+    for expert, seen in ((model.body, inputs["body"]), (model.hand, inputs["hands"])):
         F.cross_entropy(expert(seen), target, label_smoothing=0.1).backward()
     for name, value in model.named_parameters():
         torch.testing.assert_close(found[name], value.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_a_model_of_one_stream_has_no_experts_to_train_alone(
+def test_a_model_of_one_branch_has_no_experts_to_train_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2 and the models that have; nothing is written."""

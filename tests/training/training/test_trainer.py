@@ -235,7 +235,7 @@ def test_held_out_blocks_calibrate_a_run(words: ClipSet, tmp_path: Path) -> None
     meta = _fit(words, tmp_path, **changes)
     assert load_checkpoint(tmp_path).meta == meta
     found = load_checkpoint(tmp_path)
-    logits = logits_of(found.model, *features_of(held_out, CONFIG.features)).numpy()
+    logits = logits_of(found.model, features_of(held_out, CONFIG.features)).numpy()
     assert meta.calibration == calibrate(logits, class_indices(held_out, meta.labels))
     assert _fit(words, tmp_path, **changes, resume=True) == meta
 
@@ -284,7 +284,7 @@ def test_answers_that_are_not_finite_end_a_run(
     clips: ClipSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of weights that are: nothing of it is kept."""
-    broken = lambda model, body, hands: torch.full((len(body), 6), math.nan)  # noqa: E731
+    broken = lambda model, inputs: torch.full((len(inputs["body"]), 6), math.nan)  # noqa: E731
     monkeypatch.setattr(trainer, "logits_of", broken)
     with pytest.raises(InputError, match="after epoch 1 the model's answers are not finite"):
         _fit(clips.take(range(8)), tmp_path / "run", validation=0.0)

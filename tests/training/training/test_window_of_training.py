@@ -52,14 +52,14 @@ def _top1(train: ClipSet, test: ClipSet, epochs: int = 4) -> float:
         batches = training_batches(
             train, classes, FEATURES, AugmentConfig(), 32, "-", (0, epoch), 600
         )
-        for _, hands, target in batches:
-            loss = F.cross_entropy(model(hands), target)
+        for inputs, target in batches:
+            loss = F.cross_entropy(model(inputs["hands"]), target)
             optimizer = optimizer or torch.optim.Adam(model.parameters(), 1e-3)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        said = model(features_of(test, FEATURES)[1]).argmax(1).numpy()
+        said = model(features_of(test, FEATURES)["hands"]).argmax(1).numpy()
     return 100 * float((said == class_indices(test, classes)).mean())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,9 +21,10 @@ from bhar_training.data.skeleton_features import (
     skeleton_input,
 )
 from bhar_training.data.skeletons import SkeletonClips
-from bhar_training.models import InputLayout
+from bhar_training.models.action_model import InputSpec
 from bhar_training.models.distributed import share_of
 from bharsdk.bundle.feature_config import FeatureConfig
+from bharsdk.bundle.input_spec import landmark_inputs
 from bharsdk.errors import UsageError
 from bharsdk.landmarks.action import ActionSpan, find_action, fits
 from bharsdk.landmarks.landmarks import LandmarkSequence
@@ -37,43 +38,45 @@ __all__ = [
     "Batch",
     "action_window",
     "features_of",
-    "input_layout",
+    "input_specs",
     "split_blocks",
     "split_held_out",
     "training_batches",
 ]
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""(body [N, C, T, V, M], hands [N, C, T, 21, 2], class index [N]). No hands: 0 in place of 21."""
+Batch = tuple[dict[str, Tensor], Tensor]
+"""(inputs float32 [N, C, T, V, M] by name, class index [N])."""
+Clip = Mapping[str, npt.NDArray[np.float32]]
+"""The inputs of one clip, float32 [1, C, T, V, M] by name."""
 AnyClips = ClipSet | SkeletonClips
 AnyFeatures = FeatureConfig | SkeletonFeatureConfig
 AnyAugment = AugmentConfig | SkeletonAugmentConfig
 
 
-def input_layout(config: AnyFeatures) -> InputLayout:
-    """What a model reads that is given features of ``config``."""
-    coordinates = 3 * len(config.modalities)
+def input_specs(config: AnyFeatures) -> dict[str, InputSpec]:
+    """Return what features of ``config`` give to a model: the spec of each input by name."""
     if isinstance(config, FeatureConfig):
-        return InputLayout(config.channels, coordinates)
-    skeleton = skeleton_by_name(config.skeleton)
-    return InputLayout(config.channels, coordinates, skeleton, config.persons, None)
+        return landmark_inputs(config)
+    skeleton, coordinates = skeleton_by_name(config.skeleton), 3 * len(config.modalities)
+    persons, channels, frames = config.persons, config.channels, config.frames
+    return {"body": InputSpec("body", skeleton, persons, channels, coordinates, frames)}
 
 
 def action_window(clip: LandmarkSequence, config: FeatureConfig) -> Features:
-    """The window in the middle of a clip's action; a shorter clip is held at both ends."""
+    """Return the features of the middle of a clip's action; a shorter clip is held at both ends."""
     middle_ms = find_action(clip, config.window_ms).middle_ms
     return extract(clip, config, middle_ms + config.window_ms / 2)
 
 
-def features_of(clips: AnyClips, config: AnyFeatures) -> tuple[Tensor, Tensor]:
-    """Body [N, C, T, V, M] and hands [N, C, T, 21, 2] of every clip, not augmented.
+def features_of(clips: AnyClips, config: AnyFeatures) -> dict[str, Tensor]:
+    """Return the inputs float32 [N, C, T, V, M] of all clips by name, not augmented.
 
     Raises UsageError when the features are not for clips of this kind.
     """
     if isinstance(clips, SkeletonClips) and isinstance(config, SkeletonFeatureConfig):
         return _stack([_body_alone(skeleton_input(clip, config)) for clip in clips.clips])
     if isinstance(clips, ClipSet) and isinstance(config, FeatureConfig):
-        return _stack([action_window(clip, config) for clip in clips.sequences])
+        return _stack([action_window(clip, config).batch() for clip in clips.sequences])
     raise _mismatch(clips, config)
 
 
@@ -83,8 +86,8 @@ def _mismatch(clips: AnyClips, config: AnyFeatures) -> UsageError:
     return UsageError(f"data: got {kinds[type(clips)]}, expected {kinds[wanted]} as in training")
 
 
-def _body_alone(body: npt.NDArray[np.float32]) -> Features:
-    return Features(body, np.zeros((*body.shape[:2], 0, 2), np.float32))
+def _body_alone(body: npt.NDArray[np.float32]) -> Clip:
+    return {"body": body[None]}
 
 
 def training_batches(
@@ -98,12 +101,13 @@ def training_batches(
     draws: int = 0,
     process: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """One epoch. ``seed`` = (run, epoch) fixes order and augmentation, so a run can resume.
+    """Yield the batches of one epoch.
 
-    As many clips as there are, and at least ``draws``, are drawn with replacement, a class in
-    proportion to the root of its size, so that rare signs are seen. With a ``background`` class
-    some clips are turned into negatives of it. Of each batch, ``process`` = (rank, processes) makes
-    its share; all shares together are the batch of one process.
+    ``seed`` = (run, epoch) fixes order and augmentation, so a run can resume. An epoch draws as
+    many clips as there are, and at least ``draws``, with replacement. A class is drawn in
+    proportion to the root of its size, so that the model sees rare signs. With a ``background``
+    class some clips are turned into negatives of it. ``process`` = (rank, processes) makes its
+    share of each batch; all shares together are the batch of one process.
     """
     random = np.random.default_rng(seed)
     index = {label: i for i, label in enumerate(classes)}
@@ -116,8 +120,7 @@ def training_batches(
 
     def make(batch: tuple[npt.NDArray[np.int64], list[np.random.Generator]]) -> Batch:
         made = [sample(int(i), child) for i, child in zip(*batch, strict=True)]
-        body, hands = _stack([item for item, _ in made])
-        return body, hands, torch.tensor([label for _, label in made])
+        return _stack([item for item, _ in made]), torch.tensor([label for _, label in made])
 
     starts = range(0, len(order) - batch_size + 1, batch_size) or range(1)
     chosen = [order[start : start + batch_size] for start in starts]
@@ -144,10 +147,10 @@ def _sampler(
     features: AnyFeatures,
     config: AnyAugment,
     negative: int | None,
-) -> Callable[[int, np.random.Generator], tuple[Features, int]]:
-    """What draws one augmented example: clip number, randomness -> features, class index."""
+) -> Callable[[int, np.random.Generator], tuple[Clip, int]]:
+    """Return the function that draws an example: clip number, randomness -> clip, class index."""
 
-    def of_skeletons(i: int, random: np.random.Generator) -> tuple[Features, int]:
+    def of_skeletons(i: int, random: np.random.Generator) -> tuple[Clip, int]:
         assert isinstance(clips, SkeletonClips) and isinstance(config, SkeletonAugmentConfig)
         assert isinstance(features, SkeletonFeatureConfig)
         points, span = augment_skeleton(
@@ -155,7 +158,7 @@ def _sampler(
         )
         return _body_alone(skeleton_input(points, features, span)), int(target[i])
 
-    def of_landmarks(i: int, random: np.random.Generator) -> tuple[Features, int]:
+    def of_landmarks(i: int, random: np.random.Generator) -> tuple[Clip, int]:
         assert isinstance(clips, ClipSet) and isinstance(config, AugmentConfig)
         assert isinstance(features, FeatureConfig)
         clip, label, window_ms = clips.sequences[i], int(target[i]), features.window_ms
@@ -174,11 +177,11 @@ def _sampler(
 
     def drawn(
         clip: LandmarkSequence, action: ActionSpan | None, crop: float, random: np.random.Generator
-    ) -> Features:
+    ) -> Clip:
         assert isinstance(config, AugmentConfig) and isinstance(features, FeatureConfig)
         changed, end_ms = augment(clip, config, random)
         place = (clip, changed, end_ms, action, crop, features.window_ms, random)
-        return extract(changed, features, window_end(*place))
+        return extract(changed, features, window_end(*place)).batch()
 
     kinds = (type(clips), type(features), type(config))
     if kinds == (ClipSet, FeatureConfig, AugmentConfig):
@@ -189,7 +192,7 @@ def _sampler(
 
 
 def split_held_out(clips: AnyClips, fraction: float, seed: int) -> tuple[AnyClips, AnyClips]:
-    """(train, validation): landmarks by recording block, skeletons by subject."""
+    """Split into (train, validation): landmarks by recording block, skeletons by subject."""
     if isinstance(clips, ClipSet):
         return split_blocks(clips, fraction, seed)
     subjects = sorted(set(clips.subjects))
@@ -202,7 +205,7 @@ def split_held_out(clips: AnyClips, fraction: float, seed: int) -> tuple[AnyClip
 
 
 def split_blocks(clips: ClipSet, fraction: float, seed: int) -> tuple[ClipSet, ClipSet]:
-    """(train, validation) by recording block: a block is never on both sides.
+    """Split into (train, validation) by recording block: a block is never on both sides.
 
     A label recorded in one block only stays in training. Clips without a block number count as
     blocks of their own.
@@ -221,10 +224,10 @@ def split_blocks(clips: ClipSet, fraction: float, seed: int) -> tuple[ClipSet, C
     return clips.where(lambda i: keys[i] not in held), clips.where(lambda i: keys[i] in held)
 
 
-def _stack(items: list[Features]) -> tuple[Tensor, Tensor]:
-    body = torch.from_numpy(np.stack([item.body for item in items]))
-    hands = torch.from_numpy(np.stack([item.hands for item in items]))
-    return body, hands
+def _stack(clips: Sequence[Clip]) -> dict[str, Tensor]:
+    return {
+        name: torch.from_numpy(np.concatenate([clip[name] for clip in clips])) for name in clips[0]
+    }
 
 
 def _children(random: np.random.Generator, count: int) -> list[np.random.Generator]:

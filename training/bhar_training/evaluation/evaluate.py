@@ -1,4 +1,4 @@
-"""A checkpoint, or an ensemble of them, against labeled clips."""
+"""Score a checkpoint, or an ensemble of them, on labeled clips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from bhar_training.evaluation.metrics import (
     false_accepts,
     report,
 )
-from bhar_training.models import ActionModel, Fusion
+from bhar_training.models import Fusion
+from bhar_training.models.action_model import ActionModel, Inputs
 from bhar_training.models.bharnet import fuse
 from bharsdk.bundle.calibration import probabilities
 from bharsdk.errors import InputError, UsageError
@@ -29,12 +30,12 @@ from bharsdk.errors import InputError, UsageError
 __all__ = [
     "Answers",
     "answers",
+    "branches_of",
     "class_indices",
     "evaluate",
     "evaluate_unknown",
     "logits_of",
     "split_unknown",
-    "streams_of",
 ]
 
 BATCH = 16
@@ -42,11 +43,11 @@ BATCH = 16
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a checkpoint, or an ensemble, says of N clips.
+    """The logits that a checkpoint, or an ensemble, gives for N clips.
 
-    raw: fused logits float32 [N, classes], as the models give them. logits: the same with the
-    stored temperatures, where all have one (``calibrated``). reject_below: the stored threshold; an
-    ensemble has none, since its probabilities are not those of any member.
+    raw: fused logits float32 [N, classes] from the models. logits: raw divided by the stored
+    temperatures, where all checkpoints have one (``calibrated``). reject_below: the stored
+    threshold; None for an ensemble, whose probabilities differ from those of its members.
     """
 
     raw: npt.NDArray[np.float32]
@@ -56,7 +57,10 @@ class Answers:
 
 
 def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """The class index [N] of every clip. Raises InputError on a label the model does not have."""
+    """Return the class index [N] of every clip.
+
+    Raises InputError on a label that the model does not have.
+    """
     index = {label: i for i, label in enumerate(labels)}
     unknown = sorted(set(clips.labels) - set(index))
     if unknown:
@@ -65,27 +69,27 @@ def class_indices(clips: AnyClips, labels: tuple[str, ...]) -> npt.NDArray[np.in
 
 
 @torch.no_grad()
-def streams_of(
-    model: ActionModel, body: Tensor, hands: Tensor, *, progress: bool = False
+def branches_of(
+    model: ActionModel, inputs: Inputs, *, progress: bool = False
 ) -> tuple[Tensor, ...]:
-    """What ``model.streams`` gives for features of N clips, in evaluation mode, each [N, classes].
+    """Return ``model.branches`` of inputs of N clips, in evaluation mode; each [N, classes].
 
-    Computed where the model is, in batches that stay in the cache of a CPU.
+    Computes on the device of the model, in batches that stay in the cache of a CPU.
     """
     model.eval()
     device = next(model.parameters()).device
-    starts = range(0, len(body), BATCH)
+    starts = range(0, len(next(iter(inputs.values()))), BATCH)
     bar = progress_bar(starts, shown=progress, desc="evaluate", unit="batch", leave=False)
     found = []
     for start in bar:
-        inputs = (part[start : start + BATCH].to(device) for part in (body, hands))
-        found.append([stream.cpu() for stream in model.streams(*inputs)])
+        batch = {name: x[start : start + BATCH].to(device) for name, x in inputs.items()}
+        found.append([branch.cpu() for branch in model.branches(batch)])
     return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
 
-def logits_of(model: ActionModel, body: Tensor, hands: Tensor) -> Tensor:
-    """Fused logits [N, classes] of features of N clips, as :func:`streams_of` computes them."""
-    return streams_of(model, body, hands)[0]
+def logits_of(model: ActionModel, inputs: Inputs) -> Tensor:
+    """Return the fused logits [N, classes] of inputs of N clips; see :func:`branches_of`."""
+    return branches_of(model, inputs)[0]
 
 
 def answers(
@@ -94,12 +98,12 @@ def answers(
     fusion: Fusion = Fusion.MEAN,
     said: list[Tensor] | None = None,
 ) -> Answers:
-    """Ask the checkpoints, each on its own features, and fuse what they say.
+    """Run the checkpoints, each on its own features, and fuse their logits.
 
-    said: the logits [N, classes] of each, where they are known already.
-    Every checkpoint's logits are divided by its temperature before fusion if all are calibrated;
-    if one is not, none are: logits of different sharpness would not weigh alike. Raises InputError
-    on no clips, or checkpoints of different labels.
+    said: the logits [N, classes] of each, where they are known already. If all checkpoints have a
+    temperature, their logits are divided by it before the fusion. If one has none, no logits are
+    divided: logits of different sharpness would have different weights. Raises InputError on no
+    clips, or checkpoints of different labels.
     """
     if not len(clips):
         raise InputError("evaluate: got no clips, expected at least one")
@@ -111,7 +115,7 @@ def answers(
                 f" checkpoint: {list(meta.labels)}"
             )
     found = said or [
-        streams_of(item.model, *features_of(clips, item.meta.features), progress=True)[0]
+        branches_of(item.model, features_of(clips, item.meta.features), progress=True)[0]
         for item in checkpoints
     ]
     raw = fuse(found, fusion).float().numpy()
@@ -129,7 +133,7 @@ def evaluate(
     fusion: Fusion = Fusion.MEAN,
     said: list[Tensor] | None = None,
 ) -> Report:
-    """Classify every clip by the fused answer of the checkpoints, as :func:`answers` says.
+    """Classify every clip by the fused logits of the checkpoints; see :func:`answers`.
 
     Raises InputError on no clips, unknown labels, or checkpoints of different labels.
     """
@@ -153,9 +157,9 @@ def evaluate(
 def evaluate_unknown(
     checkpoints: list[Checkpoint], clips: AnyClips, fusion: Fusion = Fusion.MEAN
 ) -> FalseAccepts:
-    """How many of ``clips``, which show no sign the checkpoints have, they take for one.
+    """Count how many of ``clips`` are taken for a sign, though they show none that is known.
 
-    The labels of the clips are not looked at. Raises what :func:`answers` does.
+    The labels of the clips are not read. Raises the errors of :func:`answers`.
     """
     found = answers(checkpoints, clips, fusion)
     background = checkpoints[0].meta.background_index
@@ -165,7 +169,9 @@ def evaluate_unknown(
 def split_unknown(
     clips: AnyClips, labels: tuple[str, ...], unknown: Sequence[str]
 ) -> tuple[AnyClips, AnyClips]:
-    """(the rest, clips of the labels ``unknown``); ["all"]: of every label not in ``labels``.
+    """Split into (the rest, clips of the labels ``unknown``).
+
+    ["all"] means every label that is not in ``labels``.
 
     Raises UsageError when the model has one of them, InputError when the clips do not.
     """

@@ -1,4 +1,4 @@
-"""Cross-attention between body and hand streams, linear in the number of tokens.
+"""Cross-attention between body and hand branches, linear in the number of tokens.
 
 FAVOR+ (Choromanski et al., ICLR 2021): softmax attention by positive orthogonal random features.
 With d the width of a head and omega m random directions, softmax(q.k) is near phi(q).phi(k) for
@@ -34,7 +34,7 @@ __all__ = ["FastCrossAttention", "InteractiveBranch", "PooledAttention"]
 
 
 def orthogonal_directions(count: int, width: int, generator: torch.Generator) -> Tensor:
-    """Blocks of orthogonal rows, each as long as a Gaussian vector: [count, width]."""
+    """Return blocks of orthogonal rows, each as long as a Gaussian vector: [count, width]."""
     blocks = []
     for _ in range(-(-count // width)):
         q, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
@@ -47,11 +47,12 @@ def orthogonal_directions(count: int, width: int, generator: torch.Generator) ->
 class FastCrossAttention(nn.Module):
     """FAVOR+ from query tokens [B, Q, 256] to context tokens [B, K, 256] -> [B, Q, 256].
 
-    LayerNorm on both, 8 heads of 64, projections without bias, one output layer. The random
-    directions are drawn once, from a fixed seed, and stored with the weights.
+    It has LayerNorm on both sides, 8 heads of 64, projections without bias and one output
+    layer. The random directions are drawn once from a fixed seed and stored with the weights.
 
-    window: of the causal form, in frames of the tokens. They are [B, T, Q, 256] and [B, T, K, 256]
-    then, and queries see the keys up to their own frame (:func:`linear_attention`).
+    window: length of the causal form, in frames of the tokens. Tokens are then [B, T, Q, 256]
+    and [B, T, K, 256], and a query sees the keys up to its own frame
+    (:func:`linear_attention`).
     """
 
     directions: Tensor
@@ -68,7 +69,7 @@ class FastCrossAttention(nn.Module):
         self.register_buffer("directions", directions)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """See the class."""
+        """Return what the queries see, in the shape of the queries."""
         context = self.context_norm(context)
         query = self._features(self._heads(self.query(self.query_norm(tokens))), (-1,))
         # One stabilizer for all keys of a head: it must cancel between sum and normalizer. Of keys
@@ -81,14 +82,14 @@ class FastCrossAttention(nn.Module):
         return out
 
     def deploy(self) -> DeployedCrossAttention:
-        """The same of tokens and context that are normalized already."""
+        """Return the deployed form; it takes tokens and context that are normalized already."""
         query, key = self._folded_query_key()
         value = _behind(self.context_norm, self.value)
         directions = self.directions.T.clone()
         return DeployedCrossAttention(query, key, value, self.out, directions, self.window)
 
     def deploy_axis(self, head: nn.Linear) -> DeployedAxisAttention:
-        """The mean of the results over all tokens, behind ``head``."""
+        """Return the deployed form of the mean over all tokens, followed by ``head``."""
         query, key = self._folded_query_key()
         value, out = _behind(self.context_norm, self.value), self.out
         # The product of three matrices, in float64: each head's values have their own columns.
@@ -126,14 +127,14 @@ class FastCrossAttention(nn.Module):
 
 
 class InteractiveBranch(nn.Module):
-    """BHaRNet-E's second branch of a stream: look at the other stream, then classify.
+    """BHaRNet-E's interactive branch: look at the other expert's features, then classify.
 
-    Every token (frame and joint) of an instance attends to those of the other stream's instance of
-    the same number; where the streams have different numbers of instances (one body, two hands),
-    to those of all of them.
+    A token is one joint in one frame. Each token of an instance attends to the tokens of the
+    other branch's instance with the same number. Where the branches have different numbers of
+    instances (one body, two hands), it attends to the tokens of all of them.
 
-    window: of the causal form, in frames of the features: a token sees those of the frames so far,
-    and what is classified is their running mean.
+    window: length of the causal form, in frames of the features. A token then sees the frames
+    so far, and the head classifies their running mean.
     """
 
     def __init__(self, classes: int, dropout: float = 0.0, window: int | None = None) -> None:
@@ -146,7 +147,7 @@ class InteractiveBranch(nn.Module):
         self.head = nn.Linear(WIDTH, classes)
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
-        """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
+        """Return logits [N, classes] of features and other [N, 256, T, M, V]."""
         tokens, context = tokens_of(features, other, by_frame=self.window is not None)
         seen = self.norm(tokens + self.attention(tokens, context))
         told = self.project(F.gelu(self.hidden(seen)))
@@ -155,7 +156,7 @@ class InteractiveBranch(nn.Module):
         return logits
 
     def deploy(self) -> DeployedInteractiveBranch:
-        """The same, folded."""
+        """Return the deployed form, with constants folded in."""
         weight = self.head.weight.double() @ self.project.weight.double()
         bias = self.head.weight.double() @ self.project.bias.double() + self.head.bias.double()
         head = linear(weight.to(self.head.weight), bias)
@@ -164,13 +165,14 @@ class InteractiveBranch(nn.Module):
 
 
 class PooledAttention(nn.Module):
-    """BHaRNet-P's attention of one stream: to the other one along time, joints and instances.
+    """BHaRNet-P's attention of one branch to the other, along time, joints and instances.
 
-    Each axis keeps its tokens and pools the others, so there are T + V + M tokens instead of T * V
-    for each instance.
+    Each axis keeps its own tokens and pools the others. So an instance has T + V + M tokens
+    instead of T * V.
 
-    window: of the causal form, in frames of the features. It looks along the last ``window`` tokens
-    of time, and at joints and instances whose means run along (:func:`pooled_tokens`).
+    window: length of the causal form, in frames of the features. It attends to the last
+    ``window`` tokens of time, and to running means of joints and instances
+    (:func:`pooled_tokens`).
     """
 
     def __init__(self, window: int | None = None) -> None:
@@ -179,14 +181,14 @@ class PooledAttention(nn.Module):
         self.time, self.joints, self.instances = (FastCrossAttention() for _ in range(3))
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
-        """features, other: [N, 256, T, M, V] -> [N, 256]: each axis's mean, summed."""
+        """Return the sum [N, 256] of each axis's mean, of features and other [N, 256, T, M, V]."""
         axes = self.time, self.joints, self.instances
         both = (pooled_tokens(x, self.window) for x in (features, other))
         seen = [axis(tokens, context) for axis, tokens, context in zip(axes, *both, strict=True)]
         return torch.stack([tokens.mean(1) for tokens in seen]).sum(0)
 
     def deploy(self, head: nn.Linear) -> DeployedPooledAttention:
-        """The same, folded, with the classifier ``head`` behind it."""
+        """Return the deployed form, with constants and the classifier ``head`` folded in."""
         unbiased = linear(head.weight, torch.zeros_like(head.bias))
         return DeployedPooledAttention(
             self.time.deploy_axis(head),

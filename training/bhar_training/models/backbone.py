@@ -1,4 +1,4 @@
-"""What all graph-network backbones share: input normalization, blocks, pooled head, folding."""
+"""The parts that all graph-network backbones share: input normalization, blocks, head, folding."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ TOTAL_STRIDE = 4
 
 
 class Backbone(nn.Module, ABC):
-    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes].
+    """One branch: skeleton x [N, C, T, V, M] -> logits [N, classes].
 
-    Every joint, channel and person has its own input normalization (``data_bn``). ``dropout`` acts
-    on the pooled features. window: of the running means of the causal form, in frames; None: the
-    form of the paper. A subclass gives ``blocks`` (:meth:`make_blocks`) and how to fold one.
+    Every joint, channel and person has its own input normalization (``data_bn``). ``dropout``
+    acts on the pooled features. window: length of the running means of the causal form, in
+    frames; None: the form of the paper. A subclass makes the blocks (:meth:`make_blocks`) and
+    folds one (:meth:`fold_block`).
     """
 
     def __init__(
@@ -50,19 +51,22 @@ class Backbone(nn.Module, ABC):
 
     @property
     def feature_window(self) -> int | None:
-        """``window`` in frames of the features."""
+        """Return ``window`` in frames of the features; None for the form of the paper."""
         return None if self.window is None else window_at(self.window, TOTAL_STRIDE)
 
     @abstractmethod
     def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
-        """Blocks from [N, channels, T, V] to [N, 256, ceil(T / 4), V]; partitions: [3, V, V]."""
+        """Return blocks from [N, channels, T, V] to [N, 256, ceil(T / 4), V].
+
+        partitions: adjacencies [3, V, V].
+        """
 
     @abstractmethod
     def fold_block(self, block: nn.Module) -> None:
         """Turn one block, in place, into its deployed form."""
 
     def features(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V, M] -> [N, 256, T', M, V], the backbone's output."""
+        """Return the features [N, 256, T', M, V] of x [N, C, T, V, M]."""
         n, c, t, v, m = x.shape
         if isinstance(self.input_norm, nn.BatchNorm1d):
             flat = self.input_norm(x.permute(0, 4, 3, 1, 2).reshape(n, m * v * c, t))
@@ -74,7 +78,7 @@ class Backbone(nn.Module, ABC):
         return x.view(n, m, *x.shape[1:]).permute(0, 2, 3, 1, 4)
 
     def classify(self, features: Tensor) -> Tensor:
-        """features: [N, 256, T', M, V] -> logits [N, classes]: mean over T, M and V, one layer."""
+        """Return logits [N, classes] of features [N, 256, T', M, V]: their mean, then one layer."""
         if self.feature_window is None:
             pooled = features.mean((2, 3, 4))
         else:
@@ -83,7 +87,7 @@ class Backbone(nn.Module, ABC):
         return logits
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V, M] -> logits [N, classes]."""
+        """Return logits [N, classes] of x [N, C, T, V, M]."""
         return self.classify(self.features(x))
 
     def fold(self) -> None:

@@ -1,12 +1,11 @@
-"""The causal form of the models: nothing looks ahead, so one new frame makes one new answer.
+"""The causal form of the models: it never looks ahead, so each new frame gives a new answer.
 
-What a clip model takes of the whole clip, its causal form takes of the frames so far: convolutions
-and pooling windows end at the frame they are for, and means over time run along with it. Fed frame
-by frame from a reset, a streaming engine computes the same; the logits of a clip are those of its
-last frame.
+A clip model reads the whole clip; its causal form reads the frames so far. Convolutions and pooling
+windows end at their own frame. Means over time are running means. A step form that is fed frame by
+frame from a reset computes the same; the logits of a clip are those of its last frame.
 
-A running mean is the mean of all frames until there are ``window`` of them. From then on it forgets
-exponentially: ``m += (x - m) / window``, which needs no memory of the frames themselves.
+A running mean is the plain mean until there are ``window`` frames. After that it forgets
+exponentially: ``m += (x - m) / window``. So it need not store the frames.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ TOPOLOGY_PERIOD = 8
 
 
 def window_at(window: int, stride: int) -> int:
-    """``window``, in frames of the input, where ``stride`` of them are one."""
+    """Convert ``window`` from frames of the input to frames of a layer with this ``stride``."""
     return math.ceil(window / stride)
 
 
 def running_mean(x: Tensor, window: int) -> Tensor:
-    """x: [N, C, T, ...] -> the running mean at every frame, the same shape."""
+    """Return the running mean of x [N, C, T, ...] at every frame, in the same shape."""
     t, spread = x.shape[2], [1] * (x.dim() - 3)
     counts = torch.arange(1, min(t, window) + 1, device=x.device, dtype=x.dtype)
     means = x[:, :, :window].cumsum(2) / counts.view(-1, *spread)
@@ -52,7 +51,7 @@ def running_mean(x: Tensor, window: int) -> Tensor:
 
 
 def moving_average(x: Tensor, frames: int) -> Tensor:
-    """x: [N, C, T, V] -> the mean of each frame and up to ``frames - 1`` before it."""
+    """Return the mean of each frame of x [N, C, T, V] and up to ``frames - 1`` before it."""
     sums = F.avg_pool2d(F.pad(x, (0, 0, frames - 1, 0)), (frames, 1), stride=1) * frames
     counts = torch.arange(1, x.shape[2] + 1, device=x.device, dtype=x.dtype).clamp(max=frames)
     return sums / counts.view(-1, 1)
@@ -60,10 +59,11 @@ def moving_average(x: Tensor, frames: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RunningTopology:
-    """When a refined topology changes, and what it is refined by.
+    """When a refined topology changes, and which mean refines it.
 
-    window: of the running mean, period: for how long a topology holds, both in frames of the layer.
-    Frames of a period share a topology, so a period is a clip of its own to the layer.
+    window: length of the running mean. period: how long a topology stays. Both are in frames of
+    the layer. Frames of one period share a topology, so the layer sees a period as a clip of
+    its own.
     """
 
     window: int
@@ -71,12 +71,12 @@ class RunningTopology:
 
     @classmethod
     def at(cls, window: int, strides: Sequence[int]) -> RunningTopology:
-        """Behind layers of ``strides``, for a ``window`` in frames of the input."""
+        """Return the one behind layers of ``strides``, for a ``window`` in frames of the input."""
         stride = math.prod(strides)
         return cls(window_at(window, stride), window_at(TOPOLOGY_PERIOD, stride))
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: [N, C, T, V] -> means [N * S, C, V] and frames [N * S, C, period, V] of S periods."""
+        """Split x [N, C, T, V] into S periods: means [N*S, C, V] and frames [N*S, C, period, V]."""
         n, c, t, v = x.shape
         means = running_mean(x, self.window)[:, :, :: self.period]
         # The last period is filled up with frames that nothing sees.
@@ -85,7 +85,7 @@ class RunningTopology:
         return means.transpose(1, 2).reshape(-1, c, v), frames.reshape(-1, c, self.period, v)
 
     def join(self, frames: Tensor, t: int) -> Tensor:
-        """[N * S, C, period, V] -> [N, C, T, V]."""
+        """Join periods [N * S, C, period, V] into [N, C, T, V]."""
         _, c, _, v = frames.shape
         periods = -(-t // self.period)
         joined = frames.view(-1, periods, c, self.period, v).transpose(1, 2)
@@ -93,13 +93,13 @@ class RunningTopology:
 
 
 class CausalMaxPool(nn.Module):
-    """The greatest of every ``stride``-th frame and the ``frames - 1`` before it."""
+    """The maximum of every ``stride``-th frame and the ``frames - 1`` frames before it."""
 
     def __init__(self, frames: int, stride: int) -> None:
         super().__init__()
         self.frames, self.stride = frames, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, C, T, V] -> [N, C, ceil(T / stride), V]."""
+        """Return [N, C, ceil(T / stride), V] of x [N, C, T, V]."""
         padded = F.pad(x, (0, 0, self.frames - 1, 0), value=-torch.inf)
         return F.max_pool2d(padded, (self.frames, 1), stride=(self.stride, 1))

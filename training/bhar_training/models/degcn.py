@@ -1,4 +1,4 @@
-"""DeGCN, single stream: the backbone of BHaRNet (Myung et al., IEEE TIP 2024).
+"""DeGCN, single branch: the backbone of BHaRNet (Myung et al., IEEE TIP 2024).
 
 Ten blocks of a channel-wise refined graph convolution and a multi-branch temporal convolution with
 learnable time offsets. Input x: [N, C, T, V, M]; features: [N, 256, ceil(T / 4), M, V].
@@ -348,7 +348,7 @@ class Block(nn.Module):
 
 
 class DeGCN(Backbone):
-    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes]."""
+    """One branch: skeleton x [N, C, T, V, M] -> logits [N, classes]."""
 
     def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
         """Ten blocks; the first has static adjacencies and no second residual."""

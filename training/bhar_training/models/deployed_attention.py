@@ -1,11 +1,11 @@
-"""The deployed forms of attention between streams: what is constant after training is folded in.
+"""The deployed forms of attention between branches: constants are folded into the layers.
 
-LayerNorm's weights go into the linear layers behind it, the factor d^-1/4 of FAVOR+ into queries
-and keys, the factor m^-1/2 of its features cancels, and the weights of all keys add up to one, so
-that what is added to every value is added to every result. Means commute with linear layers:
-what follows a mean over tokens is computed once, of the mean, and is one matrix.
+LayerNorm's weights go into the linear layers behind it. The factor d^-1/4 of FAVOR+ goes into
+queries and keys; the factor m^-1/2 of its features cancels. The weights of all keys add up to one,
+so a constant that is added to every value is added to every result. Means commute with linear
+layers, so one matrix computes everything that follows a mean over tokens.
 
-What the trained and the deployed forms share is here too: which tokens look at which, and how.
+This module also has what the trained and the deployed forms share: which tokens attend to which.
 
 :mod:`bhar_training.models.attention` makes these modules from its trained ones (``deploy()``).
 """
@@ -47,7 +47,7 @@ AXES = ((3, 4), (2, 3), (2, 4))
 
 
 def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """The layer of weight [O, I] and bias [O], in the precision of the weight."""
+    """Return a layer with weight [O, I] and bias [O], in the precision of the weight."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
     layer.weight.data.copy_(weight)
     layer.bias.data.copy_(bias)
@@ -55,9 +55,9 @@ def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def tokens_of(features: Tensor, other: Tensor, *, by_frame: bool) -> tuple[Tensor, Tensor]:
-    """Features [N, 256, T, M, V] of both streams -> tokens [N * groups, T * M / groups * V, 256].
+    """Features [N, 256, T, M, V] of both branches -> tokens [N * groups, T * M / groups * V, 256].
 
-    An instance and the other stream's instance of the same number are a group; where the streams
+    An instance and the other branch's instance of the same number are a group; where the branches
     have different numbers of instances, all of them are one. by_frame: the tokens of every frame
     on their own, [N * groups, T, M / groups * V, 256].
     """
@@ -88,9 +88,9 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor, window: int | No
 
 
 def mean_token(tokens: Tensor, samples: int, window: int | None) -> Tensor:
-    """The mean [N, 256] of the tokens of N ``samples``, as :func:`tokens_of` gives them.
+    """Return the mean token [N, 256] of N ``samples``; tokens as :func:`tokens_of` gives them.
 
-    window: of the causal form: the running mean at the last frame.
+    window: of the causal form, which takes the running mean at the last frame.
     """
     groups = tokens.view(samples, -1, *tokens.shape[1:])
     if window is None:
@@ -99,10 +99,10 @@ def mean_token(tokens: Tensor, samples: int, window: int | None) -> Tensor:
 
 
 def pooled_tokens(features: Tensor, window: int | None) -> list[Tensor]:
-    """[N, 256, T, M, V] -> tokens [N, tokens, 256] along time, joints and instances.
+    """Pool [N, 256, T, M, V] into tokens [N, tokens, 256] along time, joints and instances.
 
-    window: of the causal form, as the last frame sees them: time has no more than the last
-    ``window`` tokens, and joints and instances pool it by a running mean.
+    window: of the causal form, as the last frame sees the clip. Time has at most the last
+    ``window`` tokens; joints and instances pool time by a running mean.
     """
     if window is None:
         return [features.mean(axes).transpose(1, 2) for axes in AXES]
@@ -112,7 +112,7 @@ def pooled_tokens(features: Tensor, window: int | None) -> list[Tensor]:
 
 
 def normalized(x: Tensor) -> Tensor:
-    """LayerNorm without weights: they are folded into the layers behind it."""
+    """Normalize as LayerNorm does without weights; these are folded into the next layers."""
     return F.layer_norm(x, (WIDTH,))
 
 
@@ -180,7 +180,7 @@ class DeployedCrossAttention(_Folded):
 
 
 class DeployedInteractiveBranch(nn.Module):
-    """BHaRNet-E's second branch: ``head`` is also the layer that came before the mean."""
+    """BHaRNet-E's interactive branch; ``head`` includes the layer that came before the mean."""
 
     def __init__(
         self, attention: DeployedCrossAttention, hidden: nn.Linear, head: nn.Linear
@@ -189,7 +189,7 @@ class DeployedInteractiveBranch(nn.Module):
         self.attention, self.hidden, self.head = attention, hidden, head
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
-        """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
+        """Return logits [N, classes] of features and other [N, 256, T, M, V]."""
         window = self.attention.window
         tokens, context = tokens_of(features, other, by_frame=window is not None)
         hidden = self.seen(tokens, context, self.attention)
@@ -217,7 +217,7 @@ class DeployedAxisAttention(_Folded):
         self.value = value
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """Normalized tokens [N, Q, 256] and context [N, K, 256] -> [N, outputs]."""
+        """Return [N, outputs] of normalized tokens [N, Q, 256] and context [N, K, 256]."""
         query, key = self.both(tokens, context)
         weights = query / (query @ key.sum(-2)[..., None])
         of_keys = weights.mean(-2, keepdim=True) @ key.transpose(-1, -2)  # [N, H, 1, K]
@@ -227,7 +227,7 @@ class DeployedAxisAttention(_Folded):
 
 
 class DeployedPooledAttention(nn.Module):
-    """BHaRNet-P's attention of one stream and its classifier: logits at once.
+    """BHaRNet-P's attention of one branch together with its classifier: it gives logits.
 
     window: of the causal form (:func:`pooled_tokens`).
     """
@@ -249,7 +249,7 @@ class DeployedPooledAttention(nn.Module):
         return self.time, self.joints, self.instances
 
     def forward(self, features: Tensor, other: Tensor) -> Tensor:
-        """features, other: [N, 256, T, M, V] -> logits [N, classes]."""
+        """Return logits [N, classes] of features and other [N, 256, T, M, V]."""
         both = (pooled_tokens(x, self.window) for x in (features, other))
         parts = [
             attention(normalized(tokens), normalized(context))

@@ -1,8 +1,8 @@
-"""What makes several processes one trainer: shares of a batch, and layers that see all of it.
+"""Share a batch between processes, and let layers see all of it.
 
-Every process trains the same weights on its share of each batch. For the result to be that of one
-process, BatchNorm takes its statistics from the whole batch and dropout takes its share of the one
-mask. (torch's own SyncBatchNorm needs a GPU.)
+Every process trains the same weights on its share of each batch. The result is that of one process:
+BatchNorm takes its statistics from the whole batch, and dropout takes its share of one mask.
+(torch's own SyncBatchNorm needs a GPU.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["GlobalBatchNorm1d", "GlobalBatchNorm2d", "SharedDropout", "share_of"
 
 
 def share_of(count: int, rank: int, processes: int) -> range:
-    """Which of ``count`` things process ``rank`` takes: neighbors, sizes differ by one at most."""
+    """Return which of ``count`` items process ``rank`` takes: neighbors, in nearly equal shares."""
     return range(count * rank // processes, count * (rank + 1) // processes)
 
 

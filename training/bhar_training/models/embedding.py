@@ -1,20 +1,20 @@
-"""What the heads of a model classify: its embedding, beside its logits."""
+"""The embedding of a clip, beside its logits: the pooled features that the heads classify."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from bhar_training.models.bharnet import ActionModel
+from bhar_training.models.action_model import ActionModel, Inputs
 from bharsdk.errors import UsageError
 
 __all__ = ["WithEmbedding"]
 
 
 class WithEmbedding(nn.Module):
-    """``model`` and its pooled features, of one pass.
+    """A model that gives its logits and its pooled features from one pass.
 
-    Raises UsageError for a model whose heads classify what they never pool.
+    Raises UsageError for a model whose heads classify features before they are pooled.
     """
 
     def __init__(self, model: ActionModel) -> None:
@@ -26,10 +26,8 @@ class WithEmbedding(nn.Module):
             )
         self.model = model
 
-    def forward(
-        self, body: Tensor | None = None, hands: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits [N, classes] and embedding [N, D] of body [N, C, T, V, M] and hands."""
+    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Return logits [N, classes] and embedding [N, D] of inputs [N, C, T, V, M] by name."""
         seen: list[Tensor] = []
 
         def look(_head: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -38,7 +36,7 @@ class WithEmbedding(nn.Module):
         # For this pass alone: others share the model, and want nothing but logits.
         hooks = [head.register_forward_pre_hook(look) for head in self.model.heads()]
         try:
-            logits: Tensor = self.model(body, hands)
+            logits: Tensor = self.model(inputs)
         finally:
             for hook in hooks:
                 hook.remove()

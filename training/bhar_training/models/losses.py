@@ -10,19 +10,19 @@ __all__ = ["complementary_loss", "exact"]
 
 
 def exact(logits: Tensor) -> Tensor:
-    """Logits of bfloat16 as float32, others as they are."""
+    """Return logits of bfloat16 as float32, others unchanged."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def complementary_loss(
-    streams: tuple[Tensor, ...], target: Tensor, weights: tuple[float, ...], smoothing: float
+    branches: tuple[Tensor, ...], target: Tensor, weights: tuple[float, ...], smoothing: float
 ) -> Tensor:
-    """Cross-entropy of the fused logits and of each stream, weighted and summed; scalar.
+    """Return the weighted sum of the cross-entropies of the fused logits and of each branch.
 
-    L = lambda_cpl CE(fused) + lambda_B CE(body) + lambda_H CE(hand). streams: (fused, parts...),
-    each [N, classes]; target: [N]. (BHaRNet, complementary loss)
+    L = lambda_cpl CE(fused) + lambda_B CE(body) + lambda_H CE(hand). branches: (fused, parts...),
+    each [N, classes]. target: class indices [N]. (BHaRNet, complementary loss)
     """
-    total = weights[0] * F.cross_entropy(exact(streams[0]), target, label_smoothing=smoothing)
-    for logits, weight in zip(streams[1:], weights[1:], strict=False):
+    total = weights[0] * F.cross_entropy(exact(branches[0]), target, label_smoothing=smoothing)
+    for logits, weight in zip(branches[1:], weights[1:], strict=False):
         total = total + weight * F.cross_entropy(exact(logits), target, label_smoothing=smoothing)
     return total

@@ -55,7 +55,7 @@ class Block(nn.Module):
 
 
 class STGCN(Backbone):
-    """One stream: skeleton x [N, C, T, V, M] -> logits [N, classes]."""
+    """One branch: skeleton x [N, C, T, V, M] -> logits [N, classes]."""
 
     def make_blocks(self, channels: int, partitions: Tensor) -> nn.ModuleList:
         """Ten blocks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bhar_training.data.batches import input_layout
+from bhar_training.data.batches import input_specs
 from bhar_training.evaluation.plots import CostPoint
 from bhar_training.models import build_model
 from bhar_training.paper.describe import example, true_gmacs
@@ -36,6 +36,6 @@ def gmacs_of(recipe: Recipe, score: Score) -> float:
     for member in recipe.members:
         if member.name in score.members:
             features = member.config.features
-            model = build_model(member.config.model, input_layout(features), CLASSES)
+            model = build_model(member.config.model, input_specs(features), CLASSES)
             total += true_gmacs(model, example(features))
     return total

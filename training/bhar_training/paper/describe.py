@@ -8,6 +8,7 @@ whoever calls them. All four run on the public form of a model.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bhar_training.console.quiet import quiet
-from bhar_training.data.batches import AnyFeatures, input_layout
-from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model, make_backbone
+from bhar_training.data.batches import AnyFeatures, input_specs
+from bhar_training.models import BackboneName, ModelConfig, ModelName, build_model
+from bhar_training.models.action_model import Inputs
+from bhar_training.models.backbones import make_backbone
 from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, BHaRNetP
 from bhar_training.models.degcn import DeGCN
 from bhar_training.models.degcn_reference import plain_form
@@ -29,7 +32,8 @@ from bharsdk.landmarks.skeleton import NTU25, OPENPOSE18
 
 __all__ = ["ROWS", "Description", "Row", "describe", "example", "rows_of", "table", "true_gmacs"]
 
-Inputs = tuple[Tensor, ...]
+Given = Inputs | Tensor
+"""What a row's model is called with: inputs by name, or x of a backbone."""
 NTU_CLIP, NTU_CLASSES = (1, 3, 64, 25, 2), 120
 
 
@@ -46,7 +50,7 @@ class Row:
 
     name: str
     model: str
-    make: Callable[[], tuple[nn.Module, Inputs]]
+    make: Callable[[], tuple[nn.Module, Given]]
     copies: int = 1
     paper: tuple[float, float] | None = None
     reference: tuple[float, float] | None = None
@@ -73,7 +77,7 @@ class Description:
 
 
 def describe(row: Row) -> Description:
-    """Count one row. Raises BackendMissingError when a counter is missing."""
+    """Count one row. The command raises BackendMissingError when a counter is missing."""
     with quiet():
         import thop
         from fvcore.nn import FlopCountAnalysis
@@ -84,21 +88,22 @@ def describe(row: Row) -> Description:
     model = _public_form(model).eval()
     bare = sum(p.numel() for p in model.parameters())
     with quiet(), torch.no_grad():
-        analysis = FlopCountAnalysis(model, inputs)
+        analysis = FlopCountAnalysis(model, (inputs,))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         fvcore = analysis.total()
         true = _counted(model, inputs)
-        names = ("body", "hands") if len(inputs) == 2 else ("x",)
+        # By keyword: of a positional mapping it would take the length for the batch size.
+        (argument,) = inspect.signature(model.forward).parameters
         ptflops, _ = get_model_complexity_info(
             model,
             (1,),
-            input_constructor=lambda _: dict(zip(names, inputs, strict=True)),
+            input_constructor=lambda _: {argument: inputs},
             as_strings=False,
             print_per_layer_stat=False,
             backend="pytorch",
         )
         # Last: it leaves buffers on the modules.
-        thop_macs, layers = thop.profile(model, inputs, verbose=False)
+        thop_macs, layers = thop.profile(model, (inputs,), verbose=False)
     parameters = layers if row.counter == "thop" else bare
     paper = row.paper or (None, None)
     giga = row.copies / 1e9
@@ -116,25 +121,24 @@ def describe(row: Row) -> Description:
     )
 
 
-def true_gmacs(model: nn.Module, inputs: Inputs) -> float:
-    """Return multiply-adds of convolutions and products, 10^9, of the public form."""
+def true_gmacs(model: nn.Module, inputs: Given) -> float:
+    """Count multiply-adds of convolutions and products, 10^9.
+
+    Changes ``model`` to its public form.
+    """
     with torch.no_grad():
         return _counted(_public_form(model).eval(), inputs) / 1e9
 
 
-def _counted(model: nn.Module, inputs: Inputs) -> float:
+def _counted(model: nn.Module, inputs: Given) -> float:
     with FlopCounterMode(display=False) as counter:
-        model(*inputs)
+        model(inputs)
     return float(counter.get_total_flops()) / 2
 
 
 def example(features: AnyFeatures) -> Inputs:
-    """Noise in the shape of one clip's features: (body, hands)."""
-    layout = input_layout(features)
-    shape = (1, features.channels, features.frames)
-    hands = 0 if layout.hand is None else layout.hand.joint_count
-    body = torch.randn(*shape, layout.body.joint_count, layout.persons)
-    return body, torch.randn(*shape, hands, 2)
+    """Return noise in the shape of one clip's inputs, by name."""
+    return {name: torch.randn(1, *spec.shape) for name, spec in input_specs(features).items()}
 
 
 def rows_of(model: str) -> tuple[Row, ...]:
@@ -147,7 +151,7 @@ def rows_of(model: str) -> tuple[Row, ...]:
 
 
 def table(found: list[Description]) -> str:
-    """Return one line a row for people, with the column of its paper."""
+    """Return a text table: one line a row, with the figures of the paper in the last column."""
     head = ("row", "params M", "thop", "ptflops", "fvcore", "true", "paper: params M, GMACs")
     lines = [f"{head[0]:34}{head[1]:>9}" + "".join(f"{x:>9}" for x in head[2:6]) + f"  {head[6]}"]
     for item in found:
@@ -161,7 +165,7 @@ def table(found: list[Description]) -> str:
 
 
 def as_json(found: list[Description]) -> str:
-    """Return a list of objects with the fields of :class:`Description`."""
+    """Return a JSON list of objects with the fields of :class:`Description`."""
     return json.dumps([asdict(item) for item in found], indent=2)
 
 
@@ -176,32 +180,35 @@ def _expert() -> nn.Module:
     return make_backbone(BackboneName.DEGCN, NTU25, 3, 2, NTU_CLASSES)
 
 
-def _experts(wrap: Callable[..., nn.Module]) -> Callable[[], tuple[nn.Module, Inputs]]:
+def _experts(wrap: Callable[..., nn.Module]) -> Callable[[], tuple[nn.Module, Given]]:
     # Hands: two "persons", padded to the body's 25 joints.
-    return lambda: (wrap(_expert(), _expert()), (torch.randn(NTU_CLIP), torch.randn(NTU_CLIP)))
-
-
-def _st_gcn() -> tuple[nn.Module, Inputs]:
-    backbone = make_backbone(BackboneName.ST_GCN, NTU25, 3, 2, NTU_CLASSES)
-    return backbone, (torch.randn(NTU_CLIP),)
-
-
-def _pr_gcn(prm: bool, tam: bool) -> Callable[[], tuple[nn.Module, Inputs]]:
-    # Kinetics-skeleton is 2D with a confidence: two of three channels are refined.
     return lambda: (
-        PRGCN(OPENPOSE18, 3, 400, refined=2, prm=prm, tam=tam),
-        (torch.randn(1, 3, 300, 18, 2),),
+        wrap(_expert(), _expert()),
+        {"body": torch.randn(NTU_CLIP), "hands": torch.randn(NTU_CLIP)},
     )
 
 
-def _pr_gcn_ntu() -> tuple[nn.Module, Inputs]:
-    return PRGCN(NTU25, 3, 60, refined=3), (torch.randn(1, 3, 300, 25, 2),)
+def _st_gcn() -> tuple[nn.Module, Given]:
+    backbone = make_backbone(BackboneName.ST_GCN, NTU25, 3, 2, NTU_CLASSES)
+    return backbone, torch.randn(NTU_CLIP)
 
 
-def _shipped(name: ModelName) -> Callable[[], tuple[nn.Module, Inputs]]:
-    def make() -> tuple[nn.Module, Inputs]:
+def _pr_gcn(prm: bool, tam: bool) -> Callable[[], tuple[nn.Module, Given]]:
+    # Kinetics-skeleton is 2D with a confidence: two of three channels are refined.
+    return lambda: (
+        PRGCN(OPENPOSE18, 3, 400, refined=2, prm=prm, tam=tam),
+        torch.randn(1, 3, 300, 18, 2),
+    )
+
+
+def _pr_gcn_ntu() -> tuple[nn.Module, Given]:
+    return PRGCN(NTU25, 3, 60, refined=3), torch.randn(1, 3, 300, 25, 2)
+
+
+def _shipped(name: ModelName) -> Callable[[], tuple[nn.Module, Given]]:
+    def make() -> tuple[nn.Module, Given]:
         features = FeatureConfig()
-        return build_model(ModelConfig(name), input_layout(features), 16), example(features)
+        return build_model(ModelConfig(name), input_specs(features), 16), example(features)
 
     return make
 
@@ -210,7 +217,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "one expert (DeGCN)",
         "degcn",
-        lambda: (_expert(), (torch.randn(NTU_CLIP),)),
+        lambda: (_expert(), torch.randn(NTU_CLIP)),
         paper=(0.69, 0.83),
         reference=(0.687, 0.831),
     ),
@@ -230,7 +237,6 @@ ROWS: tuple[Row, ...] = (
         paper=(2.76, 3.32),
         reference=(2.748, 3.323),
     ),
-    Row("E expert-only as shipped", "bharnet-e", _shipped(ModelName.BHARNET_E)),
     Row(
         "E, one modality",
         "bharnet-e-full",
@@ -268,6 +274,6 @@ ROWS: tuple[Row, ...] = (
         reference=(0.502, 2.33),
         counter="ptflops",
     ),
-    Row("PR-GCN as shipped", "pr-gcn", _shipped(ModelName.PR_GCN)),
+    *(Row(f"{name.value} as shipped", name.value, _shipped(name)) for name in ModelName),
 )
 """Every model, on the input of its paper and as it ships."""

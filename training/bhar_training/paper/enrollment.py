@@ -157,9 +157,12 @@ class _Looks:
         made = []
         for start in range(0, len(windows), BATCH):
             batch = windows[start : start + BATCH]
-            body = torch.from_numpy(np.stack([window.body for window in batch]))
-            hands = torch.from_numpy(np.stack([window.hands for window in batch]))
-            made.append(Samples(*(part.numpy() for part in self._model(body, hands))))
+            clips = [window.batch() for window in batch]
+            inputs = {
+                name: torch.from_numpy(np.concatenate([clip[name] for clip in clips]))
+                for name in clips[0]
+            }
+            made.append(Samples(*(part.numpy() for part in self._model(inputs))))
         return Samples.joined(made)
 
     def at_known(self, clips: ClipSet) -> tuple[Samples, npt.NDArray[np.int64]]:

@@ -122,7 +122,7 @@ class Target:
 class Score:
     """One figure: an ensemble of members (or one) on the test side of every fold.
 
-    fusion: of the members. streams: of body and hands inside each of them, None is as trained.
+    fusion: of the members. branches: of the branches inside each member; None: as trained.
     drop_hands, lose_hand: what the test clips go through (:mod:`bhar_training.data.degrade`).
     plot: its label in the picture of accuracy against cost, "" leaves it out.
     """
@@ -130,7 +130,7 @@ class Score:
     name: str
     members: tuple[str, ...]
     fusion: Fusion = Fusion.MEAN
-    streams: Fusion | None = None
+    branches: Fusion | None = None
     drop_hands: float = 0.0
     lose_hand: str = ""
     targets: tuple[Target, ...] = ()

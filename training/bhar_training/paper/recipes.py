@@ -289,7 +289,7 @@ def _degraded() -> Recipe:
     scores = []
     for fusion, name in ((Fusion.MEAN, "mean"), (Fusion.NOISY_OR, "Noisy-OR")):
         clean = ("words-s2-degraded", f"clean, {name}")
-        bharnet = Score(clean[1], (BHARNET_TAUGHT.name,), streams=fusion)
+        bharnet = Score(clean[1], (BHARNET_TAUGHT.name,), branches=fusion)
         little = (Target(Metric.TOP1, -3, than=clean),)
         much = (Target(Metric.TOP1, -10, than=clean),)
         scores += [

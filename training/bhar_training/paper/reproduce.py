@@ -24,7 +24,7 @@ from bhar_training.data.clips import load_clips
 from bhar_training.data.degrade import drop_hands, lose_hand
 from bhar_training.data.skeleton_datasets import read_skeletons
 from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
-from bhar_training.evaluation.evaluate import evaluate, streams_of
+from bhar_training.evaluation.evaluate import branches_of, evaluate
 from bhar_training.models.bharnet import fuse
 from bhar_training.paper.experiment import DataFile, Fold, Recipe, Score
 from bhar_training.paper.machine import Machine, machines_of, note_machine
@@ -197,9 +197,9 @@ class _Scorer:
         key, member = (name, score.drop_hands, score.lose_hand), self._members[name]
         if key not in self._said:
             inputs = features_of(clips, member.meta.features)
-            self._said[key] = streams_of(member.model, *inputs, progress=True)
+            self._said[key] = branches_of(member.model, inputs, progress=True)
         fused, *parts = self._said[key]
-        return fused if score.streams is None else fuse(parts, score.streams)
+        return fused if score.branches is None else fuse(parts, score.branches)
 
 
 def _degraded(clips: AnyClips, score: Score) -> AnyClips:

@@ -21,7 +21,7 @@ AnyAugment = AugmentConfig | SkeletonAugmentConfig
 # Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32.
 SHARE = Range(0, 1, below=True)
 FACTOR = Range(0, 1e6)
-TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
+TWO_EXPERTS = tuple(name for name in ModelName if name.two_experts)
 
 
 @dataclass(frozen=True)

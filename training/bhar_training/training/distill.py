@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bhar_training.checkpoint import load_checkpoint
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel, Inputs
 from bhar_training.models.losses import exact
 from bhar_training.training.config import AnyFeatures, DistillConfig
 from bharsdk.errors import InputError
@@ -62,10 +62,10 @@ class Teachers:
         return self
 
     @torch.no_grad()
-    def __call__(self, body: Tensor, hands: Tensor) -> Tensor:
-        """Mean logits [N, classes]."""
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """Return the mean logits [N, classes]; inputs: the student's, [N, C, T, V, M] by name."""
         told = [
-            model(body[:, channels], hands[:, channels]).float()
+            model({name: x[:, channels] for name, x in inputs.items()}).float()
             for model, channels in zip(self._models, self._channels, strict=True)
         ]
         return torch.stack(told).mean(0)

@@ -1,7 +1,7 @@
-"""Where training runs: on which device, in how many processes, in which precision.
+"""Start training on its devices, in its processes and in its precision.
 
-:func:`launch` is the one place that knows; what it calls gets a ``Fabric`` and looks the same for
-one process, for many that are started here, and for many that ``torchrun`` has started.
+Only :func:`launch` knows about these. Everything it calls gets a ``Fabric``, which looks the same
+for one process, for many that are started here, and for many that ``torchrun`` has started.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ class Devices:
 
     @property
     def processes(self) -> int:
-        """All of them, on all machines."""
+        """Return the number of processes on all machines."""
         return int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else self.count
 
     @property
     def here(self) -> int:
-        """Those on this machine."""
+        """Return the number of processes on this machine."""
         return (
             int(os.environ["LOCAL_WORLD_SIZE"]) if TorchElasticEnvironment.detect() else self.count
         )
 
     @property
     def kind(self) -> str:
-        """cpu or cuda. Raises IncompatibleError when there are too few GPUs."""
+        """Return ``cpu`` or ``cuda``. Raises IncompatibleError when there are too few GPUs."""
         there = torch.cuda.device_count() if self.accelerator != "cpu" else 0
         kind = "cuda" if there and self.accelerator == "auto" else self.accelerator
         if kind == "cuda" and self.here > there:
@@ -92,9 +92,10 @@ class _Outcome:
 
 
 def launch(work: Callable[[Fabric], T], devices: Devices, *, bfloat16: bool = False) -> T:
-    """Call ``work`` in every process; returns what the first one returns, or raises its BharError.
+    """Call ``work`` in every process and return the result of the first one.
 
-    ``work`` travels to processes that are started here, so it and what is bound to it must pickle.
+    ``work`` is sent to the processes that are started here, so it and its arguments must
+    pickle. Raises the BharError that the first process raised.
     """
     by_torchrun = TorchElasticEnvironment.detect()
     together = _Together(
@@ -142,7 +143,10 @@ def _outcome(work: Callable[[Fabric], T], fabric: Fabric) -> _Outcome:
 
 
 def from_first(fabric: Fabric, read: Callable[[], T]) -> T:
-    """What ``read`` returns, or the BharError it raises, in the first process; in every process."""
+    """Return, in every process, what ``read`` returns in the first one.
+
+    A BharError in the first process is raised in every process.
+    """
     found: T | BharError | None = None
     if fabric.is_global_zero:
         try:

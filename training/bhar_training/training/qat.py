@@ -1,13 +1,13 @@
 """Quantization-aware fine-tuning: training computes with the roundings of the INT8 export.
 
-Weights become integers in [-63, 63] with one scale for each output. What convolutions, linear
-layers and aggregations over static adjacencies read becomes bytes between the least and the
-greatest value of some clips, as the exporter calibrates them. The
-gradient passes a rounding as if it were not there; beyond the range it stops. What the exporter
-leaves in float stays so. (Jacob et al. 2018, arXiv:1712.05877, section 3)
+Weights become integers in [-63, 63] with one scale for each output. Inputs of convolutions, linear
+layers and aggregations over static adjacencies become bytes. Their quantization ranges are the
+least and the greatest value over some clips, as in the exporter. The gradient passes a rounding
+unchanged; beyond the range it is zero. Layers that the exporter leaves in float stay in float.
+(Jacob et al. 2018, arXiv:1712.05877, section 3)
 
-A scale for each output is the same before and behind the BatchNorm that the exporter folds in, so
-weights are rounded as they are. DeTGC's are rounded before its samples fall between frames.
+Each output has its own scale, so folding a BatchNorm into the weights does not change the
+rounding. DeTGC's weights are rounded before its samples fall between frames.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bhar_training.models.action_model import Inputs
 from bhar_training.models.backbone import Backbone
 from bhar_training.models.degcn import (
     DeformableTemporalConv,
@@ -31,7 +32,7 @@ from bhar_training.models.prgcn import PRGCN, GraphConv
 from bhar_training.models.stgcn import Block
 from bharsdk.errors import InputError
 
-__all__ = ["QuantizedStreams", "quantized_layers", "rounded_input", "rounded_weight"]
+__all__ = ["QuantizedBranches", "quantized_layers", "rounded_input", "rounded_weight"]
 
 LAYERS = (nn.Conv2d, nn.Linear, GroupedPointwise, DeformableTemporalConv)
 MOST_INTEGER = 63
@@ -45,10 +46,10 @@ Range = tuple[float, int]
 
 
 def quantized_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers of ``model`` whose weights and inputs the exporter rounds, by name.
+    """Return the layers of ``model`` whose weights and inputs the exporter rounds, by name.
 
-    Not among them, as in ``bhar_export.onnx.float_nodes``: what reads coordinates, up to the first
-    convolutions, and what refines topologies.
+    Two kinds stay in float, as in ``bhar_export.onnx.float_nodes``: layers that read coordinates,
+    up to the first convolutions, and layers that refine topologies.
     """
     in_float = {part for module in model.modules() for part in _parts_in_float(module)}
     return {
@@ -72,7 +73,7 @@ def _parts_in_float(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def rounded_weight(layer: nn.Module) -> Tensor:
-    """The weight of ``layer`` as floats that are integers times the scale of their output."""
+    """Return the weight of ``layer``, rounded to integers times the scale of their output."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
     rows = weight.flatten(0, 1) if isinstance(layer, GroupedPointwise) else weight
@@ -86,20 +87,21 @@ def rounded_weight(layer: nn.Module) -> Tensor:
 
 
 def rounded_input(x: Tensor, limits: Range) -> Tensor:
-    """``x`` as floats that are bytes of ``limits``."""
+    """Return ``x``, rounded to the 256 values of ``limits``."""
     return torch.fake_quantize_per_tensor_affine(x, *limits, 0, 255)
 
 
-class QuantizedStreams(nn.Module):
-    """Body and hands -> the streams of a model, with the roundings of its INT8 export.
+class QuantizedBranches(nn.Module):
+    """The branches of a model, computed with the roundings of its INT8 export.
 
-    plain: gives the streams without; its weights learn, and stay floats. examples: body and hands,
-    float32 [N, C, T, V, M], of clips as they are. :meth:`train` freezes the statistics of
-    BatchNorm, which the exporter folds into weights, and measures anew which values each layer
-    meets in ``examples``: weights alone decide, so a run that was interrupted goes on the same.
+    plain: inputs by name -> branches, without roundings; its weights learn, and stay floats.
+    examples: inputs float32 [N, C, T, V, M] by name, of clips that were not augmented.
+    :meth:`train` freezes the statistics of BatchNorm, which the exporter folds into weights. It
+    also measures again which values each layer meets in ``examples``. These ranges depend on the
+    weights alone, so an interrupted run continues with the same ones.
     """
 
-    def __init__(self, plain: nn.Module, examples: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, plain: nn.Module, examples: Inputs) -> None:
         super().__init__()
         self.plain = plain
         self._layers = quantized_layers(plain)
@@ -107,8 +109,8 @@ class QuantizedStreams(nn.Module):
         self._examples = examples
         self._ranges: dict[str, Range] = {}
 
-    def train(self, mode: bool = True) -> QuantizedStreams:
-        """See the class."""
+    def train(self, mode: bool = True) -> QuantizedBranches:
+        """Set the mode; training measures the ranges and freezes BatchNorm."""
         if mode:
             super().train(False)
             self._ranges = self._measured()
@@ -118,8 +120,8 @@ class QuantizedStreams(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
-        """Logits of each stream, [N, classes]."""
+    def forward(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        """Return the logits of each branch, [N, classes]."""
 
         def rounding(name: str, x: Tensor) -> Tensor:
             return rounded_input(x, self._ranges[name])
@@ -127,8 +129,8 @@ class QuantizedStreams(nn.Module):
         names = [name for name in self._layers if name in self._ranges]
         weights = {f"{name}.weight": rounded_weight(self._layers[name]) for name in names}
         with self._hooked(rounding):
-            streams: tuple[Tensor, ...] = functional_call(self.plain, weights, (body, hands))
-        return streams
+            branches: tuple[Tensor, ...] = functional_call(self.plain, weights, (inputs,))
+        return branches
 
     @torch.no_grad()
     def _measured(self) -> dict[str, Range]:
@@ -148,8 +150,9 @@ class QuantizedStreams(nn.Module):
 
         device = next(self.parameters()).device
         with self._hooked(observing):
-            for batch in zip(*(torch.split(x, AT_ONCE) for x in self._examples), strict=True):
-                self.plain(*(part.to(device) for part in batch))
+            parts = {name: torch.split(x, AT_ONCE) for name, x in self._examples.items()}
+            for batch in zip(*parts.values(), strict=True):
+                self.plain({name: x.to(device) for name, x in zip(parts, batch, strict=True)})
         return {name: _range(*limits) for name, limits in seen.items()}
 
     @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""The folder of a run: configuration, curves, checkpoint, and the state that training goes on from.
+"""The folder of a run: configuration, curves, checkpoint, and the state to resume from.
 
 ``OUT/`` holds ``checkpoint/`` (the last finished epoch), ``config.json``, ``curves.csv``,
-``curves.png`` and ``resume/`` (all that training goes on from, in one file, so that a run which is
-stopped while it writes has a whole state of one epoch).
+``curves.png`` and ``resume/``. The state in ``resume/`` is one file. A run that is stopped while it
+writes therefore has a whole state of one epoch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bhar_training.checkpoint import (
     write_tensors,
 )
 from bhar_training.evaluation.plots import plot_curves
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.training.config import TrainConfig
 from bharsdk.errors import BundleError, InputError, UsageError
 from bharsdk.files.codec import from_json_dict, to_json_dict
@@ -60,16 +60,16 @@ class EpochRow:
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """Those that are known, by name."""
+        """Return the accuracies that are known, by name."""
         both = {"train_top1": self.train_top1, "validation_top1": self.validation_top1}
         return {name: value for name, value in both.items() if not math.isnan(value)}
 
 
 def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
-    """Make ``out``, or read back the curves of the run that it holds.
+    """Make ``out``, or return the curves of the run that it holds.
 
-    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or holds another one;
-    BundleError when the run to resume is damaged.
+    Raises UsageError when ``out`` holds a run and ``resume`` is not set, or when it holds a
+    different run. Raises BundleError when the run to resume is damaged.
     """
     stored = out / "config.json"
     if not stored.exists():
@@ -98,9 +98,9 @@ def prepare(out: Path, config: TrainConfig, resume: bool) -> list[EpochRow]:
 def write_epoch(
     out: Path, model: ActionModel, optimizer: Optimizer, meta: CheckpointMeta, rows: list[EpochRow]
 ) -> None:
-    """Leave a finished epoch in ``out``.
+    """Write a finished epoch into ``out``.
 
-    Raises InputError when the disk refuses: it says which epoch the checkpoint there is of.
+    Raises InputError when the disk refuses; the message says which epoch's checkpoint is there.
     """
     try:
         _write_epoch(out, model, optimizer, meta, rows)
@@ -109,9 +109,9 @@ def write_epoch(
 
 
 def check_room_for_epochs(out: Path, model: ActionModel) -> None:
-    """Raise InputError unless ``out`` can hold an epoch and, meanwhile, the next one.
+    """Raise InputError unless ``out`` has room for two epochs: a finished one and the next.
 
-    Minutes of training are lost where the first epoch cannot be written.
+    Otherwise a disk that is too small is only noticed after minutes of training.
     """
     weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     state = 3 * weights  # the optimizer keeps two moments of each weight
@@ -147,7 +147,7 @@ def _write_epoch(
 
 @dataclass(frozen=True, eq=False)
 class RunState:
-    """What a run goes on from: its last finished epoch, its metrics, and all tensors.
+    """The state to resume a run from: its last finished epoch, its metrics, and all tensors.
 
     moments: of the optimizer, by the number of the parameter and the name. Restoring raises
     BundleError, naming the file, when they do not fit.
@@ -160,14 +160,14 @@ class RunState:
     moments: dict[int, dict[str, Tensor]]
 
     def restore_model(self, model: ActionModel) -> None:
-        """Its weights as they were."""
+        """Set the weights of the model."""
         try:
             model.load_state_dict(self.weights)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise _damaged(self.path, error) from error
 
     def restore_optimizer(self, optimizer: Optimizer) -> None:
-        """Its moments as they were."""
+        """Set the moments of the optimizer."""
         try:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": self.moments})
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -175,10 +175,10 @@ class RunState:
 
 
 def read_state(out: Path, expected: CheckpointMeta) -> RunState | None:
-    """The state in ``out``, or None before the first epoch's end.
+    """Return the state in ``out``, or None before the end of the first epoch.
 
-    Raises UsageError unless the run is one on the data that ``expected`` describes; BundleError
-    when the file is damaged.
+    Raises UsageError unless the run was made with the data that ``expected`` describes. Raises
+    BundleError when the file is damaged.
     """
     path = out / STATE
     if not path.exists():

@@ -1,10 +1,10 @@
-"""The stages of a run: the experts alone, then all of the model, as BHaRNet's paper trains it."""
+"""The stages of a run: first the experts alone, then the whole model, as in BHaRNet's paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bhar_training.models import ActionModel
+from bhar_training.models.action_model import ActionModel
 from bhar_training.models.bharnet import BHaRNetExpertOnly
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.distill import Teachers
@@ -14,10 +14,10 @@ __all__ = ["Stage", "stages_of"]
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Some epochs of a run, with an optimizer and a warm-up and decay of the rate of their own.
+    """Some epochs of a run, with their own optimizer, warm-up and decay of the learning rate.
 
-    model: what learns, and is scored; it shares its weights with the model of the run. epochs:
-    counted over the run, from 0. loss_weights: of the fused logits, then each stream's.
+    model: the part that learns and is scored; it shares its weights with the model of the run.
+    epochs: counted over the run, from 0. loss_weights: of the fused logits, then of each branch.
     """
 
     model: ActionModel
@@ -27,7 +27,7 @@ class Stage:
 
 
 def stages_of(model: ActionModel, config: TrainConfig, teachers: Teachers | None) -> list[Stage]:
-    """The stages in order: one, or two with ``config.pretrain_epochs``."""
+    """Return the stages in order: one, or two with ``config.pretrain_epochs``."""
     alone, epochs = config.pretrain_epochs, config.epochs
     joint = Stage(model, range(alone, epochs), config.loss_weights, teachers)
     if not alone:

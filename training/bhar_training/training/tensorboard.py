@@ -17,10 +17,10 @@ CURVES = ("loss", "train_top1", "validation_top1", "lr")
 
 @contextlib.contextmanager
 def event_files(folder: Path, done: int) -> Iterator[Callable[[EpochRow], None]]:
-    """Gives what writes one epoch to ``folder``; epochs after ``done`` there count no more.
+    """Yield a function that writes one epoch into ``folder``; drop epochs there after ``done``.
 
-    Without tensorboard it writes nothing. Its own errors (a full disk) end the events, with a
-    warning, and not the training.
+    The function does nothing when tensorboard is not installed. An error of tensorboard, such
+    as a full disk, ends the events with a warning; training goes on.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter

@@ -1,8 +1,8 @@
-"""The training loop: one run from clips to a folder of checkpoint and curves, resumable.
+"""The training loop: one run from clips to a folder with checkpoint and curves; it can resume.
 
-Order and augmentation depend on (seed, epoch) alone, so a run that was interrupted and resumed sees
-what an uninterrupted one sees (:mod:`bhar_training.training.run_folder`). The same loop runs in one
-process or in many (:mod:`bhar_training.training.processes`), with the same result.
+Order and augmentation depend on (seed, epoch) alone. A resumed run therefore sees the same batches
+as an uninterrupted one (:mod:`bhar_training.training.run_folder`). The loop gives the same result
+in one process and in many (:mod:`bhar_training.training.processes`).
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from bhar_training.console.progress import progress_bar
 from bhar_training.data.batches import (
     AnyClips,
     features_of,
-    input_layout,
+    input_specs,
     split_held_out,
     training_batches,
 )
 from bhar_training.data.labels import training_doubts
 from bhar_training.data.notes import doubt
 from bhar_training.evaluation.evaluate import logits_of
-from bhar_training.models import ActionModel, build_model
+from bhar_training.models import build_model
+from bhar_training.models.action_model import ActionModel, Inputs
 from bhar_training.models.distributed import synchronized
 from bhar_training.models.losses import complementary_loss
 from bhar_training.training.config import TrainConfig
 from bhar_training.training.distill import Teachers, distillation_loss
 from bhar_training.training.processes import Devices, Fabric, from_first, launch
-from bhar_training.training.qat import QuantizedStreams
+from bhar_training.training.qat import QuantizedBranches
 from bhar_training.training.run_folder import (
     EpochRow,
     RunState,
@@ -54,7 +55,7 @@ from bhar_training.training.run_folder import (
 )
 from bhar_training.training.stages import Stage, stages_of
 from bhar_training.training.tensorboard import event_files
-from bhar_training.training.validation import Validation, calibrated
+from bhar_training.training.validation import Validation, with_temperature
 from bharsdk.errors import InputError, UsageError
 
 __all__ = ["EpochRow", "fit"]
@@ -74,15 +75,18 @@ def fit(
     resume: bool = False,
     devices: Devices | None = None,
 ) -> CheckpointMeta:
-    """Train on ``clips`` and leave the result in ``out``; returns the last epoch's description.
+    """Train on ``clips``, write the run into ``out`` and return the last epoch's description.
 
-    devices: where; the batch of ``config`` is shared by all of them. Raises UsageError when ``out``
-    holds a run and ``resume`` is not set, or holds another one, or a batch has fewer clips than
-    there are processes; InputError on fewer than two clips, or when the loss, a weight or what the
-    model answers is no longer finite: the checkpoint of the epoch before then stays;
-    BundleError when the run to resume is damaged; IncompatibleError when there are fewer GPUs than
-    ``devices``. InputError, before training and after an epoch, when ``out`` cannot be written;
-    the checkpoint of the epoch before stays.
+    devices: they share each batch of ``config``. After an error during training, the checkpoint of
+    the epoch before stays.
+
+    Raises:
+        UsageError: ``out`` holds a run and ``resume`` is not set; it holds a different run; a batch
+            has fewer clips than there are processes.
+        InputError: there are fewer than two clips; the loss, a weight or a logit is not finite;
+            ``out`` cannot be written.
+        BundleError: the run to resume is damaged.
+        IncompatibleError: there are fewer GPUs than ``devices``.
     """
     devices = devices or Devices()
     _check_size(clips, config, devices.processes)
@@ -105,7 +109,7 @@ def _fit(
     torch.manual_seed(config.seed)
     before = load_checkpoint(Path(config.quantized_from)) if config.quantized_from else None
     meta = _description(clips, config, trained_on, before)
-    model = build_model(config.model, input_layout(config.features), len(meta.labels))
+    model = build_model(config.model, input_specs(config.features), len(meta.labels))
     if before is not None:
         model.load_state_dict(before.model.state_dict())
     if fabric.world_size > 1:
@@ -144,7 +148,7 @@ def _fit(
                 from_first(fabric, partial(write_epoch, out, model, optimizer, meta, rows))
                 if fabric.is_global_zero:
                     show(rows[-1])
-    meta = calibrated(model, validation, meta)
+    meta = with_temperature(model, validation, meta)
     from_first(fabric, partial(save_meta, out / "checkpoint", meta))
     return meta
 
@@ -161,12 +165,12 @@ def _start(
 ) -> tuple[nn.Module, AdamW]:
     """What learns in ``stage``, and its optimizer as it was if ``state`` is from within it."""
     optimizer = AdamW(stage.model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    streams: nn.Module = _Streams(stage.model)
+    branches: nn.Module = _Branches(stage.model)
     if config.quantized_from:
         every = -(-len(clips) // MAX_EXAMPLES)
         examples = clips.where(lambda i: i % every == 0)
-        streams = QuantizedStreams(streams, features_of(examples, config.features))
-    learner, _ = fabric.setup(streams, optimizer)
+        branches = QuantizedBranches(branches, features_of(examples, config.features))
+    learner, _ = fabric.setup(branches, optimizer)
     if state is not None and state.epoch > stage.epochs.start:
         state.restore_optimizer(optimizer)
     return learner, optimizer
@@ -225,7 +229,7 @@ def _check_weights(
     count = sum(not_finite(model.state_dict()).values())
     problem = f"{count} weights of the model are" if count else ""
     if not count:
-        said = logits_of(learnt, *features_of(clip, config.features))
+        said = logits_of(learnt, features_of(clip, config.features))
         problem = "" if torch.isfinite(said).all() else "the model's answers are"
     if problem:
         raise InputError(
@@ -234,15 +238,15 @@ def _check_weights(
         )
 
 
-class _Streams(nn.Module):
-    """Training calls ``streams`` where a model's forward gives the fused logits alone."""
+class _Branches(nn.Module):
+    """Training calls ``branches``; a model's forward gives the fused logits alone."""
 
     def __init__(self, model: ActionModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, body: Tensor, hands: Tensor) -> tuple[Tensor, ...]:
-        return self.model.streams(body, hands)
+    def forward(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        return self.model.branches(inputs)
 
 
 def _train_epoch(
@@ -279,15 +283,15 @@ def _train_epoch(
         batches, shown=not quiet, desc=title, total=per_epoch, unit="batch", mininterval=1.0
     )
     for step, batch in enumerate(bar):
-        body, hands, target = fabric.to_device(batch)
+        inputs, target = fabric.to_device(batch)
         passed = epoch - stage.epochs.start + step / per_epoch
         optimizer.param_groups[0]["lr"] = learning_rate(config, passed / len(stage.epochs))
-        streams = learner(body, hands)
-        loss = complementary_loss(streams, target, stage.loss_weights, config.label_smoothing)
+        branches = learner(inputs)
+        loss = complementary_loss(branches, target, stage.loss_weights, config.label_smoothing)
         if stage.teachers is not None:
             with fabric.autocast():
-                told = stage.teachers(body, hands)
-            distilled = distillation_loss(streams[0], told, config.distill.temperature)
+                told = stage.teachers(inputs)
+            distilled = distillation_loss(branches[0], told, config.distill.temperature)
             loss = torch.lerp(loss, distilled, config.distill.weight)
         optimizer.zero_grad(set_to_none=True)
         # Weighted so that the average over the processes is the mean over the whole batch.
@@ -296,7 +300,7 @@ def _train_epoch(
             learner, optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
         )
         optimizer.step()
-        hits = (streams[0].argmax(1) == target).sum()
+        hits = (branches[0].argmax(1) == target).sum()
         totals += torch.stack([loss.detach() * len(target), hits, hits.new_tensor(len(target))])
         mean = (totals / totals[2]).tolist()
         bar.set_postfix(loss=f"{mean[0]:.3f}", top1=f"{mean[1]:.3f}")
@@ -311,7 +315,7 @@ def _train_epoch(
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """Linear warm-up, then cosine to zero; ``progress`` runs from 0 to 1 over a stage."""
+    """Return the rate at ``progress``, 0 to 1 over a stage: linear warm-up, then cosine to zero."""
     if progress < config.warmup:
         return config.lr * (progress / config.warmup + 1e-3)
     rest = (progress - config.warmup) / max(1e-9, 1.0 - config.warmup)
