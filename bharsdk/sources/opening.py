@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,13 @@ from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cameras.video import Video
 from bharsdk.cameras.waiting import AwaitedPictures, wait_for
 from bharsdk.errors import BharError, InputError, SourceError
-from bharsdk.landmarkers.failures import check_landmarker
 from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.landmarkers.registry import (
+    LandmarkerLike,
+    check_choice,
+    open_landmarker,
+    opened_landmarker,
+)
 from bharsdk.landmarks.frame import Frame
 from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
 from bharsdk.pipeline.pipeline import Pipeline
@@ -55,14 +61,15 @@ or gray; they are copied, so their memory may be used again for the next one."""
 
 def open_source(
     source: SourceLike,
-    landmarker: Landmarker | None = None,
+    landmarker: LandmarkerLike | None = None,
     config: SourceConfig | None = None,
 ) -> Source:
     """Open whatever ``source`` names; use it in a ``with`` block.
 
     A path that ends in ``.bhar-session`` is a recorded session, a folder holds pictures, any other
-    file is a video. landmarker: finds the joints in pictures; default :func:`default_landmarker`,
-    closed with the source.
+    file is a video. landmarker: finds the joints in pictures. A name
+    (:mod:`bharsdk.landmarkers.registry`; default ``body-hands``) is opened and closed with the
+    source. An object stays open.
 
     Raises InputError on another type, and when a file is missing or unusable (a video without any
     person: at its end), SourceError when a camera cannot be opened or is lost, or the landmarker
@@ -71,15 +78,16 @@ def open_source(
     landmarker fails is a warning, and counted as dropped.
     """
     config = typed(SourceConfig | None, config, "source: got config") or SourceConfig()
-    if landmarker is not None:
-        check_landmarker(landmarker)
+    check_choice(landmarker)
     opened = open_pictures_or_frames(source, config)
     if isinstance(opened, Source):
         return opened
-    owns = landmarker is None
-    pipeline = Pipeline(
-        opened, landmarker or _landmarker_for(opened), _Frames(), config, owns_landmarker=owns
-    )
+    try:
+        finder, owns = opened_landmarker(landmarker)
+    except BaseException:
+        opened.close()
+        raise
+    pipeline = Pipeline(opened, finder, _Frames(), config, owns_landmarker=owns)
     return _FoundFrames(pipeline, opened)
 
 
@@ -138,22 +146,17 @@ def open_pictures_or_frames(
 
 
 def default_landmarker(max_persons: int = 1) -> Landmarker:
-    """MediaPipe's pose and hands. Raises BackendMissingError when MediaPipe is missing."""
-    from bharsdk.landmarkers.body_hands import BodyHandsConfig, BodyHandsLandmarker
-
-    return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
+    """Open the default landmarker. Deprecated: use :func:`open_landmarker`."""
+    warnings.warn(
+        "default_landmarker is deprecated: use bharsdk.landmarkers.registry.open_landmarker",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return open_landmarker(max_persons=max_persons)
 
 
 def _of_path(path: Path, config: SourceConfig) -> Pictures:
     return PictureFolder(path, config.folder_fps) if is_folder(path) else Video(path)
-
-
-def _landmarker_for(pictures: Pictures) -> Landmarker:
-    try:
-        return default_landmarker()
-    except BaseException:
-        pictures.close()
-        raise
 
 
 def _of_iterable(items: Iterator[Any], max_frames: int | None) -> Pictures | Source:
