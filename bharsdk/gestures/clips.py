@@ -141,6 +141,7 @@ def _read(one: _Named, landmarker: LandmarkerLike | None) -> LandmarkSequence:
             part = start_s, (event.end_ms - first_ms) / 1000
     else:
         sequence = clip
+    sequence = sequence.mapped()
     if part is not None:
         sequence = part_of(sequence, *part, where=one.name)
     if sequence.timestamps_ms[-1] - sequence.timestamps_ms[0] > 1000 * MAX_CLIP_S:

@@ -25,7 +25,8 @@ class Frame:
     the image. number: how many frames the source gave before it, dropped ones too. capture_ms,
     landmarks_ms: what reading and the landmarker took.
 
-    Raises InputError on more people, and on people of another time or of different aspects: what
+    Raises InputError on more people, and on people of another time or of different aspects or
+    skeletons: what
     passes can be recorded, and a recording holds all that the recognizer saw.
     """
 
@@ -60,6 +61,11 @@ class Frame:
                 raise InputError(
                     f"frame: got somebody at {one.timestamp_ms} ms in the frame of"
                     f" {self.timestamp_ms} ms, expected landmarks stamped as their picture"
+                )
+            if one.skeletons != people[0].skeletons:
+                raise InputError(
+                    f"frame: got people of skeletons {people[0].skeletons} and {one.skeletons},"
+                    " expected one pair for all of a frame"
                 )
             if one.aspect != people[0].aspect:
                 raise InputError(

@@ -53,6 +53,7 @@ class Stream:
         self._min_keypoint_score = options.min_keypoint_score
         config = options.decoder_config(manifest)
         self._features = manifest.features
+        self._skeletons = manifest.skeletons
         calibration = manifest.calibration
         self._window = LandmarkWindow(manifest.features, config.restart_gap_s, manifest.subject)
         self._hop = Hop(config.hop_s)
@@ -124,10 +125,12 @@ class Stream:
     def push(self, landmarks: Landmarks) -> list[Event]:
         """Take one frame; the events that become certain with it.
 
-        Raises InputError, with the state unchanged, when its time is not later than the last.
+        Raises InputError, with the state unchanged, when its time is not later than the last, and
+        when its skeleton is neither the model's nor mapped to it.
         """
         begin_s = time.perf_counter()
         typed(Landmarks, landmarks, "stream: got")
+        landmarks = landmarks.mapped(self._skeletons)
         self._window.check(landmarks)
         landmarks = self._as_seen(landmarks)
         events: list[Event] = []

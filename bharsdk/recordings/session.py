@@ -87,6 +87,10 @@ class Session:
                     "session: got people at different times or aspects, expected those of the"
                     " first: NaN marks when somebody was not seen"
                 )
+        if any(other.skeletons != self.sequence.skeletons for other in self.others):
+            raise InputError(
+                "session: got people of several skeletons, expected those of the first"
+            )
         if self.aspects is not None:
             if self.aspects.shape != times.shape:
                 raise InputError(
