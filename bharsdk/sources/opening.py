@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bharsdk.cameras.address import parse_address
-from bharsdk.cameras.camera import Camera
+from bharsdk.cameras.address import CameraKind, parse_address
+from bharsdk.cameras.camera import open_address
 from bharsdk.cameras.given_pictures import (
     GivenPictures,
     LimitedPictures,
@@ -114,12 +114,13 @@ def open_pictures_or_frames(
             def open_camera() -> Pictures:
                 origin_s = time.monotonic()
                 return ReconnectingPictures(
-                    lambda: Camera(camera, origin_s), config, on_lost=on_lost, on_back=on_back
+                    lambda: open_address(camera, origin_s), config, on_lost=on_lost, on_back=on_back
                 )
 
             if config.wait_for_source_s == 0:
                 return _limited_pictures(open_camera(), config.max_frames)
-            import_cv2()  # what is not installed does not come by waiting
+            if camera.kind is not CameraKind.MODULE:
+                import_cv2()  # what is not installed does not come by waiting
             awaited = AwaitedPictures(open_camera, camera.name, config, on_wait=on_wait)
             return _limited_pictures(awaited, config.max_frames)
         if config.wait_for_source_s > 0 and not address.exists():
