@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bharsdk import Recognizer, open_source
+from bharsdk import Recognizer, load_session, open_source
 from bharsdk.errors import BackendMissingError, UsageError
 from bharsdk.landmarkers import registry
 from bharsdk.landmarkers.registry import (
@@ -18,6 +19,8 @@ from bharsdk.landmarkers.registry import (
     LandmarkerEntry,
     open_landmarker,
 )
+from bharsdk.landmarks import skeleton
+from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25
 
 TOY = """
 import numpy as np
@@ -108,3 +111,56 @@ def test_the_names_open_what_they_say():
         opened = open_landmarker(name)
         assert type(opened).__name__ == kind
         opened.close()
+
+
+STICK = """
+from bharsdk.landmarks.skeleton import Skeleton
+
+STICK3 = Skeleton(
+    "stick3",
+    ("nose", "left_shoulder", "right_shoulder"),
+    parents=(0, 0, 0),
+    mirror=(0, 2, 1),
+)
+"""
+STICK_LANDMARKER = """
+import numpy as np
+from bharsdk.landmarks.landmarks import Landmarks
+
+BODY = np.array([[0.5, 0.2, 0, 1], [0.6, 0.4, 0, 1], [0.4, 0.4, 0, 1]], np.float32)
+
+class Sticks:
+    def detect(self, image, timestamp_ms):
+        return (Landmarks.of_body(timestamp_ms, BODY, "stick3"),)
+    def close(self): ...
+
+def open_one(max_persons):
+    return Sticks()
+"""
+
+
+def test_a_landmarker_with_other_joints_is_two_files_and_three_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "stick_skeleton.py").write_text(STICK)
+    (tmp_path / "stick_landmarker.py").write_text(STICK_LANDMARKER)
+    monkeypatch.syspath_prepend(tmp_path)
+    stick3 = importlib.import_module("stick_skeleton").STICK3
+    row = LandmarkerEntry("sticks", "three joints", "stick_landmarker")
+    mapping = (stick3.name, MEDIAPIPE_BODY25.name)
+    monkeypatch.setitem(skeleton.SKELETONS, stick3.name, stick3)
+    monkeypatch.setattr(skeleton, "SAME_JOINTS", {*skeleton.SAME_JOINTS, mapping})
+    monkeypatch.setitem(LANDMARKERS, row.name, row)
+    try:
+        recognizer = Recognizer("asl-coffee-prgcn", device="native")
+        path = tmp_path / "sticks.bhar-session"
+        run = recognizer.run(_pictures(), landmarker="sticks", record=path)
+        found = [person.landmarks for result in run for person in result.people]
+        assert {one.skeletons[0] for one in found} == {"stick3"}
+        recorded = load_session(path).sequence
+        assert recorded.body.shape == (5, 3, 4)
+        again = list(recognizer.run(path))
+        assert len(again) == 5
+    finally:
+        sys.modules.pop("stick_skeleton", None)
+        sys.modules.pop("stick_landmarker", None)
