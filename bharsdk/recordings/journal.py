@@ -116,10 +116,12 @@ class JournalWriter(Closing):
         extent = self._with(records)
         extent = replace(
             extent,
-            frames=extent.frames + frames_worth(skeletons or SKELETONS),
+            frames=extent.frames + 1,
             people=max(extent.people, len(frame.people)),
         )
-        extent.check()
+        # As whoever reads it counts: all frames are as large as the skeletons make them.
+        worth = frames_worth(skeletons or SKELETONS)
+        replace(extent, frames=extent.frames * worth).check()
         self._append(begin + _record(FRAME, packed(frame)) + _event_records(records))
         self._extent, self._last_ms = extent, frame.timestamp_ms
         self._skeletons = skeletons

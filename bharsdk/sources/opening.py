@@ -71,11 +71,12 @@ def open_source(
     (:mod:`bharsdk.landmarkers.registry`; default ``body-hands``) is opened and closed with the
     source. An object stays open.
 
-    Raises InputError on another type, and when a file is missing or unusable (a video without any
-    person: at its end), SourceError when a camera cannot be opened or is lost, or the landmarker
-    fails on ten pictures in a row or on all there are (an error of bharsdk that it raises keeps its
-    class), BackendMissingError when OpenCV or MediaPipe is missing. A single picture on which the
-    landmarker fails is a warning, and counted as dropped.
+    Raises InputError on another type, when a file is missing or unusable, and at the end of a video
+    that shows nobody. Raises UsageError on an address or a landmarker's name that is unknown.
+    Raises SourceError when a camera cannot be opened or is lost, and when the landmarker fails on
+    ten pictures in a row or on all pictures; an error of bharsdk that the landmarker raises keeps
+    its class. Raises BackendMissingError when OpenCV or MediaPipe is missing. When the landmarker
+    fails on a single picture, that picture is counted as dropped, with a warning.
     """
     config = typed(SourceConfig | None, config, "source: got config") or SourceConfig()
     check_choice(landmarker)
@@ -99,7 +100,7 @@ def open_pictures_or_frames(
     on_back: Callable[[], None] = lambda: None,
     on_wait: Callable[[BharError], None] = lambda error: None,
 ) -> Pictures | Source:
-    """Pictures that need a landmarker, or a source of frames that have their landmarks.
+    """Open pictures, which need a landmarker, or a source of frames that have their landmarks.
 
     on_lost, on_back: told when a live source is lost, and when it delivers again. on_wait: told
     when a source is waited for that is not there yet. Raises what :func:`open_source` does.
@@ -229,7 +230,7 @@ class _Frames:
 def awaited_session(
     path: Path, config: SourceConfig, on_wait: Callable[[BharError], None] = lambda error: None
 ) -> Source:
-    """The frames of a recorded session that is loaded when it is there.
+    """Return the frames of a recorded session, which is loaded as soon as it is there.
 
     Its frame rate and length are not known before. Raises while iterating what loading raises.
     """

@@ -193,6 +193,24 @@ def test_a_recording_of_another_skeleton_reads_whole_and_when_it_was_cut_off(tmp
         np.testing.assert_array_equal(sequence.body[1:], clip.body)
 
 
+@pytest.mark.parametrize("names", [["x", "y"], ["coco17"], "coco17", [1, 2]])
+def test_a_file_that_names_skeletons_that_are_none_is_refused(tmp_path: Path, names: object):
+    import json
+    import zipfile
+
+    path = save_session(tmp_path / "a.bhar-session", Session(_coco(_clip(5))))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["session.json"] = json.dumps(
+        json.loads(members["session.json"]) | {"skeletons": names}
+    ).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(InputError, match="skeleton"):
+        load_session(path)
+
+
 def test_a_landmarker_of_another_skeleton_runs_and_is_drawn():
     pytest.importorskip("cv2", reason="needs the extra 'camera'")
     from bharsdk import draw_landmarks
