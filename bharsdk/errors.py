@@ -1,4 +1,4 @@
-"""Every error that bharsdk raises on purpose, and the exit code that a command turns it into.
+"""The errors that bharsdk raises, and the exit code of a command that ends with one.
 
 ::
 
@@ -6,13 +6,13 @@
     ├── UsageError             2  the command line or a call contradicts itself
     ├── InputError             3  data that cannot be used: a file, a video, landmarks, an array
     ├── BundleError            4  a model file that is corrupt or cannot be trusted
-    ├── IncompatibleError      5  a model file or device of another version
+    ├── IncompatibleError      5  a model file or machine that this version does not support
     ├── AccuracyGateError      6  an exported model lost too much accuracy
     ├── ParityError            7  an exported model does not compute what its source computes
     ├── BackendMissingError    8  a package or library that this step needs is not installed
     └── SourceError            9  a camera that cannot be opened, or a source lost while running
 
-A message is one line: what was got, what was expected, what to do.
+Each message is one line: what bharsdk got, what it expected, what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class BharError(Exception):
-    """Root of the tree. ``exit_code`` is what a command returns when this error ends it."""
+    """Base class of all errors. ``exit_code``: exit code of a command that ends with it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -58,7 +58,7 @@ class BundleError(BharError):
 
 
 class IncompatibleError(BharError):
-    """A bundle, checkpoint or device of a version that this bharsdk does not handle."""
+    """A bundle, checkpoint or machine that this version of bharsdk does not support."""
 
     exit_code = 5
 
@@ -82,7 +82,7 @@ class BackendMissingError(BharError):
 
     @classmethod
     def for_extra(cls, module: str, extra: str) -> BackendMissingError:
-        """The error for a missing optional package: names the ``pip install`` that brings it."""
+        """Return the error for a missing package; it names the ``pip install`` command to run."""
         return cls(f"{module} is not installed: run  pip install 'bharsdk[{extra}]'")
 
 
@@ -93,7 +93,7 @@ class SourceError(BharError):
 
 
 def assert_never(value: NoReturn) -> NoReturn:
-    """Ends a ``match`` over a closed choice: type checkers prove that no member is left over.
+    """End a ``match`` over all members of an enum; type checkers prove that none is missing.
 
     ``typing.assert_never`` exists from Python 3.11 on; bharsdk runs on 3.10 too.
     """

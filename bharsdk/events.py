@@ -1,4 +1,4 @@
-"""What a recognizer says: events, and why there is none."""
+"""Events, and the reasons why there is none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DropCause", "Event", "EventPhase", "Rejection"]
 
 
 class EventPhase(enum.Enum):
-    """Where in its event a sign is. A decoder reports both ends; HOLD is what lies between."""
+    """The phase of an event: START and END are reported once, HOLD is the time between them."""
 
     START = "start"
     HOLD = "hold"
@@ -22,7 +22,7 @@ class EventPhase(enum.Enum):
 
 
 class Rejection(enum.Enum):
-    """Why nothing is being recognized. The value is what one would say to a user."""
+    """Why there is no event now. The value says it in words, for people."""
 
     WARMING = "the receptive field is not filled yet"
     NOBODY = "nobody is seen"
@@ -37,12 +37,18 @@ class Rejection(enum.Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One recognized sign, reported when it starts and again when it ends.
+    """One recognized sign. It is reported when it starts, and again when it ends.
 
-    start_ms, end_ms: capture time, milliseconds; ``end_ms`` is None until the phase is END.
-    score: the highest smoothed probability so far, 0 to 1. track_id: who made it, where several
-    people are followed. Raises InputError on times out of order, on values that are not finite or
-    out of range, and on a label that is empty, longer than 100 signs or not printable.
+    Attributes:
+        label: the sign, 1 to 100 printable characters.
+        phase: START, END, or HOLD between the two.
+        start_ms: capture time of its start, milliseconds.
+        end_ms: capture time of its end, milliseconds; None until the phase is END.
+        score: highest smoothed probability so far, 0 to 1.
+        track_id: number of the person who made it; 0 if only one person is followed.
+
+    Raises:
+        InputError: the end lies before the start, or a value is out of range.
     """
 
     label: str
@@ -88,11 +94,11 @@ class Event:
 
     @property
     def duration_ms(self) -> float | None:
-        """Milliseconds from start to end; None while the sign goes on."""
+        """Milliseconds from start to end; None until the event ends."""
         return None if self.end_ms is None else self.end_ms - self.start_ms
 
     def __str__(self) -> str:
-        """One line of text, times in seconds."""
+        """Return one line of text, with times in seconds."""
         start = f"{self.start_ms / 1000:.2f}"
         end = "" if self.end_ms is None else f"{self.end_ms / 1000:.2f}"
         until = f"to {end:>7} s" if end else " " * 12
@@ -103,7 +109,7 @@ class Event:
         )
 
     def to_dict(self) -> dict[str, str | float | int | None]:
-        """Plain JSON values, keys as the fields."""
+        """Return plain JSON values. The keys are the names of the fields."""
         return {
             "label": self.label,
             "phase": self.phase.value,
@@ -115,7 +121,7 @@ class Event:
 
 
 class DropCause(enum.Enum):
-    """Why a frame was not delivered. The value is what one would say to a user."""
+    """Why a frame was dropped. The value says it in words, for people."""
 
     BUSY_LANDMARKER = "the landmarker was busy"
     BUSY_CONSUMER = "the consumer was busy; its events came with the next result"

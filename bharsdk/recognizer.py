@@ -1,9 +1,10 @@
-"""A model that is ready to run: :class:`Recognizer`, and where the models that ship are."""
+"""Holds :class:`Recognizer`: a bundle, the backend that runs its model, and its gestures."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,7 @@ from bharsdk.bundle.bundle import Bundle, load_bundle, save_bundle
 from bharsdk.bundle.shipped import bundle_path, shipped_bundles
 from bharsdk.cameras.pictures import Pictures
 from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.engines.engine import Backend, backend_by_name
+from bharsdk.engines.engine import Backend, ModelStream, backend_by_name, model_stream
 from bharsdk.engines.selection import choose_engine
 from bharsdk.errors import UsageError
 from bharsdk.events import Event, EventPhase
@@ -54,37 +55,52 @@ LOGGER = logging.getLogger("bharsdk")
 
 
 class Recognizer:
-    """A model that is ready to run, to be shared between threads.
+    """A model that is ready to run. Several threads may share it.
 
-    It never changes, but for the gestures that :meth:`enroll` and :meth:`remove` teach it: runs and
-    streams that are there already keep the labels they began with, later ones have the new ones.
+    ::
 
-    bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle. device: what
-    runs it, ``onnx``, ``native``, ``tflite`` or ``tensorrt``; ``auto`` takes the fastest, by
-    measurement at the first load (:mod:`bharsdk.engines.selection`). require: raise the error of
-    whatever computes something else than the exporter did, where otherwise a warning says what
-    runs in its place. The choice goes to the logger ``bharsdk``. Further names are those of
-    :class:`bharsdk.recognition.options.RecognizerOptions`, which ``options`` gives whole:
-    score_threshold, label_allowlist, label_denylist, max_results, max_persons, min_keypoint_score,
-    decoder.
+        recognizer = Recognizer("asl-coffee", score_threshold=0.7)
+        for result in recognizer.run(0):
+            print(result.label, result.score)
 
-    Raises InputError when there is no such bundle or an option is out of range, BundleError when it
-    is damaged, IncompatibleError when it is of another version, UsageError on an unknown device or
-    option, BackendMissingError when the bundle has no model for the device, or there is no package
-    to run it, ParityError when this machine does not compute the golden logits of the bundle.
+    The logger ``bharsdk`` says which backend was chosen. Only :meth:`enroll` and :meth:`remove`
+    change a recognizer. Runs and streams that exist already keep their labels; later ones have the
+    new labels.
+
+    Args:
+        bundle: a path, the name of a shipped model (``asl-coffee``), or a loaded Bundle.
+        backend: what runs the model: ``native``, ``onnx``, ``tflite`` or ``tensorrt``. ``auto``
+            measures them at the first load and takes the fastest.
+        require: raise an error when a backend computes something else than the exporter did. By
+            default a warning says so, and the next backend runs.
+        options: all options in one object.
+        device: the old name of ``backend``. It warns, and goes with the next release.
+        **named: single options by name; see :class:`bharsdk.RecognizerOptions`.
+
+    Raises:
+        InputError: the bundle does not exist, or an option is out of range.
+        BundleError: the bundle is damaged.
+        IncompatibleError: this version of bharsdk does not support the bundle.
+        UsageError: the backend or an option is unknown.
+        BackendMissingError: the bundle has no model for the backend, or the package that runs it is
+            not installed.
+        ParityError: this machine does not compute the golden logits of the bundle.
     """
 
     def __init__(
         self,
         bundle: str | PathLike[str] | Bundle,
         *,
-        device: str = "auto",
+        backend: str = "auto",
         require: bool = False,
         options: RecognizerOptions | None = None,
+        device: str | None = None,
         **named: Unpack[NamedOptions],
     ) -> None:
         typed(RecognizerOptions | None, options, "recognizer: got options")
-        typed(str | Backend, device, "recognizer: got device")
+        if device is not None:
+            backend = _renamed_to_backend(device, backend)
+        typed(str | Backend, backend, "recognizer: got backend")
         require = typed(bool, require, "recognizer: got require")
         if named and options is not None:
             raise UsageError(
@@ -93,8 +109,8 @@ class Recognizer:
         self._options = options_of(named) if options is None else options
         bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._options.allowed_labels(bundle.manifest)  # refuses unknown ones now
-        self._choice = choose_engine(bundle, backend_by_name(device), require=require)
-        # Replaced as a whole by one assignment, so that who reads it once sees one state.
+        self._choice = choose_engine(bundle, backend_by_name(backend), require=require)
+        # Replaced as a whole by one assignment, so each reader sees one consistent state.
         self._classifier = Classifier(bundle, self._choice.engine)
         self._teaching = threading.Lock()
 
@@ -109,32 +125,54 @@ class Recognizer:
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle that runs, with the gestures enrolled by now."""
+        """The loaded bundle, with the gestures that are enrolled now."""
         return self._classifier.bundle
 
     @property
     def backend(self) -> str:
-        """What runs it and why: ``native int8, avx2 (one clip: native 4.6 ms, onnx 6.6 ms)``."""
+        """What runs the model, with which instruction set, and why.
+
+        For example ``native int8, avx2 (one clip: native 4.6 ms, onnx 6.6 ms)``.
+        """
         return str(self._choice)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """In the order of the probabilities: the model's, its background too, then gestures."""
+        """All labels in the order of the probabilities.
+
+        First the labels of the model, with its background label, then the enrolled gestures.
+        """
         return self.bundle.manifest.all_labels
 
     @property
     def receptive_field_ms(self) -> float:
-        """Milliseconds of landmarks that one decision looks at."""
+        """Milliseconds of landmarks that the model looks at for one decision."""
         return self.bundle.manifest.features.window_ms
 
     @property
     def options(self) -> RecognizerOptions:
-        """What was asked of it."""
+        """The options that this recognizer was made with."""
         return self._options
 
     def stream(self) -> Stream:
-        """A new stream, for one person in one source. Streams share nothing but the model."""
+        """Return a new stream: the state of one person in one source.
+
+        Use it to push landmarks yourself. Streams share nothing but the model.
+        """
         return Stream(self._classifier, self._options)
+
+    def model_stream(self) -> ModelStream:
+        """Return a new stream of the model alone: model inputs in, logits out, frame by frame.
+
+        Only causal models have one (``bhar-train fit --causal``). Use it if you compute the model
+        inputs yourself.
+
+        Raises:
+            UsageError: the model is not causal.
+            BackendMissingError: the backend takes whole clips only; ``native`` and ``onnx`` take
+                frames.
+        """
+        return model_stream(self._choice.engine)
 
     def run(
         self,
@@ -145,20 +183,28 @@ class Recognizer:
         on_status: OnStatus | None = None,
         record: str | PathLike[str] | None = None,
     ) -> Run:
-        """Results of ``source``: one a frame, and a final one if its end brought events.
+        """Return the results of ``source``, one for each frame, to iterate over.
 
-        source: a camera number, an address, the path of a video or recorded session, Landmarks or
-        (image, timestamp_ms) in time order (:mod:`bharsdk.sources.opening`). landmarker: finds the
-        joints in pictures: a name (``body-hands``, the default, or ``holistic``), which the run
-        opens and closes, or an object, which stays open. config:
-        back-pressure, staleness and reconnecting. on_status: told of every change of state. record:
-        a ``NAME.bhar-session`` to keep landmarks and events in; UsageError when it is ``source``.
+        If the end of the source makes events certain, one more result brings them (``is_final``).
 
-        Pictures are read, searched and recognized by threads of the run's own. A frame whose time
-        does not increase is dropped and counted. With ``config.wait_for_source_s`` a camera or file
-        that is not there yet is waited for, in the state STARTING; closing the run, and Ctrl-C, end
-        the wait. Raises what :func:`bharsdk.sources.open_source` does: at once what can be told at
-        once, else while iterating.
+        The run has threads of its own, which read pictures, find joints and recognize. It drops
+        and counts each frame whose time does not increase. With ``config.wait_for_source_s`` the
+        run waits for a camera or file that does not exist yet, in the state STARTING; ``close()``
+        and Ctrl-C end the wait.
+
+        Args:
+            source: a camera number, an address, the path of a video or recorded session, Landmarks
+                or (image, timestamp_ms) pairs in time order.
+            landmarker: finds the joints in pictures. The run opens and closes a name:
+                ``body-hands`` (the default) or ``holistic``. An object stays open.
+            config: back-pressure, age limit and reconnecting.
+            on_status: called at each change of state.
+            record: the file ``NAME.bhar-session`` that gets landmarks and events.
+
+        Raises:
+            UsageError: ``record`` is ``source``.
+            BharError: the errors of :func:`bharsdk.open_source`, at once if possible, else while
+                you iterate.
         """
         typed(SourceConfig | None, config, "run: got config")
         if record is not None:
@@ -183,11 +229,19 @@ class Recognizer:
         on_result: Callable[[Result], None],
         **settings: Any,
     ) -> Callbacks:
-        """As :meth:`run`, but a thread of its own calls ``on_result`` for every result.
+        """Start a run in the background: a thread calls ``on_result`` with every result.
 
-        settings: those of :meth:`run`. A slow callback loses results, never events. An exception of
-        it ends the run: ``join()`` raises it, and where nobody joins it is logged as an error.
-        Raises InputError when ``on_result`` cannot be called.
+        A slow function loses results of live sources, but never an event: the next result brings
+        it. If the function raises an exception, the run ends. ``join()`` raises that exception; if
+        nobody joins, it is logged as an error.
+
+        Args:
+            source: as in :meth:`run`.
+            on_result: a function that takes a Result.
+            **settings: the other arguments of :meth:`run`.
+
+        Raises:
+            InputError: ``on_result`` is not callable.
         """
         check_callback("on_result", on_result)  # before anything is opened
         return Callbacks(self.run(source, **settings), on_result)
@@ -232,10 +286,10 @@ class Recognizer:
     def recognize_clip(
         self, source: SourceLike, *, landmarker: LandmarkerLike | None = None
     ) -> list[Event]:
-        """Every sign in ``source``, whole, in time order: the END events of :meth:`run`.
+        """Return all signs of ``source`` in time order: the END events of :meth:`run`.
 
-        A clip of one sign gives one event, also when it is a little shorter than the receptive
-        field. Raises what :meth:`run` does.
+        A clip of one sign gives one event, even if the clip is a little shorter than
+        :attr:`receptive_field_ms`. Raises the errors of :meth:`run`.
         """
         with self.run(source, landmarker=landmarker) as results:
             events = [event for result in results for event in result.events]
@@ -249,25 +303,33 @@ class Recognizer:
         known: bool = False,
         landmarker: LandmarkerLike | None = None,
     ) -> Enrolled:
-        """Teach it the gesture ``label`` from 3 to 5 clips, of one person, each the gesture once.
+        """Teach the gesture ``label`` from 3 to 5 clips of one person.
 
-        clips: paths of videos or recorded sessions, LandmarkSequences or Sessions, of at most 10 s.
-        ``"w.mp4@1.5-3.0"`` is the part of ``w.mp4`` from 1.5 to 3 s. landmarker: as of :meth:`run`.
-        The model itself stays as it is. Runs and streams that are there already do not know the
-        gesture. A warning names labels of the model that are much like it; so does what is
-        returned. Of what the model takes for one of them, the gesture gets only what is far
-        nearer to it, until that label was shown too, by the same person: enroll clips of it under
-        its own name, with ``known``. Another warning names clips that are unlike the others.
-        :meth:`save` keeps it all.
+        Each clip shows the gesture once. The model itself does not change. Call :meth:`save` to
+        keep the gesture.
 
-        Raises InputError on fewer clips, on a label that is known already, on a clip that was given
-        twice, is too long, or shows nobody, nothing or several movements; BundleError when the
-        bundle was exported without what enrollment needs, BackendMissingError when what runs it
-        gives no features (``device="native"`` does).
+        The new gesture may be much like a label of the model. A warning and the returned
+        :class:`bharsdk.Enrolled` name such labels. The label of the model then wins, unless a
+        movement is far nearer to the new gesture. To change that, enroll clips of the label itself
+        too, from the same person, with ``known=True``. Another warning names clips that are unlike
+        the others.
+
+        Args:
+            label: name of the gesture.
+            clips: paths of videos or recorded sessions, LandmarkSequences or Sessions, each at most
+                10 s long. ``"w.mp4@1.5-3.0"`` is the part of ``w.mp4`` from 1.5 to 3 s.
+            known: whether ``label`` is a label of the model.
+            landmarker: as in :meth:`run`.
+
+        Raises:
+            InputError: there are too few clips, or the label exists already, or a clip is given
+                twice, is too long, or shows nobody, no movement or several movements.
+            BundleError: the bundle was exported without enrollment data.
+            BackendMissingError: the backend returns no features (``native`` and ``onnx`` do).
         """
         typed(str, label, "enroll: got the label")
         known = typed(bool, known, "enroll: got known")
-        check_new_label(self._classifier, label, known=known)  # before videos are watched
+        check_new_label(self._classifier, label, known=known)  # before the videos are read
         sequences = read_clips(clips, landmarker)
         with self._teaching:
             self._classifier, found = enrolled(self._classifier, label, sequences, known=known)
@@ -289,20 +351,42 @@ class Recognizer:
 
     @property
     def gestures(self) -> tuple[Enrolled, ...]:
-        """What it was taught, oldest first, and what of the model is much like each of them."""
+        """The enrolled gestures, oldest first, each with the labels of the model most like it."""
         return gestures_in(self._classifier)
 
     def remove(self, label: str) -> None:
-        """Forget the enrolled gesture ``label``; InputError when there is none such."""
+        """Forget the enrolled gesture ``label``.
+
+        Raises:
+            InputError: it is not enrolled.
+        """
         typed(str, label, "remove: got the label")
         with self._teaching:
             self._classifier = without(self._classifier, label)
 
     def save(self, path: str | PathLike[str]) -> Bundle:
-        """Write the bundle with its gestures to ``path``, whole or not at all, and return it.
+        """Write the bundle with its gestures to ``path``, and return the bundle.
 
-        ``path`` may be the bundle that was loaded: it is replaced in one step. Raises InputError
-        when it cannot be written; the file of before then stays.
+        The file is written as a whole or not at all. ``path`` may be the bundle that was loaded: it
+        is replaced in one step.
+
+        Raises:
+            InputError: the file cannot be written. An older file then stays.
         """
         path, bundle = as_path(path, "save: got the path"), self.bundle
         return save_bundle(path, bundle.manifest, bundle.files)
+
+
+def _renamed_to_backend(device: str, backend: str) -> str:
+    """Return the value of the old argument ``device``, and warn. UsageError if both are given."""
+    if backend != "auto":
+        raise UsageError(
+            f"recognizer: got backend {backend!r} and device {device!r}, which is its old name,"
+            " expected backend alone"
+        )
+    warnings.warn(
+        "Recognizer(device=...) is deprecated: use Recognizer(backend=...)",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return device

@@ -1,9 +1,9 @@
-"""Camera to label on real input: videos through MediaPipe, then sessions with known truth.
+"""From camera to label on real input: two videos, then two recorded sessions with known signs.
 
     make demo          or, with the extra "camera" installed:   python examples/demo.py
 
-Needs nothing but this folder. Writes annotated videos to out/. One thread for everything of ours;
-MediaPipe uses the threads it likes.
+Needs no other files. Writes annotated videos to out/. bharsdk computes on one thread; MediaPipe
+chooses its own number of threads.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bharsdk import Event, Recognizer
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.errors import InputError
-from bharsdk.events import EventPhase
-from bharsdk.files.outputs import refuse_overwriting
-from bharsdk.kernels.ops import active_isa
-from bharsdk.recognition.drawing import AnnotatedVideo
-from bharsdk.recognition.results import StageSummary, StageTimes
-from bharsdk.recognizer import shipped_bundles
-from bharsdk.recordings.session import TrueEvent
-from bharsdk.recordings.session_file import load_session
-from bharsdk.sources.opening import open_source
+from bharsdk import (
+    AnnotatedVideo,
+    Event,
+    EventPhase,
+    InputError,
+    Recognizer,
+    StageSummary,
+    StageTimes,
+    TrueEvent,
+    UsageError,
+    exit_code_of,
+    load_session,
+    open_source,
+    shipped_bundles,
+)
 
 DATA = Path(__file__).parent / "data"
 MODEL = "asl-coffee-prgcn"
@@ -34,7 +37,7 @@ TOLERANCE_MS = 250.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run both parts; returns the exit code."""
+    """Run both parts; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the videos")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of videos/ and sessions/")
@@ -43,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """Both parts. No video is drawn into the folder of the videos."""
+    """Run both parts. Raises UsageError if ``--out`` is the folder of the videos."""
     videos = arguments.data / "videos"
-    refuse_overwriting([("--out", arguments.out)], [("--data", arguments.data), ("--data", videos)])
+    if arguments.out.resolve() in (arguments.data.resolve(), videos.resolve()):
+        raise UsageError(f"--out: got {arguments.out}, which --data names too, expected another")
     show_videos(_files(videos, "*.mp4"), arguments.out)
     show_sessions(_files(arguments.data / "sessions", "*.bhar-session"))
 
@@ -58,11 +62,12 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def show_videos(paths: Sequence[Path], out: Path) -> None:
-    """Each video through MediaPipe and the shipped INT8 model, events printed, and annotated."""
+    """Recognize each video with the shipped model, print its events, and draw them."""
     recognizer = Recognizer(MODEL)
     manifest = recognizer.bundle.manifest
     print(f"1. Videos through MediaPipe and {manifest.name} ({manifest.precision.value})")
-    print(f"   kernels: {active_isa()}, {platform.machine()}; model: {len(manifest.labels)} labels")
+    print(f"   backend: {recognizer.backend}, on {platform.machine()}")
+    print(f"   model: {len(recognizer.labels)} labels")
     print("   The clips show words of Mexican Sign Language, which this model of American signs")
     print("   does not know: the right answer is no event, and every event below is a false one.")
     stages: list[StageTimes] = []
@@ -95,36 +100,39 @@ def _annotate(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Events beside the truth. pairs: in time order; None where the other side has nothing."""
+    """Recognized events beside the true ones.
+
+    pairs: (true event, recognized event) in time order; None if one of them is missing.
+    """
 
     pairs: tuple[tuple[TrueEvent | None, Event | None], ...]
 
     @property
     def right(self) -> int:
-        """Signs found with their label at their time."""
+        """Number of signs that were found at their time, with their label."""
         return sum(t is not None and e is not None and t.label == e.label for t, e in self.pairs)
 
     @property
     def mistaken(self) -> int:
-        """Signs at whose time another label was found."""
+        """Number of signs at whose time another label was found."""
         return sum(t is not None and e is not None and t.label != e.label for t, e in self.pairs)
 
     @property
     def missed(self) -> int:
-        """Signs at whose time nothing was found."""
+        """Number of signs at whose time nothing was found."""
         return sum(e is None for _, e in self.pairs)
 
     @property
     def false(self) -> int:
-        """Events where there was no sign, or a second one for the same sign."""
+        """Number of events without a sign, or second events of one sign."""
         return sum(t is None for t, _ in self.pairs)
 
 
 def compare(truth: Sequence[TrueEvent], events: Sequence[Event]) -> Comparison:
-    """Match END events with the truth, each with at most one.
+    """Match END events with true events, one to one.
 
-    An event belongs to the sign in whose interval, widened by TOLERANCE_MS on both sides, its
-    middle lies; of several, the one with the right label first, then the nearest.
+    An event belongs to a sign if its middle lies in the interval of the sign, give or take
+    TOLERANCE_MS. If several do, an event with the right label goes first, then the nearest one.
     """
     left: list[Event] = list(events)
     matched: dict[TrueEvent, Event] = {}
@@ -155,7 +163,7 @@ def _is_at(event: Event, true: TrueEvent) -> bool:
 
 
 def show_sessions(paths: Sequence[Path]) -> None:
-    """Replay each session through every shipped bundle that knows its signs, and count."""
+    """Replay each session with every shipped model that knows its signs, and count."""
     print("\n2. Recorded landmarks of signer s2, whom these models have never seen, with the truth")
     print("   Clips of single signs and of no sign one after another, with a jump where they meet.")
     print(

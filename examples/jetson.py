@@ -1,39 +1,37 @@
-"""On a Jetson: the camera on the ribbon cable, the model in TensorRT.
+"""On a Jetson: a CSI camera, and TensorRT to run the model.
 
     bhar-export runs/mine --target jetson --int8 --calib clips --output mine.bhar    (anywhere)
     python examples/jetson.py mine.bhar                                              (on the Jetson)
 
-The first start builds the engine, which takes a minute or so, and keeps it beside the bundle; later
-ones load it. Where TensorRT is missing, or the bundle has no graph for it (those that ship have
-none), bharsdk's own kernels run the model, and a line says why.
+At the first start TensorRT builds its engine, which takes about a minute, and keeps it beside the
+bundle. Later starts load it. (``bhar build mine.bhar`` builds it ahead, and shows the progress.) If
+TensorRT is missing, or the bundle has no graph for it, the native backend runs the model, and one
+line says why. The bundles that ship have no such graph.
 
-What has run, and what has not: on x86-64 the fall-back runs in the tests, and TensorRT-RTX accepts
-the graphs that ``bhar-export --target jetson`` writes. No step of this has run on a Jetson yet, not
-the build, not the engine, not the csi camera. ``csi://`` needs OpenCV with GStreamer: JetPack's own
-has it, that of pip has not.
+Nothing here has run on a Jetson yet: not the build, not TensorRT, not the CSI camera. On x86-64 the
+tests run the native backend, and TensorRT-RTX accepts the graphs of ``bhar-export --target
+jetson``. ``csi://`` needs an OpenCV with GStreamer, as JetPack has; the OpenCV of pip has none.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 
-from bharsdk import Bundle, Recognizer, load_bundle
-from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.engines.engine import Backend
-from bharsdk.engines.golden_check import check_engine
-from bharsdk.engines.tensorrt import TensorrtEngine
-from bharsdk.errors import BharError
-from bharsdk.pipeline.status import RunState, Status
-from bharsdk.recognition.results import StageSummary
-from bharsdk.recognizer import bundle_path
+from bharsdk import (
+    BharError,
+    Recognizer,
+    RunState,
+    SourceConfig,
+    StageSummary,
+    Status,
+    exit_code_of,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C or the end of the source; returns the exit code."""
+    """Run until Ctrl-C or the end of the source; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle", nargs="?", default="asl-coffee", help="default %(default)s")
     parser.add_argument("source", nargs="?", default="csi://0", help="default %(default)s")
@@ -43,9 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def watch(arguments: argparse.Namespace) -> None:
-    """Choose what runs the model, then print events and what the stages took."""
-    bundle = load_bundle(bundle_path(arguments.bundle))
-    recognizer = Recognizer(bundle, device=prepared_backend(bundle).value)
+    """Print the events, and at the end the time of each stage."""
+    recognizer = load(arguments.bundle)
     print(f"jetson: {recognizer.backend}", flush=True)
     config = SourceConfig(max_frames=arguments.max_frames)
     stages = []
@@ -62,21 +59,14 @@ def watch(arguments: argparse.Namespace) -> None:
         print(line)
 
 
-def prepared_backend(bundle: Bundle) -> Backend:
-    """TensorRT with its engine built and proven, or else bharsdk's own kernels."""
-    begin_s = time.monotonic()
+def load(bundle: str) -> Recognizer:
+    """Load the bundle in TensorRT if that is possible, else in the native backend."""
+    print("jetson: loads TensorRT; the first start takes about a minute", flush=True)
     try:
-        # A Recognizer would build it too, but in silence.
-        check_engine(bundle, TensorrtEngine(bundle, _progress))
+        return Recognizer(bundle, backend="tensorrt")
     except BharError as error:
-        print(f"jetson: no TensorRT, {Backend.NATIVE.value} kernels run: {error}", flush=True)
-        return Backend.NATIVE
-    print(f"\njetson: engine ready after {time.monotonic() - begin_s:.0f} s", flush=True)
-    return Backend.TENSORRT
-
-
-def _progress(line: str) -> None:
-    print(f"\rjetson: {line:<70}", end="", flush=True)
+        print(f"jetson: no TensorRT, the native backend runs: {error}", flush=True)
+    return Recognizer(bundle, backend="native")
 
 
 def _say_trouble(status: Status) -> None:

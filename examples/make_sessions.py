@@ -1,10 +1,10 @@
-"""Strings recorded clips together into sessions with known truth: examples/data/sessions.
+"""Join recorded clips into sessions with known signs: examples/data/sessions.
 
     python examples/make_sessions.py WORDS.npz --signer s2 --out examples/data/sessions
 
-WORDS.npz: ``landmarks`` float16 [clip, frame, 258], ``label``, ``signer``, ``block``. Signs
-alternate with clips of no sign, and no sign comes twice before each came once. Same seed, same
-bytes.
+WORDS.npz: ``landmarks`` float16 [clip, frame, 258], ``label``, ``signer``, ``block``. A sign
+and a clip without a sign take turns. Every sign comes once before any comes twice. The same seed
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.errors import InputError
-from bharsdk.files.outputs import declare_files
-from bharsdk.landmarks.landmarks import LandmarkSequence
-from bharsdk.recordings.session import Session, TrueEvent
-from bharsdk.recordings.session_file import save_session
+from bharsdk import (
+    InputError,
+    LandmarkSequence,
+    Session,
+    TrueEvent,
+    exit_code_of,
+    save_session,
+)
 
 FPS = 15.0
 BACKGROUND = "-"
@@ -34,7 +36,7 @@ LICENSE = "MIT, (c) 2022 traduttore (repository traduttore/traduttore-model)"
 
 
 def main() -> int:
-    """Write the sessions; returns the exit code."""
+    """Write the sessions; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("words", type=Path, help="words.npz")
     parser.add_argument("--signer", default="s2")
@@ -42,13 +44,12 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--signs", type=int, default=25, help="signs in each session")
     parser.add_argument("--seed", type=int, default=2)
-    declare_files(parser, reads=("words",), writes=("out",))
     arguments = parser.parse_args()
-    return exit_code_of(lambda: write(arguments), "make_sessions", arguments=arguments)
+    return exit_code_of(lambda: write(arguments), "make_sessions")
 
 
 def write(arguments: argparse.Namespace) -> None:
-    """Write them, and say how large each is."""
+    """Write the sessions, and print the size of each."""
     for path in make_sessions(
         arguments.words,
         arguments.out,
@@ -63,9 +64,9 @@ def write(arguments: argparse.Namespace) -> None:
 def make_sessions(
     words: Path, out: Path, *, signer: str, sessions: int, signs: int, seed: int
 ) -> list[Path]:
-    """Write ``sessions`` files with ``signs`` signs each; their paths.
+    """Write ``sessions`` files with ``signs`` signs each, and return their paths.
 
-    No clip is used twice. Raises InputError when the signer has too few clips.
+    Uses no clip twice. Raises InputError when the signer has too few clips.
     """
     if not words.is_file():
         raise InputError(f"{words}: got no such file, expected words.npz")
@@ -93,7 +94,7 @@ def make_sessions(
 
 
 def _string_together(clips: npt.NDArray[np.float16], labels: list[str], signer: str) -> Session:
-    """clips [clip, frame, 258] -> one recording; a sign lasts until the next clip's first frame."""
+    """Join clips [clip, frame, 258]; a sign lasts until the first frame of the next clip."""
     sequence = LandmarkSequence.from_flat(clips.reshape(-1, clips.shape[2]), fps=FPS)
     clip_ms = clips.shape[1] * 1000.0 / FPS
     truth = tuple(

@@ -1,10 +1,10 @@
-"""Several cameras, one model: events of all of them in the order in which they happened.
+"""Several cameras with one model: prints the events of all cameras in order of time.
 
     python examples/multi_camera.py 0 door=rtsp://door.local/stream
     python examples/multi_camera.py examples/data/sessions/*.bhar-session
 
-One Recognizer is shared; each source has a run of its own, with its own landmarker and threads. A
-source that fails is reported, and the others go on.
+All sources share one Recognizer. Each source has its own run, with its own landmarker and threads.
+If a source fails, the program reports it and goes on with the others.
 """
 
 from __future__ import annotations
@@ -16,20 +16,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from bharsdk import Event, Recognizer, Result
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.errors import BharError, UsageError
-from bharsdk.pipeline.run import Callbacks, Run
-from bharsdk.pipeline.status import RunState, Status
+from bharsdk import (
+    BharError,
+    Callbacks,
+    Event,
+    Recognizer,
+    Result,
+    Run,
+    RunState,
+    Status,
+    UsageError,
+    exit_code_of,
+)
 
 HOLD_BACK_S = 1.0
-"""A camera that is silent for longer does not hold up the events of the others. A file is waited
-for: it has no clock of its own."""
+"""Events of the other cameras wait for a silent camera at most this long. They wait for a file
+without limit, because a file has no clock."""
 TICK_S = 0.05
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C or until every source has ended; returns the first failure's exit code."""
+    """Run until Ctrl-C or until all sources end; return the exit code of the first failure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "sources", nargs="+", metavar="[NAME=]SOURCE", help="camera number, address or file"
@@ -44,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def watch_all(recognizer: Recognizer, sources: dict[str, str]) -> int:
-    """Print the merged events of ``sources``; returns 0, or the exit code of what failed first."""
+    """Print the events of all ``sources``; return 0, or the exit code of the first failure."""
     merged = MergedEvents()
     begin_s = time.monotonic()
     cameras = [Camera(name, source, merged, begin_s) for name, source in sources.items()]
@@ -75,7 +82,7 @@ class Camera:
         self.error: BharError | None = None
 
     def start(self, recognizer: Recognizer) -> None:
-        """Open it; what goes wrong is kept in ``error``, and concerns nobody else."""
+        """Open the source. If that fails, keep the error in ``error`` and go on."""
         try:
             self._run = recognizer.run(self._source, on_status=self._on_status)
             self._merged.add(self.name, HOLD_BACK_S if self._run.is_live else math.inf)
@@ -85,7 +92,7 @@ class Camera:
 
     @property
     def is_running(self) -> bool:
-        """Whether it may still bring events."""
+        """Whether the source may still bring events."""
         if self._running is None:
             return False
         try:
@@ -107,7 +114,7 @@ class Camera:
         self._merged.put(self.name, self._time_ms(result), result.events)
 
     def _time_ms(self, result: Result) -> float:
-        """On one clock. A camera's own begins when it was opened; a file begins at 0."""
+        """Return the time of a result on the common clock, or in its file, in milliseconds."""
         assert self._run is not None
         if not self._run.is_live:
             return result.timestamp_ms
@@ -125,10 +132,10 @@ class Camera:
 
 
 class MergedEvents:
-    """Events of several cameras by the time at which each was known; for any number of threads.
+    """Events of several cameras, sorted by time. Any number of threads may use it.
 
-    An event is shown once no camera can bring an earlier one: all have got as far, have ended, or
-    were silent for as long as they are waited for. clock: seconds.
+    An event is ready when no camera can bring an earlier one: each camera has reached its time, has
+    ended, or was silent for too long. clock: returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,25 +147,25 @@ class MergedEvents:
         self._waiting: list[tuple[float, str, Event]] = []
 
     def add(self, name: str, patience_s: float) -> None:
-        """A camera whose events count from now on, and for how long it may be silent."""
+        """Add a camera. patience_s: how long the others wait for it when it is silent."""
         with self._lock:
             self._patience_s[name] = patience_s
             self._reached_ms[name], self._heard_s[name] = -math.inf, self._clock()
 
     def put(self, name: str, time_ms: float, events: Sequence[Event]) -> None:
-        """What a camera brought at ``time_ms``; its times increase."""
+        """Add the events of a camera at ``time_ms``, which increases from call to call."""
         with self._lock:
             self._reached_ms[name], self._heard_s[name] = time_ms, self._clock()
             self._waiting += [(time_ms, name, event) for event in events]
 
     def end(self, name: str) -> None:
-        """That camera, if it ever began, brings nothing more."""
+        """Note that a camera brings nothing more. Does nothing for an unknown camera."""
         with self._lock:
             if name in self._reached_ms:
                 self._reached_ms[name] = math.inf
 
     def ready(self) -> list[tuple[float, str, Event]]:
-        """(milliseconds, camera, event) of what nothing earlier can come before, in order."""
+        """Return the events that are ready, as (milliseconds, camera, event), in order of time."""
         with self._lock:
             now_s = self._clock()
             reached_ms = [
@@ -172,12 +179,12 @@ class MergedEvents:
             return ready
 
     def show_ready(self) -> None:
-        """Print them."""
+        """Print the events that are ready."""
         for time_ms, name, event in self.ready():
             print(f"{time_ms / 1000:7.2f} s  {name:<10} {event}", flush=True)
 
     def show_all(self) -> None:
-        """Print what is left, nobody being waited for."""
+        """Print all events that are left, without waiting for any camera."""
         for name in list(self._reached_ms):
             self.end(name)
         self.show_ready()
@@ -188,7 +195,7 @@ def _order(item: tuple[float, str, Event]) -> tuple[float, str]:
 
 
 def _named(sources: Sequence[str]) -> dict[str, str]:
-    """NAME=SOURCE, or SOURCE alone, which is its own name; addresses may hold ``=`` themselves."""
+    """Return sources by name, from NAME=SOURCE or SOURCE. An address may hold ``=`` itself."""
     named: dict[str, str] = {}
     for number, text in enumerate(sources):
         name, separator, source = text.partition("=")

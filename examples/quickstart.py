@@ -1,4 +1,4 @@
-"""The example of the README, in any folder: python examples/quickstart.py."""
+"""The example of the README; runs in any folder: python examples/quickstart.py."""
 
 from pathlib import Path
 

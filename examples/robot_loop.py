@@ -1,4 +1,4 @@
-"""A robot that takes orders by signs: what to copy into a control loop.
+"""A robot that takes orders by signs: a control loop to copy.
 
     python examples/robot_loop.py                                   the first camera
     python examples/robot_loop.py examples/data/sessions/s2-a.bhar-session
@@ -9,9 +9,10 @@
                                                    |
                  control loop, 20 times a second --+--> robot.move() or robot.hold(reason)
 
-The loop never waits for the recognizer. A robot that cannot see a stop sign must not move, so it
-moves only while the recognizer runs and its last result is fresh; it says why it holds. A machine
-that drops most of its frames is DEGRADED for good: ask its camera for fewer.
+The loop never waits for the recognizer. A robot that cannot see a stop sign must not move. So it
+moves only while the recognizer is RUNNING and the last result is fresh; otherwise it stands still
+and says why. If the state stays DEGRADED, the machine is too slow for the camera: set a lower
+frame rate.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from bharsdk import Event, Recognizer, Result
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.errors import assert_never
-from bharsdk.events import EventPhase
-from bharsdk.pipeline.status import RunState, Status
+from bharsdk import (
+    Event,
+    EventPhase,
+    Recognizer,
+    Result,
+    RunState,
+    Status,
+    exit_code_of,
+)
 
 RATE_HZ = 20.0
 FRESH_S = 0.5
-"""What was seen longer ago than this says nothing about now."""
+"""A result that is older than this says nothing about now."""
 
 
 class Action(enum.Enum):
@@ -51,11 +56,11 @@ ACTIONS = {
     **dict.fromkeys(("coffee", "tea", "water", "muffin"), Action.ORDER),
     **dict.fromkeys(("small", "medium", "large"), Action.ORDER),
 }
-"""The labels of asl-coffee; all others mean nothing to it."""
+"""Labels of asl-coffee; the robot ignores all others."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until Ctrl-C, SIGTERM or the end of a file; returns the exit code."""
+    """Run until Ctrl-C, SIGTERM or the end of a file; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", nargs="?", default="0", help="camera, address or file; default 0")
     parser.add_argument("--model", default="asl-coffee", help="default %(default)s")
@@ -64,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Start the eyes, run the loop, and end with a robot that stands still, whatever happens."""
+    """Start the recognizer and run the loop. The robot stands still at the end in any case."""
     recognizer, robot, eyes = Recognizer(arguments.model), Robot(), Eyes()
     with stop_on_signals() as stop:
         try:
@@ -80,7 +85,7 @@ def work(arguments: argparse.Namespace) -> None:
 
 
 class Robot:
-    """Stands for yours: says what it does when that changes."""
+    """A stand-in for your robot: it prints what it does when that changes."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -88,16 +93,16 @@ class Robot:
         self._doing = ""
 
     def move(self) -> None:
-        """One step of a movement; called at every tick in which it may move."""
+        """Make one step of a movement. Called at each tick at which the robot may move."""
         self.steps += 1
         self._say("moves")
 
     def hold(self, reason: str) -> None:
-        """Stand still; called at every tick in which it must not move."""
+        """Stand still. Called at each tick at which the robot must not move."""
         self._say(f"holds: {reason}")
 
     def add(self, item: str) -> None:
-        """Note a part of the order."""
+        """Add an item to the order."""
         self.order.append(item)
         print(f"robot: order is {' '.join(self.order)}", flush=True)
 
@@ -108,9 +113,9 @@ class Robot:
 
 
 class Eyes:
-    """What the recognizer's threads tell, for the loop to read at any time.
+    """What the recognizer last reported. The loop reads it at any time, without waiting.
 
-    clock: seconds. is_live: whether the source is a camera, whose results grow old.
+    clock: returns seconds. is_live: True for a camera, whose results grow old.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -121,17 +126,17 @@ class Eyes:
         self.is_live = True
 
     def on_result(self, result: Result) -> None:
-        """Called for every result: be quick. A result that comes late loses no event."""
+        """Keep the events of a result. A thread of the recognizer calls it, so be quick."""
         self._seen_s = self._clock() - result.age_ms / 1000.0
         for event in result.events:
             self._events.put(event)
 
     def on_status(self, status: Status) -> None:
-        """Called when the state changes, by any thread: be quick."""
+        """Keep the new state. A thread of the recognizer calls it, so be quick."""
         self._status = status
 
     def new_events(self) -> list[Event]:
-        """What came since the last call; never waits."""
+        """Return the events since the last call, without waiting."""
         events = []
         while True:
             try:
@@ -141,38 +146,25 @@ class Eyes:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more events will come than those that wait."""
+        """Whether the recognizer has ended and brings no more events."""
         return self._status.state in (RunState.ENDED, RunState.ERROR)
 
     @property
     def blind(self) -> str | None:
-        """Why a stop sign would not be seen now; None: it would."""
-        state = self._status.state
-        match state:
-            case RunState.RUNNING:
-                age_s = self._clock() - self._seen_s
-                if self.is_live and age_s > FRESH_S:
-                    return "nothing seen for half a second"
-                return None
-            case (
-                RunState.STARTING
-                | RunState.WARMING
-                | RunState.DEGRADED
-                | RunState.RECONNECTING
-                | RunState.ENDED
-                | RunState.ERROR
-            ):
-                return str(self._status)
-            case _:
-                assert_never(state)
+        """Why the robot would not see a stop sign now; None if it would."""
+        if self._status.state is not RunState.RUNNING:
+            return str(self._status)
+        if self.is_live and self._clock() - self._seen_s > FRESH_S:
+            return "nothing seen for half a second"
+        return None
 
 
 def control(robot: Robot, eyes: Eyes, stop: threading.Event) -> None:
-    """The loop, until ``stop`` is set or the source has ended and all its events were handled."""
+    """Run until ``stop`` is set, or until the source has ended and all events are handled."""
     halted: str | None = None
     next_s = time.monotonic()
     while not stop.is_set():
-        ended = eyes.has_ended  # asked before the events: what comes in between is handled
+        ended = eyes.has_ended  # read before the events, so that no event is lost
         for event in eyes.new_events():
             halted = react(robot, event, halted)
         if ended:
@@ -182,38 +174,33 @@ def control(robot: Robot, eyes: Eyes, stop: threading.Event) -> None:
             robot.move()
         else:
             robot.hold(reason)
-        # A tick that took too long is not made up for by a burst of short ones.
+        # After a tick that took too long there is no burst of short ones.
         next_s = max(next_s + 1.0 / RATE_HZ, time.monotonic())
         stop.wait(next_s - time.monotonic())
 
 
 def react(robot: Robot, event: Event, halted: str | None) -> str | None:
-    """Do what ``event`` means; returns why the robot is halted from now on, None if it is not.
+    """Do what ``event`` means. Return why the robot is halted from now on, or None.
 
-    A halt counts from the START of its sign: too early is better than too late. All others count
-    from their END.
+    The robot halts at the START of a sign: too early is better than too late. For all other signs
+    it waits for the END.
     """
     action = ACTIONS.get(event.label)
-    if action is None:
-        return halted
-    match action:
-        case Action.HALT:
-            return f"halted by {event.label!r} ({event.score:.2f})"
-        case Action.GO:
-            return None if event.phase is EventPhase.END else halted
-        case Action.ORDER:
-            if event.phase is EventPhase.END:
-                robot.add(event.label)
-            return halted
-        case _:
-            assert_never(action)
+    if action is Action.HALT:
+        return f"halted by {event.label!r} ({event.score:.2f})"
+    if event.phase is EventPhase.END:
+        if action is Action.GO:
+            return None
+        if action is Action.ORDER:
+            robot.add(event.label)
+    return halted
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, for one block.
+    """Yield an event that Ctrl-C and SIGTERM set.
 
-    The loop ends at its next tick; nothing is cut off in the middle of a movement.
+    The loop then ends at its next tick, so no movement is cut off in the middle.
     """
     stop = threading.Event()
     before = {

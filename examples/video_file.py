@@ -1,9 +1,9 @@
-"""A video, frame by frame: events printed, and a copy with joints and signs drawn into it.
+"""Recognize a video: print its events, and write a copy with joints and signs drawn on it.
 
     python examples/video_file.py examples/data/videos/yo_001.mp4 out/yo_001.mp4
 
-No frame of a file is dropped, however slow the machine. A recorded session (NAME.bhar-session),
-which has no pictures, is drawn on black.
+A file loses no frame, even on a slow machine. A recorded session (NAME.bhar-session) has no
+pictures, so its joints are drawn on black.
 """
 
 from __future__ import annotations
@@ -13,39 +13,37 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bharsdk import Recognizer
-from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.events import EventPhase
-from bharsdk.files.outputs import declare_files
-from bharsdk.recognition.drawing import AnnotatedVideo
-from bharsdk.recognition.results import StageSummary
+from bharsdk import (
+    AnnotatedVideo,
+    EventPhase,
+    Recognizer,
+    SourceConfig,
+    StageSummary,
+    exit_code_of,
+)
 
 UNKNOWN_FPS = 30.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Annotate one video; returns the exit code."""
+    """Annotate one video; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("video", type=Path, help="video, or NAME.bhar-session")
     parser.add_argument("out", type=Path, metavar="OUT.mp4", help="the annotated video")
     parser.add_argument("--model", default="asl-coffee", help="default %(default)s")
     parser.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
-    declare_files(parser, reads=("video", "model"), writes=("out",))
     arguments = parser.parse_args(argv)
-    return exit_code_of(
-        lambda: annotate(arguments), "video_file", arguments=arguments, extra="camera"
-    )
+    return exit_code_of(lambda: annotate(arguments), "video_file", extra="camera")
 
 
 def annotate(arguments: argparse.Namespace) -> None:
-    """Recognize, print and draw."""
+    """Recognize the video, print its events and draw them."""
     recognizer = Recognizer(arguments.model)
     config = SourceConfig(max_frames=arguments.max_frames)
     signs, stages = 0, []
     with (
         recognizer.run(arguments.video, config=config) as run,
-        # Appears under its name when it is whole; on an error nothing is left behind.
+        # The file appears when it is complete. After an error there is none.
         AnnotatedVideo(arguments.out, run.fps or UNKNOWN_FPS) as video,
     ):
         for result in run:

@@ -1,10 +1,10 @@
-"""A camera in a window: joints, the sign, and how the recognizer is doing. q quits.
+"""Show a camera in a window, with joints, the current sign, and speed. q quits.
 
     python examples/webcam.py                                       the first camera
-    python examples/webcam.py rtsp://camera.local/stream            one in the network
+    python examples/webcam.py rtsp://camera.local/stream            a network camera
     python examples/webcam.py examples/data/videos/yo_001.mp4 --no-window
 
-Without a display it prints a line a second instead.
+Without a display it prints one line each second instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from bharsdk import Recognizer, Result
-from bharsdk.cameras.opencv import import_cv2
-from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.cli.exit_codes import exit_code_of
-from bharsdk.pipeline.run import Run
+from bharsdk import Recognizer, Result, Run, SourceConfig, exit_code_of
 
 TITLE = "bharsdk: q quits"
 FPS_OVER_RESULTS = 30
@@ -30,7 +26,7 @@ PRINT_EVERY_S = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Show a source until q, Ctrl-C or its end; returns the exit code."""
+    """Show a source until q, Ctrl-C or its end; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", nargs="?", default="0", help="camera, address or file; default 0")
     parser.add_argument("--model", default="asl-coffee", help="default %(default)s")
@@ -40,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def watch(arguments: argparse.Namespace) -> None:
-    """Recognize, and show every result."""
+    """Recognize the source and show each result."""
     recognizer = Recognizer(arguments.model)
     config = SourceConfig(max_frames=arguments.max_frames)
     view = Lines() if arguments.no_window or not has_display() else Window()
     print(f"{arguments.model} on {recognizer.backend}")
-    # A live source drops old frames when this loop is slow: what is shown is always new.
+    # If this loop is slow, a camera drops its old frames, so the picture shown is always new.
     with recognizer.run(arguments.source, config=config) as run:
         health = Health(run)
         try:
@@ -69,14 +65,14 @@ def has_display() -> bool:
 
 
 class Health:
-    """What one wants to know of a live recognizer."""
+    """Frame rate, delay and losses of a run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._shown_s: deque[float] = deque(maxlen=FPS_OVER_RESULTS)
 
     def line(self, result: Result) -> str:
-        """Label, frames a second, age of this frame, frames dropped so far, and the state."""
+        """Return label, frame rate, age of this frame, dropped frames and state as text."""
         self._shown_s.append(time.monotonic())
         span_s = self._shown_s[-1] - self._shown_s[0]
         fps = (len(self._shown_s) - 1) / span_s if span_s > 0 else 0.0
@@ -88,13 +84,13 @@ class Health:
 
 
 class Lines:
-    """A line a second."""
+    """Prints one line each second."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
 
     def show(self, result: Result, line: str) -> bool:
-        """Print ``line`` if it is time to. Returns whether to go on."""
+        """Print ``line`` at most once a second. Return True: go on."""
         if time.monotonic() >= self._next_s or result.is_final:
             print(line, flush=True)
             self._next_s = time.monotonic() + PRINT_EVERY_S
@@ -102,13 +98,15 @@ class Lines:
 
 
 class Window:
-    """A window of OpenCV's."""
+    """Shows pictures in a window of OpenCV."""
 
     def __init__(self) -> None:
-        self._cv2: Any = import_cv2()
+        import cv2  # the extra "camera" brings it
+
+        self._cv2: Any = cv2
 
     def show(self, result: Result, line: str) -> bool:
-        """Draw the frame with ``line`` below. Returns False once q was pressed."""
+        """Draw the frame with ``line`` below. Return False when q was pressed."""
         picture = result.plot()
         at = 8, picture.shape[0] - 10
         for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):

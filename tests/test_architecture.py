@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -16,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 BLOCKED = ["torch", "onnx", "onnxscript", "cv2", "mediapipe", "matplotlib", "safetensors"]
 TOP_LEVEL = {
-    *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", ".ci"),
-    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile"),
+    *("bharsdk", "training", "export", "cpp_ops", "examples", "tests", "docs", ".ci", ".github"),
+    *("setup.py", "CMakeLists.txt", "pyproject.toml", "MANIFEST.in", "Makefile", "mkdocs.yml"),
     *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "NOTICE"),
     *(".gitignore", ".clang-format"),
 }
@@ -93,6 +94,43 @@ def test_the_top_level_is_the_fixed_house() -> None:
     )
     tracked = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert tracked <= TOP_LEVEL, f"outside the house: {sorted(tracked - TOP_LEVEL)}"
+
+
+def test_the_run_time_lives_in_packages() -> None:
+    """Directly under ``bharsdk/`` is only what a user meets first."""
+    modules = {path.stem for path in (ROOT / "bharsdk").glob("*.py")}
+    assert modules == {"__init__", "__main__", "recognizer", "errors", "events"}
+
+
+def test_every_package_says_what_it_holds() -> None:
+    """What is in it, what it imports and who uses it."""
+    rooms = ("bharsdk", "training/bhar_training", "export/bhar_export")
+    packages = [path for room in rooms for path in (ROOT / room).rglob("__init__.py")]
+    assert len(packages) > 25
+    for path in packages:
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert len(text) > 40, path
+
+
+def test_the_workflow_runs_the_commands_that_exist() -> None:
+    """Each ``make`` of the workflow file is a target of the Makefile."""
+    text = (ROOT / ".github/workflows/ci.yml").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    called = set(re.findall(r"run: make ([a-z-]+)", text))
+    assert {"test", "check", "wheel"} <= called <= targets
+
+
+def test_the_table_of_packages_is_the_house_from_top_to_bottom() -> None:
+    """Every package of bharsdk is in ARCHITECTURE.md, in the order of the layers in pyproject."""
+    part = TEXT.split("## Packages of bharsdk")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)(?:\.py)?` \|", part, re.MULTILINE)
+    there = {path.parent.name for path in (ROOT / "bharsdk").glob("*/__init__.py")}
+    there |= {path.stem for path in (ROOT / "bharsdk").glob("[a-z]*.py")}
+    assert sorted(told) == sorted(there)
+    contract = (ROOT / "pyproject.toml").read_text().split('containers = ["bharsdk"]')[1]
+    layers = re.findall(r'^    "([^"]+)"', contract.split("]\n")[0], re.MULTILINE)
+    height = {name: row for row, layer in enumerate(layers) for name in layer.split(" | ")}
+    assert [height[name] for name in told] == sorted(height[name] for name in told)
 
 
 def _includes(path: Path) -> set[str]:

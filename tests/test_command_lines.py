@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import os
@@ -11,7 +10,8 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from bhar_training import cli as train_cli
 from bharsdk import cli as run_cli
 from bharsdk.cli import arguments
 from bharsdk.cli.names import chosen, split
+from bharsdk.cli.option import Option, options_in
 from bharsdk.cli.progress import ProgressLine
 from bharsdk.errors import InputError, UsageError
 
@@ -41,6 +42,22 @@ NUMBERS: list[tuple[Sequence[str], str, Sequence[str]]] = [
     (("bhar", "run", "0"), "--max-frames", (*WHOLE, "0")),
     (("bhar", "run", "0"), "--score-threshold", (*NEVER, "1.01", "inf", "-0.1")),
     (("bhar", "run", "0"), "--max-persons", (*WHOLE, "0", "9")),
+    (("bhar", "run", "0"), "--fps", (*NEVER, "0", "1001", "inf")),
+    (("bhar", "run", "0"), "--max-results", (*WHOLE, "0")),
+    (("bhar", "run", "0"), "--min-keypoint-score", (*NEVER, "1.01", "inf")),
+    *(
+        (("bhar", "run", "0"), option, (*NEVER, "61", "inf"))
+        for option in (
+            *("--smoothing", "--patience", "--min-duration", "--hop", "--restart-gap"),
+            *("--debounce", "--min-movement"),
+        )
+    ),
+    (("bhar", "run", "0"), "--enter-threshold", (*NEVER, "0", "1.01")),
+    (("bhar", "run", "0"), "--exit-threshold", (*NEVER, "0", "1.01")),
+    (("bhar", "run", "0"), "--slots", (*WHOLE, "0", "1001")),
+    (("bhar", "run", "0"), "--max-age", ("", "x", "nan", "0", "-1", "1e400")),
+    (("bhar", "run", "0"), "--retry", ("", "x", "nan", "0", "-1", "inf", "1e400")),
+    (("bhar", "run", "0"), "--max-retry", ("", "x", "nan", "0", "-1", "inf", "1e400")),
     (("bhar", "run", "0"), "--wait", tuple(x for x in NEVER if set(x) - set("19"))),
     (("bhar", "run", "0"), "--reconnect-for", tuple(x for x in NEVER if set(x) - set("19"))),
     (("bhar", "record", "0", "x.bhar-session"), "--max-frames", (*WHOLE, "0")),
@@ -53,7 +70,32 @@ NUMBERS: list[tuple[Sequence[str], str, Sequence[str]]] = [
     (FIT, "--validation", (*NEVER, "1", "inf")),
     (FIT, "--seed", WHOLE),
     (FIT, "--window", (*NEVER, "0", "21", "inf")),
+    (FIT, "--branch-loss", (*NEVER, "inf")),
     (FIT, "--stream-loss", (*NEVER, "inf")),
+    (FIT, "--loss-weights", ("", "x", "nan", "-1", "inf", "1e400")),
+    (FIT, "--dropout", (*NEVER, "1", "inf")),
+    (FIT, "--warmup", (*NEVER, "1", "inf")),
+    (FIT, "--label-smoothing", (*NEVER, "1", "inf")),
+    (FIT, "--weight-decay", (*NEVER, "1e7", "inf")),
+    (FIT, "--clip-norm", (*NEVER, "1e7", "inf")),
+    (FIT, "--features.fps", (*NEVER, "0.5", "241", "inf")),
+    (FIT, "--features.frames", (*WHOLE, "1", "4097")),
+    (FIT, "--features.max-gap", (*NEVER, "11", "inf")),
+    *(
+        (FIT, f"--augment.{name}", (*NEVER, "1.01", "inf"))
+        for name in ("crop", "stretch", "bone-length", "mirror", "lose-hand", "lose-joints")
+    ),
+    (FIT, "--augment.negative", (*NEVER, "1.01", "inf")),
+    (FIT, "--augment.scale", (*NEVER, "1.01", "inf")),
+    *(
+        (FIT, f"--augment.{name}", ("", "x", "nan", "-1", "-inf", "1e400", "inf"))
+        for name in (
+            *("time-warp", "shift", "rotation-rad", "turn-rad", "posture", "depth", "jitter"),
+            "tilt-rad",
+        )
+    ),
+    (FIT, "--distill.weight", (*NEVER, "1.01", "inf")),
+    (FIT, "--distill.temperature", ("", "x", "nan", "0", "-1", "inf", "1e400")),
     (FIT, "--threads", (*WHOLE, "0", "1025")),
     (FIT, "--devices", (*WHOLE, "0", "1025")),
     (FIT, "--fps", (*NEVER, "0", "1001", "inf")),
@@ -85,7 +127,13 @@ OTHERS: list[tuple[Sequence[str], int, str]] = [
     (("bhar",), 2, "COMMAND"),
     (("bhar", "dance"), 2, "dance"),
     (("bhar", "run"), 2, "source"),
+    (("bhar", "insect"), 2, "did you mean inspect?"),
     (("bhar", "run", "0", "--dance"), 2, "--dance"),
+    (("bhar", "run", "0", "--max-frame", "5"), 2, "did you mean --max-frames?"),
+    (("bhar", "run", "0", "--backend", "gpu"), 2, "auto, native, onnx, tflite, tensorrt; see"),
+    (("bhar", "run", "0", "--labels", "a", "--label-denylist", "b"), 2, "label_denylist"),
+    (("bhar", "run", SESSION, "--exit-threshold", "1", "--enter-threshold", "0.5"), 2, "exit <="),
+    (("bhar", "run", SESSION, "--retry", "5", "--max-retry", "1"), 2, "max_retry_s"),
     (("bhar", "run", "0", "--json=5"), 2, "5"),
     (("bhar", "run", "0", "--m", "5"), 2, "--m"),
     (("bhar", "run", "0", "a\nb"), 2, r"a\nb"),
@@ -105,6 +153,12 @@ OTHERS: list[tuple[Sequence[str], int, str]] = [
     (("bhar-train",), 2, "COMMAND"),
     (("bhar-train", "fit"), 2, "--model"),
     (("bhar-train", "dance"), 2, "dance"),
+    ((*FIT, "--epoch", "1"), 2, "did you mean --epochs?"),
+    ((*FIT, "--augment.scale", "0.1"), 2, "--augment.scale"),
+    ((*FIT, "--protocol", "ntu60-xsub", "--augment.depth", "0.1"), 2, "--augment.depth"),
+    ((*FIT, "--protocol", "ntu60-xsub", "--features.fps", "9"), 2, "--features.fps"),
+    ((*FIT, "--loss-weights", "0,0,0"), 2, "one above 0"),
+    ((*FIT, "--loss-weights", "1,,1"), 2, "--loss-weights"),
     ((*FIT, "--background", ""), 2, "--background"),
     ((*FIT, "--background", "a,b"), 2, "a,b"),
     ((*FIT, "--signers", ""), 2, "--signers"),
@@ -181,26 +235,22 @@ def test_a_number_out_of_range_is_a_usage_error(
         assert value[:40] in said
 
 
-def test_every_option_that_takes_a_number_is_in_the_table() -> None:
-    """A new one must be added; what takes none takes text or a path."""
-    known = {(tuple(command[:2]), option) for command, option, _ in NUMBERS}
-    for program, parser in _parsers():
-        for action in parser._actions:
-            kind = getattr(action.type, "__qualname__", "")
-            if kind in ("int", "float") or kind.startswith(("whole.", "real.", "_seeds")):
-                assert kind not in ("int", "float"), (program, action.option_strings)
-                name = parser.prog.split()[-1] if " " in parser.prog else "none"
-                if (program, name) not in {("bhar", "record")} and name != "calibrate":
-                    assert any(
-                        key == ((program, name), option)
-                        for option in action.option_strings
-                        for key in known
-                    ) or _is_shared(action), (parser.prog, action.option_strings)
+def _options(program: str) -> list[tuple[str, Option]]:
+    """Every option of a program, with the full name of its command."""
+    commands = PROGRAMS[program].program().commands()
+    return [(name, option) for name, command, _ in commands for option in command.all_options()]
 
 
-def _is_shared(action: argparse.Action) -> bool:
-    """``--fps`` is declared once, for every command that reads data."""
-    return "--fps" in action.option_strings
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_option_that_takes_a_number_is_in_the_table(program: str) -> None:
+    """A new one must be added; what takes none takes text or a path.
+
+    Options of one configuration that several commands take are in it for one of them.
+    """
+    known = {option for _, option, _ in NUMBERS}
+    for command, option in _options(program):
+        if option.kind in (int, float) and option.cli.read is None:
+            assert option.name in known, (command, option.names)
 
 
 @pytest.mark.parametrize(("command", "code", "named"), OTHERS, ids=lambda x: str(x)[-40:])
@@ -213,46 +263,167 @@ def test_a_wrong_command_line_is_one_line(
     assert "expected" in said
 
 
-def _parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for program, module in PROGRAMS.items():
-        parser = module._parser()
-        yield program, parser
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for command in action.choices.values():
-                    yield program, command
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_help_says_options_defaults_units_and_exit_codes(program: str) -> None:
+    """Of the three programs and of each of their commands; nothing is longer than 100 columns."""
+    found = list(PROGRAMS[program].program().commands())
+    assert len(found) == {"bhar": 9, "bhar-train": 10, "bhar-export": 1}[program]
+    for name, command, text in found:
+        assert "exit codes:" in text, name
+        assert max(map(len, text.partition("exit codes")[0].splitlines())) <= 100
+        plain = " ".join(text.split())
+        for option in command.all_options():
+            assert option.help or option.choices or option.limits.unit or option.cli.default, option
+            if not option.is_flag and not option.is_place:
+                assert f" {option.name} " in plain, (name, option.name)
+            if option.limits.unit:
+                assert option.limits.unit in plain, (name, option.name)
+            if isinstance(option.default, int | float) and not option.is_flag:
+                default = option.cli.default or f"{option.default:g}"
+                assert f"default {default}" in plain, (name, option.name)
+    assert not any("onnx-step" in text for _, _, text in found)
 
 
-def test_every_help_says_the_exit_codes() -> None:
-    """Of the three programs and of each of their commands."""
-    found = list(_parsers())
-    assert len(found) >= 22
-    for _, parser in found:
-        assert "exit codes:" in parser.format_help(), parser.prog
+@pytest.mark.parametrize("module", ["bharsdk.cli", "bhar_training.cli", "bhar_export.cli"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    """They are there at once."""
+    code = f"""
+import sys
+from {module} import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = ("numpy", "onnxruntime", "rich", "torch", "onnx", "cv2", "matplotlib", "mediapipe")
+print(*(name for name in heavy if name in sys.modules), file=sys.stderr)
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stderr.splitlines()[-1] == ""
 
 
-def test_help_of_bhar_imports_no_numpy() -> None:
-    """It is there at once."""
+@pytest.mark.parametrize("command", ["run", "record", "replay", "inspect", "enroll", "startup"])
+def test_help_of_a_command_of_bhar_imports_no_numpy(command: str) -> None:
+    """Its options are read from dataclasses that need none."""
     program = (
-        "import sys; sys.modules['numpy'] = None; from bharsdk.cli import main; main(['--help'])"
+        "import sys; sys.modules['numpy'] = sys.modules['rich'] = None;"
+        f"from bharsdk.cli import main; main(['{command}', '--help'])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert result.returncode == 0, result.stderr
 
 
+def test_a_missing_package_is_exit_8_before_the_command_line_is_read() -> None:
+    """One line, also in sources whose dependencies are not installed."""
+    program = (
+        "import sys; sys.modules['cyclopts'] = None; from bharsdk.cli import main;"
+        "sys.exit(main(['models']))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 8
+    (said,) = result.stderr.splitlines()
+    assert said.startswith("bhar: error: cyclopts is not installed for")
+
+
 def test_what_help_repeats_is_what_it_repeats() -> None:
     """Values that stand twice, so that help needs no numpy."""
-    from bharsdk.cameras.source_config import Backpressure, SourceConfig
+    from bhar_training.cli import calibrate, enrollment, options, reproduce
+    from bhar_training.paper.recipes import ENROLLMENTS
+    from bhar_training.paper.results import RESULTS_FILE
+    from bharsdk.bundle.calibration import KEEP
     from bharsdk.engines.engine import Backend
-    from bharsdk.landmarks.tracking import MAX_PERSONS
+    from bharsdk.landmarks.landmarks import DEFAULT_ASPECT
     from bharsdk.recordings.session_file import SUFFIX
 
-    assert tuple(backend.value for backend in Backend) == arguments.DEVICES
+    backends = {backend.value for backend in Backend}
+    assert backends == {*arguments.BACKENDS, *arguments.HIDDEN_BACKENDS}
     assert Backend.AUTO.value == arguments.AUTO
-    assert tuple(policy.value for policy in Backpressure) == arguments.POLICIES
-    assert SourceConfig().reconnect_for_s == arguments.RECONNECT_FOR_S
-    assert SourceConfig().folder_fps == arguments.FOLDER_FPS
-    assert (arguments.MAX_PERSONS, arguments.SESSION_SUFFIX) == (MAX_PERSONS, SUFFIX)
+    assert arguments.SESSION_SUFFIX == SUFFIX
+    assert set(enrollment.ROWS) == set(ENROLLMENTS)
+    assert reproduce.RESULTS == RESULTS_FILE
+    assert (calibrate.KEEP, options.WIDE) == (KEEP, DEFAULT_ASPECT)
+
+
+def test_bhar_run_has_every_option_of_its_configurations() -> None:
+    """Of the recognizer, the rules over time, and the source; so has bhar record."""
+    from bharsdk import DecoderConfig, RecognizerOptions, SourceConfig
+
+    for command in ("bhar run", "bhar record"):
+        paths = {option.path for name, option in _options("bhar") if name == command}
+        wanted = {("options", f.name) for f in fields(RecognizerOptions) if f.name != "decoder"}
+        wanted |= {("decoder", f.name) for f in fields(DecoderConfig)}
+        wanted |= {("config", f.name) for f in fields(SourceConfig)}
+        assert wanted <= paths
+
+
+def test_bhar_train_fit_has_every_option_of_its_configurations() -> None:
+    """All of TrainConfig and of what is in it, but for the window, which --causal decides."""
+    from bhar_training.cli.fit import Fit
+    from bhar_training.data.augment import AugmentConfig
+    from bhar_training.data.skeleton_features import SkeletonAugmentConfig
+    from bhar_training.models import ModelConfig
+    from bhar_training.training.config import DistillConfig, TrainConfig
+    from bharsdk.bundle.feature_config import FeatureConfig
+
+    inside = {"model", "features", "augment", "distill", "quantized_from"}
+    paths = {option.path for option in options_in(Fit)}
+    wanted = {("training", f.name) for f in fields(TrainConfig) if f.name not in inside}
+    wanted |= {("model", f.name) for f in fields(ModelConfig) if f.name != "window"}
+    wanted |= {("features", f.name) for f in fields(FeatureConfig)}
+    wanted |= {("augment", f.name) for f in fields(AugmentConfig)}
+    wanted |= {("distill", f.name) for f in fields(DistillConfig)}
+    assert wanted <= paths
+    shared = {f.name for f in fields(AugmentConfig)}
+    only = {("skeleton_augment", f.name) for f in fields(SkeletonAugmentConfig)}
+    assert {path for path in only if path[1] not in shared} <= paths
+
+
+def test_what_is_given_arrives_in_the_options() -> None:
+    """A value, a list by commas and again, a flag, a rule over time; the rest is as it was."""
+    from bharsdk import Backpressure, RecognizerOptions
+
+    line = ["run", "0", "--labels", "tea,coffee", "--labels", "no", "--hop", "0.2", "--require"]
+    found = run_cli.program().parse([*line, "--backpressure=wait", "--max-persons", "2"]).options
+    assert found.options == RecognizerOptions(label_allowlist=("tea,coffee", "no"), max_persons=2)
+    assert found.decoder == {"hop_s": 0.2}
+    assert found.config == {"backpressure": Backpressure.WAIT}
+    assert (found.source, found.model.require, found.json) == ("0", True, False)
+    line = ["enroll", "a.bhar", "wave", "1.mp4", "2.mp4", "--known", "3.mp4"]
+    found = run_cli.program().parse(line).options
+    assert (found.label, found.clips, found.known) == ("wave", ("1.mp4", "2.mp4", "3.mp4"), True)
+    found = train_cli.program().parse([*FIT[1:], "--features.no-presence", "--lr=1", "--lr=2"])
+    assert found.options.features == {"presence": False}
+    assert found.options.training == {"lr": 2.0}  # given twice, the last one counts
+    found = train_cli.program().parse(["reproduce", "words-s2", "--record"])
+    assert found.options.record.name == "results.json"
+    found = train_cli.program().parse(["reproduce", "words-s2", "--record", "a.json"])
+    assert found.options.record == Path("a.json")
+
+
+OLD = [
+    # an old spelling, the new one, a line with the old one
+    ("--device", "--backend", ["bhar", "run", "0", "--device", "onnx-step"]),
+    ("--device", "--backend", ["bhar", "enroll", "a", "--list", "--device=onnx"]),
+    ("--centred", "--centered", [*FIT, "--centred"]),
+    ("--stream-loss", "--branch-loss", [*FIT, "--stream-loss", "0.5"]),
+    ("enrolment", "enrollment", ["bhar-train", "enrolment", "--row", "words"]),
+    ("--licence", "--license", [*EXPORT, "--licence", "MIT"]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "command"), OLD, ids=lambda x: str(x)[:20])
+def test_an_old_spelling_works_for_a_release_with_one_warning(
+    old: str, new: str, command: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It means what the new one means."""
+    program, *line = command
+    parse = PROGRAMS[program].program().parse
+    found = parse(line).options
+    said = f"{program}: warning: {old} is called {new} now; the next release drops {old}\n"
+    assert capsys.readouterr().err == said
+    assert found == parse([word.replace(old, new) for word in line]).options
+    assert capsys.readouterr().err == ""
 
 
 def test_a_label_with_a_comma_of_an_old_bundle_can_be_named() -> None:
@@ -308,12 +479,12 @@ sys.exit(main({rest!r}))
 @pytest.mark.parametrize(
     ("program", "rest", "at"),
     [
-        ("bhar", ["models"], "argparse"),
+        ("bhar", ["models"], "cyclopts"),
         ("bhar", ["models"], "numpy"),
-        ("bhar", ["run", SESSION, "--device", "onnx"], "onnxruntime"),
+        ("bhar", ["run", SESSION, "--backend", "onnx"], "onnxruntime"),
         ("bhar-train", ["describe", "pr-gcn"], "bhar_training.paper.describe"),
         ("bhar-train", ["fit", "--model", "pr-gcn", "--data", "x", "--out", "x"], "torch"),
-        ("bhar-export", ["none", "--output", "x.bhar"], "argparse"),
+        ("bhar-export", ["none", "--output", "x.bhar"], "cyclopts"),
         ("bhar-export", ["none", "--output", "x.bhar"], "onnx"),
     ],
 )

@@ -110,8 +110,8 @@ def test_both_compiled_libraries_of_the_installed_package_serve_the_sources(
 @pytest.mark.parametrize(
     "command",
     [
-        ("startup", MODEL, "--runs", "1", "--device", "native"),
-        ("verify", MODEL, "--device", "native"),
+        ("startup", MODEL, "--runs", "1", "--backend", "native"),
+        ("verify", MODEL, "--backend", "native"),
         ("models",),
     ],
 )
@@ -151,7 +151,7 @@ def test_sources_without_an_installed_package_say_what_to_run(
     clone: Path, tmp_path: Path, python: Python
 ) -> None:
     """One line and exit code 8, and the end of a traceback in Python."""
-    command = ["verify", MODEL, "--device", "native"]
+    command = ["verify", MODEL, "--backend", "native"]
     program = f"from bharsdk.cli import main; sys.exit(main({command!r}))"
     result = python(clone, tmp_path, "-c", _alone(program))
     assert result.returncode == 8, result.stderr
@@ -183,7 +183,7 @@ def test_sources_and_an_installed_package_of_two_versions_are_refused(
     """Exit code 5, naming both: compiled code of another version computes something else."""
     changed = _copy_of_package(tmp_path) / what
     changed.write_text(changed.read_text().replace('"0.1.0"', '"0.0.9"') + "# changed\n")
-    result = python(tmp_path, site, "-m", "bharsdk", "verify", MODEL, "--device", "native")
+    result = python(tmp_path, site, "-m", "bharsdk", "verify", MODEL, "--backend", "native")
     assert result.returncode == 5, result.stderr
     (line,) = result.stderr.splitlines()
     assert ("0.0.9" in line and "0.1.0" in line) or what == "_ops.pyi"

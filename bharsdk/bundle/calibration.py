@@ -17,7 +17,7 @@ KEEP = 0.995
 
 Of whole clips: windows that slide over a sign are less sure than one that is cut around it, and of
 strangers less than of the people held out. What keeps 95 % of clips keeps three quarters of the
-same signs in a stream (``training/README.md``).
+same signs in a stream (``training/RESULTS.md``).
 """
 
 TEMPERATURES = (0.01, 100.0)

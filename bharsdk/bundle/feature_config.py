@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Annotated
 
 from bharsdk.errors import InputError
 from bharsdk.values.brief import brief_config
 from bharsdk.values.checks import check_fields
+from bharsdk.values.declared import Cli, Help, Range, check_ranges
 
 __all__ = ["FeatureConfig", "Modality", "ModelInput"]
 
@@ -30,28 +32,30 @@ class ModelInput(enum.Enum):
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How a window of landmarks becomes model input.
+    """Say how a window of landmarks becomes the input of a model.
 
-    fps: rate the model sees, frames a second. frames: T, window length. max_gap_s: a hand lost for
-    no longer than this is interpolated, else it is missing. modalities: coordinate channels, three
-    each, in order. presence: append the presence channel.
+    fps: rate that the model sees, frames a second. frames: T, length of the window. max_gap_s: a
+    hand that is lost for no longer is interpolated; else it is missing. modalities: coordinate
+    channels, three each, in order. presence: append a channel that says what was seen.
+
+    Raises InputError on a value out of range.
     """
 
-    fps: float = 18.0
-    frames: int = 24
-    max_gap_s: float = 0.25
-    modalities: tuple[Modality, ...] = (Modality.JOINT, Modality.BONE)
-    presence: bool = True
+    fps: Annotated[float, Range(1, 240, "frames a second"), Help("rate that the model sees")] = 18.0
+    frames: Annotated[int, Range(2, 4096, "frames"), Help("length of the window")] = 24
+    max_gap_s: Annotated[
+        float, Range(0, 10, "seconds"), Help("a hand lost for no longer is interpolated")
+    ] = 0.25
+    modalities: Annotated[
+        tuple[Modality, ...], Help("coordinate channels, fused early"), Cli(metavar="NAME[,NAME]")
+    ] = (Modality.JOINT, Modality.BONE)
+    presence: Annotated[bool, Help("append a channel that says which joints were seen")] = True
 
     def __post_init__(self) -> None:
         check_fields(self, "features")
-        if not 1 <= self.fps <= 240 or not 2 <= self.frames <= 4096:
-            raise InputError(
-                f"features: got {self.fps} fps and {self.frames} frames, expected 1 to 240 fps and"
-                " 2 to 4096 frames"
-            )
-        if not 0 <= self.max_gap_s <= 10 or not self.modalities:
-            raise InputError("features: expected 0 <= max_gap_s <= 10 and at least one modality")
+        check_ranges(self, "features")
+        if not self.modalities:
+            raise InputError("features: got no modality, expected at least one")
 
     def __repr__(self) -> str:
         return brief_config(self)

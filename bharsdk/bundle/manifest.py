@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import json
 import math
@@ -13,6 +12,7 @@ from bharsdk.bundle.calibration import Calibration
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.enrollment_cost import check_fitting_cost
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
+from bharsdk.bundle.precision import Precision
 from bharsdk.errors import BundleError, IncompatibleError, InputError
 from bharsdk.files.codec import KEY, from_json_dict, to_json_dict
 from bharsdk.files.limits import (
@@ -46,26 +46,6 @@ __all__ = [
 FORMAT_VERSION = 1
 LATER_KEYS, LATER_DECODER_KEYS = ("inputs",), ("debounce_s", "min_movement")
 """Optional keys that an older bharsdk refuses: written only where they say something."""
-
-
-class Precision(enum.Enum):
-    """The number format of the graph that runs."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
-    MIXED = "mixed"
-    """INT8, but for layers that lose too much in it."""
-
-    @property
-    def model_file(self) -> str:
-        """Return the name of the bundle's file with the graph of this precision."""
-        return "model.onnx" if self is Precision.FP32 else f"model.{self.value}.onnx"
-
-    @property
-    def in_integers(self) -> bool:
-        """Return whether layers compute in integers, which needs quantization ranges."""
-        return self in (Precision.INT8, Precision.MIXED)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,8 @@ from bharsdk.process.silence import STDERR, quiet_outputs
 __all__ = ["import_camera_module", "import_cv2", "silent_log"]
 
 DEBIAN_PACKAGES = "libgl1 libglib2.0-0"
+NEWEST = (3, 12)
+"""The last Python that MediaPipe 0.10.21 has wheels for."""
 SILENCE = {
     "OPENCV_LOG_LEVEL": "SILENT",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
@@ -57,6 +60,12 @@ def import_camera_module(name: str) -> ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = (error.name or name).split(".")[0]
+        if missing == "mediapipe" and sys.version_info[:2] > NEWEST:
+            got, last = (".".join(map(str, v)) for v in (sys.version_info[:2], NEWEST))
+            raise BackendMissingError(
+                f"mediapipe has no release for Python {got}, expected 3.10 to {last} to find"
+                " landmarks in pictures: use such a Python, or give landmarks of your own"
+            ) from error
         raise BackendMissingError.for_extra(missing, "camera") from error
     except ImportError as error:
         library = re.search(r"(lib[\w.+-]+\.so[\w.]*): cannot open", str(error))

@@ -13,6 +13,7 @@ import numpy as np
 from bharsdk.cameras.file_kind import FileKind, is_junk, kind_of
 from bharsdk.cameras.opencv import import_cv2
 from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.cameras.source_config import DEFAULT_FPS
 from bharsdk.errors import InputError
 from bharsdk.process.closeable import Closing
 from bharsdk.values.image import Image
@@ -20,7 +21,6 @@ from bharsdk.values.image import Image
 __all__ = ["DEFAULT_FPS", "PictureFolder", "is_folder", "natural_order", "pictures_in"]
 
 LOGGER = logging.getLogger("bharsdk")
-DEFAULT_FPS = 30.0
 """Pictures a second where nobody says it: files do not."""
 NAMED = 5
 """So many of the files that are left out are named in one warning."""

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import dataclass, replace
+from typing import Annotated
 
-from bharsdk.cli.arguments import DEVICES, AddCommand
-from bharsdk.cli.names import some_text
+from bharsdk.cli.arguments import BACKEND, BUNDLE
+from bharsdk.cli.command import Command
 from bharsdk.cli.progress import ProgressLine
 from bharsdk.errors import BackendMissingError
+from bharsdk.values.declared import Cli, Help
 
-__all__ = ["add_parsers"]
+__all__ = ["BUILD", "INSPECT", "MODELS", "VERIFY", "Build", "Inspect", "Models", "Verify"]
 
-
-def add_parsers(command: AddCommand) -> None:
-    """Add the commands."""
-    inspect = command("inspect", "print the manifest of a bundle", _inspect)
-    inspect.add_argument(
-        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
-    )
-    inspect.add_argument(
-        "--card", action="store_true", help="print the model card: data, accuracy, size, limits"
-    )
-    inspect.add_argument(
-        "--report", action="store_true", help="print what the exporter measured, as JSON"
-    )
-
-    does = "replay a bundle's golden inputs on this machine, on every back end"
-    verify = command("verify", does, _verify)
-    verify.add_argument(
-        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
-    )
-    verify.add_argument(
-        "--device",
-        choices=DEVICES,
-        help="this one alone; default: each that the bundle has a model for",
-    )
-
-    does = "build the TensorRT engine of a bundle on this device, and keep it beside the bundle"
-    build = command("build", does, _build)
-    build.add_argument(
-        "bundle", type=some_text, help="path of a bundle that was exported with --target jetson"
-    )
-
-    command("models", "list the shipped models", _models)
+PLACE = Cli(names=("bundle",))
 
 
-def _inspect(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class Inspect:
+    """The options of ``bhar inspect``."""
+
+    bundle: Annotated[str, BUNDLE, PLACE]
+    card: Annotated[bool, Help("print the model card: data, accuracy, size, limits")] = False
+    report: Annotated[bool, Help("print what the exporter measured, as JSON")] = False
+
+
+@dataclass(frozen=True)
+class Verify:
+    """The options of ``bhar verify``."""
+
+    bundle: Annotated[str, BUNDLE, PLACE]
+    backend: Annotated[
+        str | None,
+        Help("check this one alone"),
+        replace(BACKEND, default="each that the bundle has a model for"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Build:
+    """The options of ``bhar build``."""
+
+    bundle: Annotated[str, Help("path of a bundle that was exported with --target jetson"), PLACE]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The options of ``bhar models``: none."""
+
+
+def _inspect(arguments: Inspect) -> int:
     from bharsdk.bundle.bundle import load_bundle
     from bharsdk.files.codec import to_json_dict
 
@@ -62,7 +66,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _verify(arguments: Verify) -> int:
     """One line for each back end; the first that computes something else ends the command."""
     from bharsdk.bundle.bundle import load_bundle
     from bharsdk.engines.engine import Backend, backends_of
@@ -70,13 +74,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     from bharsdk.engines.trial import try_model
 
     bundle = load_bundle(arguments.bundle)
-    wanted = [Backend(arguments.device)] if arguments.device else backends_of(bundle)
+    wanted = [Backend(arguments.backend)] if arguments.backend else backends_of(bundle)
     for backend in wanted:
         try:
             try_model(bundle, backend)
             found = verify_bundle(bundle, backend)
         except BackendMissingError as error:
-            if arguments.device:
+            if arguments.backend:
                 raise
             print(f"{backend.value:<9} not checked: {error}")
             continue
@@ -87,7 +91,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _build(arguments: argparse.Namespace) -> int:
+def _build(arguments: Build) -> int:
     from bharsdk.bundle.bundle import load_bundle
     from bharsdk.engines.golden_check import check_engine
     from bharsdk.engines.tensorrt import TensorrtEngine
@@ -107,7 +111,7 @@ def _build(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _models(arguments: argparse.Namespace) -> int:
+def _models(arguments: Models) -> int:
     from bharsdk.bundle.bundle import load_bundle
     from bharsdk.bundle.shipped import shipped_bundles
 
@@ -119,3 +123,9 @@ def _models(arguments: argparse.Namespace) -> int:
             f" {len(manifest.labels)} labels: {' '.join(manifest.labels)}"
         )
     return 0
+
+
+INSPECT = Command(Inspect, _inspect)
+VERIFY = Command(Verify, _verify)
+BUILD = Command(Build, _build)
+MODELS = Command(Models, _models)

@@ -2,68 +2,68 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bharsdk.cli.arguments import AUTO, DEVICES, AddCommand
-from bharsdk.cli.names import some_text
+from bharsdk.cli.arguments import AUTO, BACKEND, BUNDLE, open_recognizer
+from bharsdk.cli.command import Command
+from bharsdk.cli.landmarker_option import LandmarkerName, opened
 from bharsdk.errors import UsageError
-from bharsdk.files.outputs import declare_files, is_same_file
+from bharsdk.files.outputs import is_same_file
+from bharsdk.values.declared import Cli, Help, Use
 
 if TYPE_CHECKING:
     from bharsdk.gestures.enroll import Enrolled
 
-__all__ = ["add_parser"]
+__all__ = ["ENROLL", "Enroll"]
 
 
-def add_parser(command: AddCommand) -> None:
-    """Add the command."""
-    does = "teach a bundle a gesture from 3 to 5 clips, on the device; list and remove gestures"
-    parser = command("enroll", does, _enroll)
-    parser.add_argument(
-        "bundle", type=some_text, help="path of a bundle, or the name of a shipped one"
-    )
-    parser.add_argument("label", nargs="?", metavar="LABEL", help="what to call the gesture")
-    parser.add_argument(
-        "clips",
-        nargs="*",
-        metavar="CLIP",
-        help="videos or sessions (bhar record), each showing it once, by one person, in at"
-        " most 10 s; w.mp4@1.5-3.0 is the part of w.mp4 from 1.5 to 3 s",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="NEW.bhar",
-        help="where to write the bundle; default: over BUNDLE itself, if that was given by path",
-    )
-    parser.add_argument(
-        "--known",
-        action="store_true",
-        help="LABEL is one of the model's: show how you make it, so that a gesture much like it is"
-        " told from it; until then, what the model takes for LABEL mostly stays that",
-    )
-    parser.add_argument("--remove", metavar="LABEL", help="forget this gesture")
-    parser.add_argument("--list", action="store_true", help="name the gestures that it has")
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        default=AUTO,
-        help="what looks at the clips, native or onnx; default: the fastest",
-    )
-    # The bundle may be written over: it is read whole, and replaced in one step.
-    declare_files(parser, reads=("clips",), writes=("output",), updates=("bundle",))
+@dataclass(frozen=True)
+class Enroll:
+    """The options of ``bhar enroll``."""
+
+    # It may be written over: it is read whole, and replaced in one step.
+    bundle: Annotated[str, BUNDLE, Cli(names=("bundle",), file=Use.UPDATE)]
+    label: Annotated[
+        str | None, Help("what to call the gesture"), Cli(names=("label",), metavar="LABEL")
+    ] = None
+    clips: Annotated[
+        tuple[str, ...],
+        Help(
+            "videos or sessions (bhar record), each showing it once, by one person, in at most"
+            " 10 s; w.mp4@1.5-3.0 is the part of w.mp4 from 1.5 to 3 s"
+        ),
+        Cli(names=("clips",), metavar="CLIP", file=Use.READ),
+    ] = ()
+    output: Annotated[
+        Path | None,
+        Help("where to write the bundle"),
+        Cli(metavar="NEW.bhar", file=Use.WRITE, default="over BUNDLE itself, if given by path"),
+    ] = None
+    known: Annotated[
+        bool,
+        Help(
+            "LABEL is one of the model's: show how you make it, so that a gesture much like it is"
+            " told from it; until then, what the model takes for LABEL mostly stays that"
+        ),
+    ] = False
+    remove: Annotated[str | None, Help("forget this gesture"), Cli(metavar="LABEL")] = None
+    list: Annotated[bool, Help("name the gestures that it has")] = False
+    backend: Annotated[
+        str,
+        Help("what looks at the clips: native or onnx"),
+        BACKEND,
+    ] = AUTO
+    landmarker: LandmarkerName = None
 
 
-def _enroll(arguments: argparse.Namespace) -> int:
-    from bharsdk.recognizer import Recognizer
-
+def _enroll(arguments: Enroll) -> int:
     asked = [arguments.label is not None, arguments.remove is not None, arguments.list]
     if sum(asked) != 1:
         raise UsageError("enroll: expected LABEL CLIP CLIP CLIP, or one of --remove and --list")
     output = None if arguments.list else _output(arguments)
-    recognizer = Recognizer(arguments.bundle, device=arguments.device)
+    recognizer = open_recognizer(arguments.bundle, arguments.backend)
     if output is None:
         for gesture in recognizer.gestures:
             print(f"{gesture.label:<20} {gesture.clips} clips{_much_like(gesture)}")
@@ -72,7 +72,11 @@ def _enroll(arguments: argparse.Namespace) -> int:
         recognizer.remove(arguments.remove)
         said = f"{arguments.remove} removed"
     else:
-        found = recognizer.enroll(arguments.label, arguments.clips, known=arguments.known)
+        assert arguments.label is not None  # or it is no enrolling, see above
+        with opened(arguments.landmarker) as landmarker:
+            found = recognizer.enroll(
+                arguments.label, arguments.clips, known=arguments.known, landmarker=landmarker
+            )
         said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
         if found.unlike:
             said += f"; unlike the others, look at it: {', '.join(found.unlike)}"
@@ -88,7 +92,7 @@ def _much_like(gesture: Enrolled) -> str:
     return f"; much like {alike}, which goes first until you show it too, with --known"
 
 
-def _output(arguments: argparse.Namespace) -> Path:
+def _output(arguments: Enroll) -> Path:
     """Where the bundle goes. What ships is never written over."""
     from bharsdk.recognizer import bundle_path, shipped_bundles
 
@@ -101,3 +105,6 @@ def _output(arguments: argparse.Namespace) -> Path:
     if path.is_dir():
         raise UsageError(f"enroll: {path} is a folder, expected --output NEW.bhar")
     return path
+
+
+ENROLL = Command(Enroll, _enroll)

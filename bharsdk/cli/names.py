@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 
 from bharsdk.errors import BharError, InputError, UsageError
@@ -12,32 +11,30 @@ __all__ = ["chosen", "label", "names", "some_text", "split"]
 
 
 def some_text(text: str) -> str:
-    """Any text but none: a type for argparse."""
+    """Return ``text``. Raises ValueError where there is none."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name")
+        raise ValueError(f"got {text!r}, expected a name")
     return text
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas, none of them empty or twice: a type for argparse."""
+    """Return the names between commas. Raises ValueError on an empty one, or one that is twice."""
     found = tuple(name.strip() for name in text.split(","))
     if not all(found) or len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected names separated by commas, none empty or twice"
-        )
+        raise ValueError(f"got {text!r}, expected names separated by commas, none empty or twice")
     return found
 
 
 def label(text: str) -> str:
-    """A label that is new: a type for argparse. See :mod:`bharsdk.values.labels`."""
+    """Return a new label. Raises ValueError if it cannot be one (:mod:`bharsdk.values.labels`)."""
     try:
         return check_label(text, "label")
     except InputError as error:
-        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+        raise ValueError(str(error).partition(": ")[2]) from None
 
 
 def split(option: str, given: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that the texts ``given`` with ``option`` hold, each once.
+    """Return the names in the texts ``given`` with ``option``, each once.
 
     A text that is known as a whole is one name; any other is names separated by commas. Bundles of
     version 0.1.0 may know labels with a comma. Raises UsageError on an empty name.

@@ -1,84 +1,52 @@
-"""Numbers as the commands of bharsdk, training and export take them: types for argparse.
+"""Numbers as the command lines take them: read strictly, and held to the range of their field.
 
-Whatever is no such number ends in an argparse error, exit code 2: also nan, infinity where there
-can be none, ``1e400`` and integers of any length.
+Whatever is no such number raises ValueError, ``got ..., expected ...``: also nan, infinity where
+there can be none, ``1e400`` and integers of any length.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Callable
 
-__all__ = [
-    "fps",
-    "natural",
-    "part",
-    "positive",
-    "rate",
-    "real",
-    "seconds",
-    "share",
-    "threads",
-    "whole",
-]
+from bharsdk.values.declared import Range
+
+__all__ = ["THREADS", "real", "shown", "whole"]
 
 MAX_WHOLE = 2**31 - 1
+"""Of whole numbers whose field declares no limit."""
 MAX_DIGITS = 20
 """Python itself refuses to read integers of thousands of digits."""
-
-
-def whole(least: int, most: int = MAX_WHOLE) -> Callable[[str], int]:
-    """Return the type of whole numbers from ``least`` to ``most``."""
-
-    def read(text: str) -> int:
-        fits = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
-        if not fits or not least <= int(text) <= most:
-            raise _refused(text, f"a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def real(
-    least: float, most: float, what: str, *, above: bool = False, below: bool = False
-) -> Callable[[str], float]:
-    """Return the type of numbers from ``least`` to ``most``, which ``what`` names.
-
-    above, below: the first, or the last, is left out.
-    """
-
-    def read(text: str) -> float:
-        value = _number(text)
-        low = value > least if above else value >= least
-        if not (low and (value < most if below else value <= most)):
-            raise _refused(text, what)
-        return value
-
-    return read
-
-
-natural = whole(0)
-positive = whole(1)
-threads = whole(1, 1024)
+THREADS = Range(1, 1024)
 """Threads, processes or devices."""
-part = real(0, 1, "a part above 0, up to 1", above=True)
-share = real(0, 1, "a number from 0 to 1")
-seconds = real(0, math.inf, "seconds, 0 or more")
-"""``inf`` is for ever."""
-rate = real(0, math.inf, "a number above 0", above=True, below=True)
-fps = real(0, 1000, "frames a second, above 0, up to 1000", above=True)
+
+
+def whole(text: str, limits: Range) -> int:
+    """Return the whole number that ``text`` is. Raises ValueError outside of ``limits``."""
+    if math.isinf(limits.most):
+        limits = Range(limits.least, MAX_WHOLE, limits.unit, limits.above, limits.below)
+    fits = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+    if not fits or int(text) not in limits:
+        raise ValueError(f"got {shown(text)}, expected {limits.told('a whole number')}")
+    return int(text)
+
+
+def real(text: str, limits: Range) -> float:
+    """Return the number that ``text`` is. Raises ValueError outside of ``limits``."""
+    value = _number(text)
+    if value not in limits:
+        raise ValueError(f"got {shown(text)}, expected {limits.told('a number')}")
+    return value
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in quotes, and not all of it where it is long."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
 def _number(text: str) -> float:
-    """NaN where ``text`` is none, which no comparison lets pass; ``1e400`` is no infinity."""
+    """NaN where ``text`` is none, which is in no range; ``1e400`` is no infinity."""
     try:
         value = float(text)
     except ValueError:
         return math.nan
     return math.nan if math.isinf(value) and "inf" not in text.lower() else value
-
-
-def _refused(text: str, expected: str) -> argparse.ArgumentTypeError:
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    return argparse.ArgumentTypeError(f"got {shown!r}, expected {expected}")

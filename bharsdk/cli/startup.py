@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import bharsdk
-from bharsdk.cli.arguments import AUTO, DEFAULT_MODEL, DEVICES, AddCommand
-from bharsdk.cli.names import some_text
-from bharsdk.cli.numbers import whole
+from bharsdk.cli.arguments import AUTO, BACKEND, BUNDLE, DEFAULT_MODEL
+from bharsdk.cli.command import Command
 from bharsdk.errors import BharError
+from bharsdk.values.declared import Cli, Help, Range
 
-__all__ = ["add_parser"]
+__all__ = ["STARTUP", "Startup"]
 
 STAGES = ("process", "import", "load", "first_decision", "total")
 PROGRAM = """
@@ -27,7 +28,7 @@ sys.path.insert(0, sys.argv[4])  # the package that the command itself runs, in 
 import bharsdk
 imported = time.time()
 try:
-    recognizer = bharsdk.Recognizer(sys.argv[2], device=sys.argv[3])
+    recognizer = bharsdk.Recognizer(sys.argv[2], backend=sys.argv[3])
 except bharsdk.BharError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -48,26 +49,24 @@ print(json.dumps({"process": started - begun, "import": imported - started,
 KINDS = {kind.exit_code: kind for kind in BharError.__subclasses__()}
 
 
-def add_parser(command: AddCommand) -> None:
-    """Add the command."""
-    does = "time a cold start: new process, import, load, first decision (without the landmarker)"
-    parser = command("startup", does, _startup)
-    parser.add_argument(
-        "bundle",
-        nargs="?",
-        type=some_text,
-        default=DEFAULT_MODEL,
-        help="path of a bundle, or the name of a shipped one; default %(default)s",
-    )
-    parser.add_argument("--device", choices=DEVICES, default=AUTO)
-    parser.add_argument("--runs", metavar="N", type=whole(1, 1000), default=5, help="default 5")
+@dataclass(frozen=True)
+class Startup:
+    """The options of ``bhar startup``."""
+
+    bundle: Annotated[str, BUNDLE, Cli(names=("bundle",))] = DEFAULT_MODEL
+    backend: Annotated[
+        str,
+        Help("what runs the model"),
+        BACKEND,
+    ] = AUTO
+    runs: Annotated[int, Range(1, 1000), Help("fresh processes, one after the other")] = 5
 
 
-def _startup(arguments: argparse.Namespace) -> int:
+def _startup(arguments: Startup) -> int:
     from bharsdk.recognizer import bundle_path
 
     path = bundle_path(arguments.bundle)
-    runs = [_once(path, arguments.device) for _ in range(arguments.runs)]
+    runs = [_once(path, arguments.backend) for _ in range(arguments.runs)]
     print(f"{path.name}, {arguments.runs} fresh processes: median, slowest")
     for stage in STAGES:
         seconds = [float(run[stage]) for run in runs]
@@ -77,10 +76,10 @@ def _startup(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _once(path: Path, device: str) -> dict[str, float | str]:
+def _once(path: Path, backend: str) -> dict[str, float | str]:
     """One process; seconds by stage."""
     package = str(Path(bharsdk.__file__).absolute().parents[1])
-    command = [sys.executable, "-c", PROGRAM, repr(time.time()), str(path), device, package]
+    command = [sys.executable, "-c", PROGRAM, repr(time.time()), str(path), backend, package]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
@@ -88,3 +87,6 @@ def _once(path: Path, device: str) -> dict[str, float | str]:
         raise kind(f"startup: a fresh process ended with {result.returncode}: {last}")
     found: dict[str, float | str] = json.loads(result.stdout.splitlines()[-1])
     return found
+
+
+STARTUP = Command(Startup, _startup)

@@ -1,4 +1,4 @@
-"""What runs a model: native kernels, ONNX Runtime, LiteRT, TensorRT; and choosing one by measuring.
+"""The backends native, onnx, tflite and tensorrt, and the choice of one by measurement.
 
 Imports bundle, kernels and files. Gestures, the recognizer and export use it.
 """

@@ -1,7 +1,7 @@
-"""What runs a bundle's graph: body, hands or both in, logits out; some give what they classify too.
+"""What runs the model of a bundle: body, hands or both in, logits out.
 
-A back end is one module with one class, one member of :class:`Backend` and one case in
-:func:`open_engine`.
+A backend is one module with one class (an :class:`Engine`), one member of :class:`Backend` and one
+case in :func:`open_engine`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from bharsdk.bundle.bundle import NATIVE_NETWORK, STEP_MODEL, TFLITE_MODEL, Bund
 from bharsdk.errors import BackendMissingError, UsageError, assert_never
 
 __all__ = [
+    "LISTED_BACKENDS",
     "Backend",
     "EmbeddingEngine",
     "Engine",
+    "ModelStream",
+    "StreamingEngine",
     "backend_by_name",
     "backends_of",
     "embedding_engine",
     "model_files",
+    "model_stream",
     "open_engine",
 ]
 
@@ -31,65 +35,120 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """A loaded model. Stateless: one engine may be used by several threads at once."""
+    """A model that is loaded in a backend.
+
+    "Engine" means nothing else in this package, and users never see the word: they choose a
+    backend. (TensorRT calls the file that it builds an engine too.) An engine has no state, so
+    several threads may use one at the same time.
+    """
 
     @property
     def name(self) -> str:
-        """What runs, for people: ``native int8, avx512 vnni``."""
+        """The backend and how it runs, for people: ``native int8, avx512 vnni``."""
         ...
 
     @property
     def golden_logits(self) -> str:
-        """The file of the bundle whose logits it must give for the golden inputs."""
+        """The file of the bundle with the logits that the golden inputs must give."""
         ...
 
     @property
     def suspect(self) -> str:
-        """Who it is that computes wrongly if the golden logits are missed; any way out."""
+        """What computes wrongly if the logits are not the golden ones, and what may help."""
         ...
 
     @property
     def work(self) -> float:
-        """Multiply-adds that one clip takes, roughly; 0 where that is not known."""
+        """The number of multiply-adds of one clip, roughly; 0 if it is not known."""
         ...
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes].
+        """Return the logits, float32 [N, classes].
 
-        inputs: body float32 [N, C, T, 25, 1], hands float32 [N, C, T, 21, 2], by name. N is free,
-        the rest is the manifest's; what its graph does not read is passed over. Raises InputError
-        when one that it reads is missing or of another shape or dtype, BundleError when the model
-        cannot be run or makes something else.
+        inputs: body float32 [N, C, T, 25, 1] and hands float32 [N, C, T, 21, 2], by name. N is any
+        number; the manifest gives the other sizes. Inputs that the model does not read are ignored.
+        Raises InputError when an input is missing or has another shape or dtype, BundleError when
+        the model cannot run or returns something else than logits.
         """
         ...
 
 
 @runtime_checkable
 class EmbeddingEngine(Engine, Protocol):
-    """One that also gives the features which the heads of its model classify."""
+    """An engine that also returns the features that the heads of its model classify."""
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """(logits float32 [N, classes], embedding float32 [N, D]) of one pass over the network.
+        """Return the logits and the embedding from one forward pass.
 
-        The embedding is what each head classifies, pooled over time, joints and persons, side by
-        side in the order of the heads. inputs: as of :meth:`run`, whose logits these are. Raises
-        BackendMissingError when this model or its file has none.
+        logits: float32 [N, classes], the same as :meth:`run` returns. embedding: float32 [N, D],
+        the features of each head, pooled over time, joints and persons, joined in the order of the
+        heads. inputs: as of :meth:`run`. Raises BackendMissingError when the model has no
+        embedding.
         """
         ...
 
 
+class ModelStream(Protocol):
+    """The state of one person in a causal model, which takes one new frame at a time.
+
+    Made by :meth:`bharsdk.Recognizer.model_stream`. Streams share the model. Each belongs to one
+    thread at a time.
+    """
+
+    def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
+        """Take one more frame, and return the logits, float32 [classes].
+
+        The logits are those of the clip of all frames since the last reset, within 1e-4.
+
+        Args:
+            frame: the model inputs of the frame by name, body float32 [C, 25, 1] and hands float32
+                [C, 21, 2].
+
+        Raises:
+            InputError: an input is missing or has another shape or dtype.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        ...
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that runs a causal model frame by frame."""
+
+    def stream(self) -> ModelStream:
+        """Return a new stream. Raises UsageError if the model is not causal."""
+        ...
+
+
+def model_stream(engine: Engine) -> ModelStream:
+    """Return a new stream of ``engine``.
+
+    Raises UsageError if the model is not causal, BackendMissingError if the backend takes only
+    whole clips.
+    """
+    if isinstance(engine, StreamingEngine):
+        return engine.stream()
+    raise BackendMissingError(
+        f"the backend {engine.name} takes whole clips, expected one that takes single frames:"
+        " run the bundle with backend='native' or 'onnx'"
+    )
+
+
 def embedding_engine(engine: Engine) -> EmbeddingEngine:
-    """``engine``, if it embeds. Raises BackendMissingError if its kind does not."""
+    """Return ``engine`` if it can embed. Raises BackendMissingError if it cannot."""
     if isinstance(engine, EmbeddingEngine):
         return engine
     raise BackendMissingError(
-        f"{engine.name} gives logits alone, and enrolled gestures need the features behind them:"
-        " run the bundle with  --device native  or  --device onnx"
+        f"the backend {engine.name} gives logits alone, and enrolled gestures need the features"
+        " behind them: run the bundle with  --backend native  or  --backend onnx"
     )
 
 
 class Backend(enum.Enum):
-    """What may run a graph."""
+    """What runs a model. ``AUTO`` takes the fastest on this machine."""
 
     AUTO = "auto"
     ONNX = "onnx"
@@ -97,25 +156,32 @@ class Backend(enum.Enum):
     TFLITE = "tflite"
     TENSORRT = "tensorrt"
     ONNX_STEP = "onnx-step"
-    """ONNX Runtime, clips of a causal model frame by frame."""
+    """ONNX Runtime, with the clips of a causal model frame by frame. ``bhar verify`` runs it;
+    nothing lists it to users."""
 
 
-def backend_by_name(name: str) -> Backend:
-    """The back end called ``name``; UsageError if there is none."""
+LISTED_BACKENDS: list[Backend] = [
+    backend for backend in Backend if backend is not Backend.ONNX_STEP
+]
+"""The backends that messages and help list, in the order of :class:`Backend`."""
+
+
+def backend_by_name(name: str | Backend) -> Backend:
+    """Return the backend called ``name``. Raises UsageError if there is none."""
     try:
         return Backend(name)
     except ValueError:
-        known = ", ".join(backend.value for backend in Backend)
-        raise UsageError(f"device: got {name!r}, expected one of {known}") from None
+        known = ", ".join(backend.value for backend in LISTED_BACKENDS)
+        raise UsageError(f"backend: got {name!r}, expected one of {known}") from None
 
 
 def backends_of(bundle: Bundle) -> list[Backend]:
-    """Those that ``bundle`` has a model for."""
+    """Return the backends that ``bundle`` has a model for."""
     return [*model_files(bundle)]
 
 
 def model_files(bundle: Bundle) -> dict[Backend, str]:
-    """Of each back end that ``bundle`` has a model for, the file that says so."""
+    """Return the model file of each backend that ``bundle`` has a model for."""
     own = {
         Backend.ONNX: bundle.manifest.precision.model_file,
         Backend.ONNX_STEP: STEP_MODEL,
@@ -134,13 +200,14 @@ def open_engine(
     build: bool = True,
     vouched: bool = False,
 ) -> Engine:
-    """The engine for ``bundle``, unproven: see :func:`bharsdk.engines.selection.choose_engine`.
+    """Load the model of ``bundle`` in ``backend``, and return it without a check of its results.
 
-    optimized: lets ONNX Runtime fuse the graph. build: lets TensorRT build an engine, a minute or
-    so. vouched: the structure of its model was looked at before
-    (:func:`bharsdk.engines.trial.try_model`). AUTO takes the native network if the bundle has one,
-    else ONNX Runtime. Raises BundleError when the graph cannot be loaded or does not fit the
-    manifest, and BackendMissingError when the package that runs it is not installed.
+    :func:`bharsdk.engines.selection.choose_engine` checks them too. backend: AUTO takes the native
+    network if the bundle has one, else ONNX Runtime. optimized: ONNX Runtime may fuse the graph.
+    build: TensorRT may build its engine, which takes about a minute. vouched: the structure of the
+    model was checked before (:func:`bharsdk.engines.trial.try_model`). Raises BundleError when the
+    graph cannot be loaded or does not fit the manifest, BackendMissingError when the package that
+    runs it is not installed.
     """
     match backend:
         case Backend.AUTO:

@@ -31,7 +31,7 @@ BATCH = 4
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """float32: inputs of the graph [N, C, T, V, M], by name; logits [N, classes]."""
+    """Golden clips: inputs by name, float32 [N, C, T, V, M], and logits, float32 [N, classes]."""
 
     inputs: Mapping[str, FloatArray]
     logits: FloatArray
@@ -39,7 +39,11 @@ class Golden:
 
 @dataclass(frozen=True)
 class GoldenResult:
-    """How far the logits are from the golden ones. clips: N. tolerance: the manifest's."""
+    """The largest difference of a logit from the golden one.
+
+    engine: the backend and how it runs, for people. clips: number of golden clips. tolerance:
+    largest difference that the manifest allows.
+    """
 
     engine: str
     clips: int
@@ -48,7 +52,7 @@ class GoldenResult:
 
 
 def verify_bundle(bundle: Bundle, backend: Backend = Backend.AUTO) -> GoldenResult:
-    """Replay the golden inputs of ``bundle``.
+    """Replay the golden inputs of ``bundle`` in ``backend``.
 
     Raises ParityError when a logit differs by more than the manifest's tolerance or is not finite,
     BundleError when the bundle has no golden data or cannot run.
@@ -57,7 +61,7 @@ def verify_bundle(bundle: Bundle, backend: Backend = Backend.AUTO) -> GoldenResu
 
 
 def check_engine(bundle: Bundle, engine: Engine) -> GoldenResult:
-    """Replay the golden inputs of ``bundle`` on ``engine``; raises as :func:`verify_bundle`."""
+    """Replay the golden inputs of ``bundle`` on ``engine``. Raises as :func:`verify_bundle`."""
     golden = read_golden(bundle, engine.golden_logits)
     work = engine.work * len(golden.logits)
     if work > MAX_GOLDEN_WORK:
@@ -88,13 +92,13 @@ def _largest_difference(engine: Engine, golden: Golden) -> float:
 
 
 def encode_golden(golden: Golden) -> dict[str, bytes]:
-    """The bundle files that hold ``golden``, by name."""
+    """Return the bundle files that hold ``golden``, by name."""
     arrays = {**golden.inputs, "logits": golden.logits}
     return {GOLDEN[name]: encode_array(array) for name, array in arrays.items()}
 
 
 def read_golden(bundle: Bundle, logits_file: str = GOLDEN["logits"]) -> Golden:
-    """The golden arrays of ``bundle``; BundleError when they are missing or do not fit."""
+    """Return the golden arrays. Raises BundleError if they are missing or do not fit."""
     manifest = bundle.manifest
     inputs = {
         name: _read_array(bundle, GOLDEN[name], shape)

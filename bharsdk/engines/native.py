@@ -1,7 +1,7 @@
-"""Runs ``native/``: bharsdk's own kernels, on the calling thread.
+"""The backend ``native``: bharsdk's own kernels, on the calling thread.
 
-A causal model can also run frame by frame: a stream keeps what one person's frames so far have left
-behind, and each new frame costs what it adds, whatever the length of the window.
+A causal model can also run frame by frame. A stream keeps the state of one person, so each new
+frame costs the same, however long the window is.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def network_of(files: Mapping[str, bytes], where: str = NATIVE_NETWORK) -> _ops.Network:
-    """The network in the ``native/`` files of a bundle, in float32 or integers.
+    """Build the network from the ``native/`` files of a bundle, in float32 or integers.
 
-    where: names it in messages. Raises what :func:`bharsdk.engines.network.build_network` raises.
+    where: its name in messages. Raises the errors of :func:`bharsdk.engines.network.build_network`.
     """
     integers = files.get(NATIVE_INTEGERS, b"")
     return build_network(files[NATIVE_NETWORK], files[NATIVE_WEIGHTS], where, integers=integers)
 
 
 class NativeEngine:
-    """See :class:`bharsdk.engines.engine.Engine`.
+    """An :class:`bharsdk.engines.engine.Engine` of the backend ``native``.
 
-    Raises BackendMissingError if the bundle has no native network, BundleError if it is not what
-    the manifest says.
+    Raises BackendMissingError if the bundle has no native network, BundleError if the network does
+    not fit the manifest.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -81,7 +81,7 @@ class NativeEngine:
 
     @property
     def work(self) -> float:
-        """Multiply-adds of one clip, and eight for each value that is read or written."""
+        """The multiply-adds of one clip, plus eight for each value that is read or written."""
         return self._work
 
     @property
@@ -94,12 +94,12 @@ class NativeEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own if it is quantized."""
+        """The file of its own logits if it is quantized, else of the graph's."""
         return self._golden
 
     @property
     def suspect(self) -> str:
-        """The machine: nothing else has a part in it."""
+        """The machine: no other software takes part."""
         return "this machine"
 
     @property
@@ -114,27 +114,28 @@ class NativeEngine:
 
     @property
     def delay_frames(self) -> int:
-        """How many frames an answer lags behind what it is about: none looks ahead."""
+        """The number of frames that the model looks ahead: none."""
         return 0
 
     @property
     def warmup_frames(self) -> int:
-        """Frames until an answer rests on as much as in training: the window."""
+        """The number of frames until a result uses as many frames as in training: the window."""
         return self._window
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the network by name.
+        """Return the logits, float32 [N, classes]. inputs: those of the network, by name.
 
-        A causal network takes each clip as a stream, from a reset on, and gives its last logits.
+        A causal network takes each clip frame by frame from a new state, and returns the logits of
+        the last frame.
         """
         fed = checked_inputs(inputs, self._shapes)
         with running(self._where, "bharsdk"):
             return self._network.run([np.ascontiguousarray(array) for array in fed.values()])
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
+        """Return logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
 
-        Raises BackendMissingError for a BHaRNet-P, whose heads classify what they never pool.
+        Raises BackendMissingError for a BHaRNet-P, which has no pooled features.
         """
         if self._embedded == 0:
             raise BackendMissingError(
@@ -146,31 +147,28 @@ class NativeEngine:
             return self._network.embed([np.ascontiguousarray(array) for array in fed.values()])
 
     def stream(self) -> NativeStream:
-        """A new stream. Raises UsageError if the model is not causal."""
+        """Return a new stream. Raises UsageError if the model is not causal."""
         if not self.causal:
             raise UsageError(
-                "this model sees whole clips: train one with  bhar-train fit --causal  for streams"
+                "this model takes whole clips, so it has no streams: train one with"
+                "  bhar-train fit --causal"
             )
         return NativeStream(self._network, tuple(self._shapes))
 
 
 class NativeStream:
-    """The frames of one person. Streams share the network; each belongs to one thread at a time."""
+    """The state of one person. Streams share the network. One thread at a time may use each."""
 
     def __init__(self, network: _ops.Network, inputs: tuple[str, ...]) -> None:
         self._network, self._inputs, self._state = network, inputs, _ops.NetworkState()
 
     @property
     def frames(self) -> int:
-        """How many came since the last reset."""
+        """The number of frames since the last reset."""
         return self._state.frames
 
     def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [classes] after one more frame: body [C, V, 1], hands [C, V, 2], by name.
-
-        They are those of the clip of all frames since the reset, within 1e-4. Raises InputError
-        when an input is missing or has another shape or dtype.
-        """
+        """Take one more frame: see :class:`bharsdk.engines.engine.ModelStream`."""
         missing = sorted(set(self._inputs) - set(frame))
         if missing:
             raise InputError(f"stream: got inputs {sorted(frame)}, {missing[0]} is missing")
@@ -180,5 +178,5 @@ class NativeStream:
             raise InputError(f"stream: {error}") from error
 
     def reset(self) -> None:
-        """As if no frame had come."""
+        """Forget all frames."""
         self._state.reset()

@@ -1,4 +1,4 @@
-"""Runs the graph of the manifest's precision, ``model*.onnx``, with ONNX Runtime, on one thread."""
+"""The backend ``onnx``: ONNX Runtime runs ``model*.onnx``, on one thread."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class OnnxEngine:
-    """An :class:`~bharsdk.engines.engine.Engine`. Raises BundleError if the graph is another.
+    """An :class:`bharsdk.engines.engine.Engine` of the backend ``onnx``.
 
-    vouched: see :func:`bharsdk.engines.engine.open_engine`.
+    optimized, vouched: see :func:`bharsdk.engines.engine.open_engine`. Raises BundleError if the
+    graph does not fit the manifest.
     """
 
     def __init__(self, bundle: Bundle, *, optimized: bool = True, vouched: bool = False) -> None:
@@ -40,17 +41,17 @@ class OnnxEngine:
 
     @property
     def name(self) -> str:
-        """``onnxruntime``, the precision, and whether its integer kernels had to be left out."""
+        """``onnxruntime``, the precision, and ``not fused`` if its fused kernels are left out."""
         return f"onnxruntime {self._precision.value}" + ("" if self._optimized else ", not fused")
 
     @property
     def work(self) -> float:
-        """Multiply-adds of one clip, and eight for each value that is made; 0 where vouched for."""
+        """The multiply-adds of one clip, plus eight for each value; 0 if ``vouched``."""
         return self._work
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph."""
+        """The file of the logits of the graph."""
         return GOLDEN["logits"]
 
     @property
@@ -59,7 +60,7 @@ class OnnxEngine:
         return "this machine or onnxruntime"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        """Return the logits, float32 [N, classes]. inputs: those of the graph, by name."""
         fed = checked_inputs(inputs, self._shapes)
         rows = len(next(iter(fed.values())))
         with running(self._where, "onnxruntime"):
@@ -67,14 +68,14 @@ class OnnxEngine:
         return checked_rows(logits, rows, self._classes, self._where, "logits")
 
     def embed(self, inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
+        """Return logits and embedding: see :class:`bharsdk.engines.engine.EmbeddingEngine`.
 
         Raises BackendMissingError when the graph has no such output.
         """
         if not self._embedding:
             raise BackendMissingError(
                 f"{self._where} has no output {EMBEDDING!r}: export the model again, or run its"
-                " native network with  --device native"
+                " native network with  --backend native"
             )
         fed = checked_inputs(inputs, self._shapes)
         rows = len(next(iter(fed.values())))
@@ -86,7 +87,7 @@ class OnnxEngine:
         )
 
     def stream(self) -> OnnxStream:
-        """A new stream, frame by frame. Raises UsageError if the bundle has no step form."""
+        """Return a new stream. Raises UsageError if the bundle has no step form."""
         if STEP_MODEL not in self._bundle.files:
             raise UsageError(
                 f"{self._bundle.source} has no step form: train its model with"

@@ -1,7 +1,7 @@
-"""Runs ``model.step.onnx``, a causal model frame by frame, with ONNX Runtime, on one thread.
+"""A causal model frame by frame: ONNX Runtime runs ``model.step.onnx``, on one thread.
 
-The graph is without state: what a frame leaves behind for the next one goes out as ``next.NAME``
-and in again as ``state.NAME``. Zeros are a reset.
+The graph has no state of its own. It returns the state after a frame as ``next.NAME``, and reads it
+again as ``state.NAME``. A state of zeros is a reset.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FloatArray = npt.NDArray[np.float32]
 
 STATE, NEXT, LOGITS = "state.", "next.", "logits"
 MAX_STATE_BYTES = 16 << 20
-"""For one stream: several times that of the largest model, BHaRNet-E with all its branches."""
+"""Of one stream. The largest model, a BHaRNet-E with all its branches, needs far less."""
 
 
 class OnnxStep:
-    """A step graph in memory. It may be shared between threads: state is passed in and out.
+    """A loaded step graph. Threads may share it, because the state is passed in and out.
 
-    Raises BackendMissingError without onnxruntime, BundleError for what is no step graph.
+    Raises BackendMissingError without onnxruntime, BundleError if it is no step graph.
     """
 
     def __init__(self, model: bytes, where: str = STEP_MODEL) -> None:
         self.work = check_onnx(model, where).work
-        """Of one step, as an engine's of one clip."""
+        """Multiply-adds of one step."""
         self._where, self._session = where, checked_session(model, where)
         inputs = _shapes(self._session.get_inputs(), where)
         outputs = _shapes(self._session.get_outputs(), where)
@@ -62,18 +62,21 @@ class OnnxStep:
 
     @property
     def state_bytes(self) -> int:
-        """Of one stream."""
+        """Bytes of the state of one stream."""
         return 4 * sum(map(math.prod, self.state.values()))
 
     def reset(self, rows: int = 1) -> dict[str, onnxruntime.OrtValue]:
-        """The state of ``rows`` streams before their first frame."""
+        """Return the state of ``rows`` streams before their first frame."""
         zeros = {name: np.zeros((rows, *of), np.float32) for name, of in self.state.items()}
         return {name: _value(array) for name, array in zeros.items()}
 
     def step(
         self, frame: Mapping[str, FloatArray], state: Mapping[str, onnxruntime.OrtValue]
     ) -> tuple[FloatArray, dict[str, onnxruntime.OrtValue]]:
-        """Frames [N, C, 1, V, M] by name and state -> logits [N, classes] and the next state."""
+        """Take one frame of N streams, and return logits [N, classes] and the next state.
+
+        frame: float32 [N, C, 1, V, M] by name. state: as the last step or :meth:`reset` returned.
+        """
         fed = {name: _value(np.ascontiguousarray(frame[name])) for name in self.frame}
         fed |= {STATE + name: value for name, value in state.items()}
         # As they are: what is not read here is not copied.
@@ -86,7 +89,7 @@ class OnnxStep:
         return logits, {name.removeprefix(NEXT): value for name, value in found.items()}
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """The last logits [N, classes] of clips [N, C, T, V, M], each a stream from a reset on."""
+        """Return the last logits [N, classes] of clips [N, C, T, V, M], each from a new state."""
         clips = {name: inputs[name] for name in self.frame}
         n, _, frames, *_ = next(iter(clips.values())).shape
         state, logits = self.reset(n), np.zeros((n, self.classes), np.float32)
@@ -96,7 +99,7 @@ class OnnxStep:
 
 
 class OnnxStepEngine:
-    """See :class:`bharsdk.engines.engine.Engine`: clips, frame by frame.
+    """An :class:`bharsdk.engines.engine.Engine` that takes clips frame by frame.
 
     Raises BackendMissingError if the bundle has no step graph, BundleError if the graph is not what
     the manifest says.
@@ -125,13 +128,13 @@ class OnnxStepEngine:
 
     @property
     def work(self) -> float:
-        """Of all frames of a clip."""
+        """The multiply-adds of all frames of a clip."""
         frames: int = next(iter(self._shapes.values()))[1]
         return frames * self._step.work
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own beside a quantized one."""
+        """The file of its own logits beside a quantized graph, else of the graph's."""
         return self._golden
 
     @property
@@ -140,16 +143,16 @@ class OnnxStepEngine:
         return "this machine or onnxruntime"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        """Return the logits, float32 [N, classes]. inputs: those of the graph, by name."""
         return self._step.run(checked_inputs(inputs, self._shapes))
 
     def stream(self) -> OnnxStream:
-        """A new stream."""
+        """Return a new stream."""
         return OnnxStream(self._step)
 
 
 class OnnxStream:
-    """The frames of one person. Streams share the graph; each belongs to one thread at a time."""
+    """The state of one person. Streams share the graph. One thread at a time may use each."""
 
     def __init__(self, step: OnnxStep) -> None:
         self._step = step
@@ -157,14 +160,13 @@ class OnnxStream:
 
     @property
     def frames(self) -> int:
-        """How many came since the last reset."""
+        """The number of frames since the last reset."""
         return self._frames
 
     def step(self, frame: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [classes] after one more frame: body [C, V, 1], hands [C, V, 2], by name.
+        """Take one more frame: see :class:`bharsdk.engines.engine.ModelStream`.
 
-        They are those of the clip of all frames since the reset, within 1e-4. Raises InputError,
-        with the state unchanged, when an input is missing or has another shape or dtype.
+        After an InputError the state stays as it was.
         """
         missing = sorted(set(self._step.frame) - set(frame))
         if missing:
@@ -183,7 +185,7 @@ class OnnxStream:
         return row
 
     def reset(self) -> None:
-        """As if no frame had come."""
+        """Forget all frames."""
         self._frames, self._state = 0, self._step.reset()
 
 

@@ -1,4 +1,4 @@
-"""What every engine makes of the errors and results of a library that is not ours."""
+"""Turns errors and results of other libraries into ours, for all backends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ FloatArray = npt.NDArray[np.float32]
 
 @contextmanager
 def running(where: str, runtime: str) -> Iterator[None]:
-    """Let only errors of the tree out of the block: ``runtime`` runs the model ``where``."""
+    """Turn exceptions of other libraries in the block into BundleError.
+
+    where: names the model in the message. runtime: names the library that runs it.
+    """
     try:
         yield
     except BharError:
@@ -29,7 +32,7 @@ def running(where: str, runtime: str) -> Iterator[None]:
 
 
 def checked_rows(result: object, rows: int, width: int, where: str, what: str) -> FloatArray:
-    """Return ``result`` if it is float32 [rows, width]; BundleError if the model made another."""
+    """Return ``result`` as float32 [rows, width]. Raises BundleError if it is anything else."""
     array = np.asarray(result)
     if array.dtype != np.float32 or array.shape != (rows, width):
         raise BundleError(

@@ -1,15 +1,15 @@
-"""Which back end runs a bundle on this machine: one that is right, and of these the fastest.
+"""Chooses the backend for a bundle on this machine: the fastest of those that compute correctly.
 
 ::
 
-    AUTO -> what earlier starts measured, if there is that; else
-         -> those that the bundle has a model for and this machine a package
-         -> each replays the golden clips, what is not ours in a process of its own first (trial);
-            what is off or crashes is left out
-         -> one clip in turns, the median of each; kept for the next start (choice_cache)
+    AUTO -> the measurements of earlier starts, if there are any; else
+         -> the backends that the bundle has a model for, and this machine a package
+         -> each replays the golden clips; libraries of others in a separate process first (trial).
+            A backend that crashes or computes something else is left out
+         -> one clip in turns; the median of each is kept for the next start (selection_cache)
 
-Starts at the same time wait for each other and agree: the first one measures, the others take what
-it found.
+Programs that start at the same time wait for each other: the first one measures, the others take
+its result.
 """
 
 from __future__ import annotations
@@ -49,20 +49,21 @@ LOGGER = logging.getLogger("bharsdk")
 
 ROUNDS = 5
 BUDGET_S = 0.2
-"""No round begins later: a start is waited for."""
+"""No round begins later, because somebody waits for the start."""
 TIE = 1.05
-"""Up to this many times the fastest is as fast: then the first of the preferred order runs."""
+"""A backend that takes up to this many times the fastest counts as equally fast. Of equally fast
+backends, the first in the preferred order runs."""
 PREFERRED: list[Backend] = [b for b in Backend if b is not Backend.AUTO]
 PREFERRED.sort(key=lambda backend: backend is not Backend.NATIVE)
-"""The native network needs nothing but bharsdk."""
+"""The native backend goes first: it needs no other package."""
 HOPELESS = 3.0
-"""What took the exporting machine this many times as long as the fastest form is not even opened:
-that alone takes ONNX Runtime a second for a BHaRNet-E."""
+"""A backend that took this many times as long as the fastest on the exporting machine is not even
+opened: opening a BHaRNet-E takes ONNX Runtime a second."""
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """An engine that gave the golden logits on this machine, and why it is this one."""
+    """The chosen backend, with its model loaded, and why it was chosen."""
 
     engine: Engine
     why: str
@@ -73,7 +74,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Failed:
-    """What was left out. crashed: in a process of its own, which is remembered. wrong: here."""
+    """Errors of the backends that were left out.
+
+    crashed: in the separate process; these are remembered. wrong: in this process.
+    """
 
     crashed: list[BharError] = field(default_factory=list)
     wrong: list[BharError] = field(default_factory=list)
@@ -86,14 +90,15 @@ class _Failed:
 def choose_engine(
     bundle: Bundle, backend: Backend = Backend.AUTO, *, require: bool = False
 ) -> Choice:
-    """The engine for ``bundle``, after it gave the golden logits on this machine.
+    """Load ``bundle`` in a backend that computes its golden logits on this machine.
 
-    AUTO takes the fastest by measurement. TensorRT is among them once ``bhar build`` has built its
-    engine. Some releases of onnxruntime fuse quantized graphs into something else (1.23 does: it
-    recognizes next to nothing of what 1.31 does). Where the fused graph fails, the graph as written
-    is taken: slower, and right. What fails is said in a warning; with ``require`` it is raised. A
-    bundle without golden data is taken as it is. Raises ParityError when all fail, and what
-    :func:`bharsdk.engines.engine.open_engine` raises.
+    backend: AUTO measures and takes the fastest. TensorRT takes part once ``bhar build`` has built
+    its engine. require: raise the first error of a backend that fails; the default is a warning.
+
+    Some releases of onnxruntime compute fused quantized graphs wrongly; 1.23 recognizes almost
+    nothing. If a fused graph fails, the graph runs without fusion, which is slower and right. A
+    bundle without golden data is not checked. Raises ParityError when all backends fail, and the
+    errors of :func:`bharsdk.engines.engine.open_engine`.
     """
     failed = _Failed()
     if not any(file in bundle.files for file in GOLDEN.values()):
@@ -135,7 +140,7 @@ def _fastest(bundle: Bundle, failed: _Failed) -> Choice:
 
 
 def _only(engines: Mapping[Backend, Engine], others: list[Backend]) -> Choice | None:
-    """The choice where there is none."""
+    """Return the choice if only one backend is left, else None."""
     if len(engines) != 1:
         return None
     (engine,) = engines.values()
@@ -145,7 +150,7 @@ def _only(engines: Mapping[Backend, Engine], others: list[Backend]) -> Choice | 
 def _remembered(
     bundle: Bundle, key: ChoiceKey, failed: _Failed, *, afresh: bool = True
 ) -> Choice | None:
-    """What earlier starts found, if it still holds; None if it is to be measured.
+    """Return the choice of earlier starts if it is still valid; None to measure.
 
     afresh: measure again when that is due.
     """
@@ -173,7 +178,7 @@ def _measured(
     key: ChoiceKey | None,
     failed: _Failed,
 ) -> Choice:
-    """The fastest of ``engines``, of which there are several."""
+    """Measure ``engines``, and return the fastest."""
     latency_ms = _latencies_ms(bundle, engines)
     known = Latencies(latency_ms, 1, due=False)
     # Of a machine on which something is wrong nothing is kept, so that each start says it.
@@ -185,7 +190,7 @@ def _measured(
 
 
 def _candidates(bundle: Bundle) -> tuple[list[Backend], list[Backend]]:
-    """(those that may be the fastest, those to take if none of these is right)."""
+    """Return the backends that may be the fastest, and those to take if none of these works."""
     from bharsdk.engines.tensorrt_cache import engine_path
 
     # A recognizer asks for clips: taken frame by frame they cost as many steps.
@@ -202,7 +207,7 @@ def _candidates(bundle: Bundle) -> tuple[list[Backend], list[Backend]]:
 
 
 def _exported_ms(bundle: Bundle) -> dict[Backend, float]:
-    """Milliseconds of one clip on the exporting machine, of what the report tells."""
+    """Return milliseconds of one clip on the exporting machine, by backend, from the report."""
     precision = bundle.manifest.precision.value
     names = {backend: f"{backend.value}-{precision}" for backend in Backend}
     try:
@@ -220,7 +225,7 @@ def _exported_ms(bundle: Bundle) -> dict[Backend, float]:
 def _all_proven(
     bundle: Bundle, hopeful: list[Backend], others: list[Backend], failed: _Failed
 ) -> dict[Backend, Engine]:
-    """The engines of ``hopeful`` that run here and are right, or of ``others`` if none is."""
+    """Return the backends of ``hopeful`` that work here, or of ``others`` if none does."""
     missing: list[BharError] = []
     for backends in (hopeful, others):
         engines: dict[Backend, Engine] = {}
@@ -246,9 +251,9 @@ def _all_proven(
 
 
 def _proven(bundle: Bundle, backend: Backend, failed: list[BharError], *, build: bool) -> Engine:
-    """The engine of ``backend``; the graph as it is written if fusing it makes it wrong.
+    """Load ``backend`` and check its golden logits; without fusion if fusion makes them wrong.
 
-    What is not ours runs in a process of its own before it is opened in this one.
+    A library of others runs in a separate process before it loads the model in this one.
     """
     vouched = try_model(bundle, backend)
     engine = open_engine(bundle, backend, build=build, vouched=vouched)
@@ -265,7 +270,7 @@ def _proven(bundle: Bundle, backend: Backend, failed: list[BharError], *, build:
 
 
 def _crashes(bundle: Bundle, backend: Backend, failed: _Failed) -> bool:
-    """Whether a model does not run in a process of its own."""
+    """Return whether the model crashes in a separate process, and note the error."""
     try:
         try_model(bundle, backend)
     except BundleError as error:
@@ -275,7 +280,7 @@ def _crashes(bundle: Bundle, backend: Backend, failed: _Failed) -> bool:
 
 
 def _latencies_ms(bundle: Bundle, engines: Mapping[Backend, Engine]) -> dict[Backend, float]:
-    """Medians of one clip, in turns: a moment in which the machine is busy meets all alike."""
+    """Return the median time of one clip by backend, measured in turns, so that load is fair."""
     taken_ms: dict[Backend, list[float]] = {backend: [] for backend in engines}
     golden = read_golden(bundle, next(iter(engines.values())).golden_logits)
     clip = {name: clips[:1] for name, clips in golden.inputs.items()}
@@ -291,7 +296,7 @@ def _latencies_ms(bundle: Bundle, engines: Mapping[Backend, Engine]) -> dict[Bac
 
 
 def _best(latency_ms: Mapping[Backend, float]) -> Backend:
-    """The first in the preferred order that is as fast as the fastest, but for noise."""
+    """Return the first backend in the preferred order that is about as fast as the fastest."""
     fastest = min(latency_ms.values())
     return next(b for b in PREFERRED if latency_ms.get(b, math.inf) <= TIE * fastest)
 

@@ -1,7 +1,7 @@
-"""What the back ends took here, kept for the next start (:mod:`bharsdk.engines.machine`).
+"""Measured times of the backends, kept for the next start (:mod:`bharsdk.engines.machine`).
 
-One measurement may meet a moment in which the machine is busy. So there are up to three, at starts
-at least a minute apart, and their medians decide: from the third on, nothing is measured any more.
+The machine may be busy during one measurement. So there are up to three, at starts at least a
+minute apart, and their medians decide. After the third, no start measures any more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bharsdk.kernels.ops import active_isa
 
 __all__ = ["ChoiceKey", "Latencies", "load_latencies", "store_latencies"]
 
-KIND = "back-ends"
+KIND = "backends"
 MEASUREMENTS = 3
 APART_S = 60.0
 """Of two measurements: what disturbs one disturbs another one that follows at once."""
@@ -28,10 +28,10 @@ APART_S = 60.0
 
 @dataclass(frozen=True)
 class ChoiceKey:
-    """What a measurement holds for, and nothing else.
+    """What a measurement is valid for.
 
-    models: sha256 of each file that a back end runs. backends: which were compared. isa: what
-    bharsdk's kernels run on. versions: of each package, "" where it is not installed.
+    models: sha256 of each model file. backends: the compared backends. isa: instruction set of
+    bharsdk's kernels. versions: version of each package, "" if it is not installed.
     """
 
     models: dict[str, str]
@@ -42,7 +42,10 @@ class ChoiceKey:
 
     @classmethod
     def of(cls, bundle: Bundle, backends: Iterable[Backend]) -> ChoiceKey:
-        """Return that of ``backends`` and ``bundle`` here; raises what ``active_isa`` raises."""
+        """Return the key of ``backends`` and ``bundle`` on this machine.
+
+        Raises the errors of :func:`bharsdk.kernels.ops.active_isa`.
+        """
         files = bundle.manifest.files
         runs = {*model_files(bundle).values(), NATIVE_WEIGHTS, NATIVE_INTEGERS}
         return cls(
@@ -56,7 +59,7 @@ class ChoiceKey:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Milliseconds of one clip by back end. at_s: when, in seconds since 1970."""
+    """Milliseconds of one clip by backend. at_s: time of the measurement, seconds since 1970."""
 
     latency_ms: dict[str, float]
     at_s: float
@@ -79,9 +82,10 @@ class _Kept:
 
 @dataclass(frozen=True)
 class Latencies:
-    """What is known of the back ends. ms: of one clip, medians of ``starts`` measurements.
+    """Known times of the backends.
 
-    due: whether another start should measure again.
+    ms: milliseconds of one clip by backend, medians of ``starts`` measurements. due: whether the
+    next start should measure again.
     """
 
     ms: dict[Backend, float]

@@ -1,7 +1,8 @@
-"""Runs ``model.qdq.onnx`` or ``model.fp16.onnx`` with TensorRT, on a Jetson or another NVIDIA GPU.
+"""The backend ``tensorrt``: TensorRT runs the model on a Jetson or another NVIDIA GPU.
 
-The engine is built on the device at the first load, which takes a minute or so, and kept beside the
-bundle (:mod:`bharsdk.engines.tensorrt_cache`).
+It reads ``model.qdq.onnx`` or ``model.fp16.onnx``. At the first load it builds a file, which
+TensorRT calls an engine. That takes about a minute. The file is kept beside the bundle
+(:mod:`bharsdk.engines.tensorrt_cache`).
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ RELEASE = Path("/etc/nv_tegra_release")
 
 
 class TensorrtEngine:
-    """See :class:`bharsdk.engines.engine.Engine`.
+    """An :class:`bharsdk.engines.engine.Engine` of the backend ``tensorrt``.
 
-    say: told in a line why an engine is built and how far it is. build: whether it may be. Raises
-    BackendMissingError if the bundle has no graph for TensorRT, TensorRT is not installed, or no
-    engine holds and none may be built, IncompatibleError without a GPU, BundleError when TensorRT
-    refuses the graph. not_kept: why a new engine could not be written; it is built again then.
+    say: called with lines that say why TensorRT builds its engine, and how far it is. build:
+    whether it may build one. ``not_kept``: why a new engine could not be written, or None.
+
+    Raises BackendMissingError if the bundle has no graph for TensorRT, if TensorRT is not
+    installed, or if no kept engine fits and ``build`` is False. Raises IncompatibleError without a
+    GPU, BundleError when TensorRT refuses the graph.
     """
 
     def __init__(self, bundle: Bundle, say: Say = lambda line: None, *, build: bool = True) -> None:
@@ -92,7 +95,7 @@ class TensorrtEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph with TensorRT's Q/DQ."""
+        """The file of the logits of the graph with TensorRT's Q/DQ."""
         return self._golden
 
     @property
@@ -101,7 +104,7 @@ class TensorrtEngine:
         return "this machine or TensorRT"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the graph by name."""
+        """Return the logits, float32 [N, classes]. inputs: those of the graph, by name."""
         fed = checked_inputs(inputs, self._shapes)
         count = len(next(iter(fed.values())))
         with self._lock, running(self._where, "TensorRT"):

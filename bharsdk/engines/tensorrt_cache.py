@@ -1,4 +1,4 @@
-"""Engines that TensorRT built on this device, kept beside the bundle with what they hold for.
+"""Engines that TensorRT built on this machine, kept beside the bundle.
 
 ::
 
@@ -6,8 +6,9 @@
     NAME.bhar.engine        the serialized engine
     NAME.bhar.engine.json   EngineKey, and the engine's sha256
 
-TensorRT runs what is in an engine, so one is only loaded where it was built: by the same TensorRT,
-for the same GPU, on the same machine, from the same graph. Anything else is built anew.
+TensorRT executes the content of an engine. So an engine is loaded only if the same TensorRT built
+it on the same machine, for the same GPU and from the same graph. Otherwise TensorRT builds a new
+one.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ MAX_SIDECAR_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class EngineKey:
-    """What an engine holds for, and nothing else.
+    """What an engine was built for. It is valid for nothing else.
 
-    model_sha256: of the graph it was built from. gpu: its name. compute_capability: ``8.7``.
-    jetpack: the board's release, empty elsewhere. machine: see :func:`machine_id`.
+    model_sha256: hash of its graph. gpu: name of the GPU. compute_capability: for example ``8.7``.
+    jetpack: release of JetPack, or empty. machine: see :func:`machine_id`.
     """
 
     model_sha256: str
@@ -46,7 +47,7 @@ class EngineKey:
     machine: str
 
     def differs(self, other: EngineKey) -> str:
-        """What is not the same, both named; empty if nothing is."""
+        """Return the differences as text; empty if there are none."""
         pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         return ", ".join(f"{name} {a[:40]} -> {b[:40]}" for name, a, b in pairs if a != b)
 
@@ -58,12 +59,12 @@ class _Sidecar:
 
 
 def engine_path(bundle: Path) -> Path:
-    """Where the engine of the bundle at ``bundle`` lies."""
+    """Return the path of the engine of the bundle at ``bundle``."""
     return bundle.with_name(bundle.name + ".engine")
 
 
 def load_engine(path: Path, key: EngineKey) -> tuple[bytes | None, str]:
-    """(the engine at ``path`` if it holds for ``key``, or None, and why not)."""
+    """Return the engine at ``path`` if it is valid for ``key``, else None and why not."""
     sidecar = _sidecar_path(path)
     try:
         if sidecar.stat().st_size > MAX_SIDECAR_BYTES or path.stat().st_size > MAX_ENGINE_BYTES:
@@ -83,9 +84,9 @@ def load_engine(path: Path, key: EngineKey) -> tuple[bytes | None, str]:
 
 
 def store_engine(path: Path, key: EngineKey, engine: bytes) -> None:
-    """Write ``engine`` and what it holds for; neither is ever seen half-written.
+    """Write ``engine`` and its key, each as a whole or not at all.
 
-    Raises InputError when the folder cannot be written; what was kept there stays.
+    Raises InputError when the folder cannot be written; older files then stay.
     """
     sidecar = _Sidecar(key, hashlib.sha256(engine).hexdigest())
     text = json.dumps(to_json_dict(sidecar), indent=1) + "\n"
@@ -97,7 +98,7 @@ def store_engine(path: Path, key: EngineKey, engine: bytes) -> None:
 
 
 def machine_id() -> str:
-    """Names this machine; a hash, since the system's own name of it is confidential."""
+    """Return a hash that names this machine, because the system's own id is confidential."""
     with contextlib.suppress(OSError):
         return hashlib.sha256(b"bharsdk" + Path("/etc/machine-id").read_bytes()).hexdigest()[:16]
     return ""

@@ -1,6 +1,6 @@
-"""Runs ``model.tflite`` with LiteRT, on the calling thread.
+"""The backend ``tflite``: LiteRT runs ``model.tflite``, on the calling thread.
 
-Full INT8 models take and give bytes; they are converted here, by the scales that the model states.
+A full INT8 model reads and returns bytes. This module converts them, with the scales of the model.
 """
 
 from __future__ import annotations
@@ -58,27 +58,27 @@ class TfliteModel:
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what it reads, without batch, by name."""
+        """Shapes of the inputs, without batch, by name."""
         return {name: _shape(of) for name, of in self._inputs.items()}
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what it gives, without batch, by name."""
+        """Shapes of the outputs, without batch, by name."""
         return {name: _shape(of) for name, of in self._outputs.items()}
 
     @property
     def integer(self) -> bool:
-        """Whether it takes bytes."""
+        """Whether its inputs are bytes."""
         return any(of["dtype"] == np.int8 for of in self._inputs.values())
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of inputs [N, ...], those of the model by name."""
+        """Return the logits, float32 [N, classes]. inputs: [N, ...], by name."""
         count = len(next(iter(inputs.values())))
         with self._lock:
             return np.concatenate([self._one(inputs, i) for i in range(count)])
 
     def call(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """All that it gives for inputs [1, ...], by name: of a model with several outputs."""
+        """Return all outputs by name, for inputs [1, ...]: for models with several outputs."""
         with self._lock, running(self._where, "LiteRT"):
             results = self._runner(**{name: inputs[name] for name in self._inputs})
         return {name: np.asarray(result, np.float32) for name, result in results.items()}
@@ -95,7 +95,7 @@ class TfliteModel:
 
 
 class TfliteEngine:
-    """See :class:`bharsdk.engines.engine.Engine`.
+    """An :class:`bharsdk.engines.engine.Engine` of the backend ``tflite``.
 
     Raises BackendMissingError if the bundle has no such model or LiteRT is not installed,
     BundleError if the model is not what the manifest says.
@@ -118,7 +118,7 @@ class TfliteEngine:
 
     @property
     def name(self) -> str:
-        """``litert`` or ``tflite-runtime``, and what it takes."""
+        """``litert`` or ``tflite-runtime``, and the type of its inputs."""
         return f"{self._model.runtime} {'int8' if self._model.integer else 'fp32'}"
 
     @property
@@ -128,18 +128,18 @@ class TfliteEngine:
 
     @property
     def golden_logits(self) -> str:
-        """Those of the graph, or its own if it is quantized."""
+        """The file of its own logits if it is quantized, else of the graph's."""
         return self._golden
 
     @property
     def suspect(self) -> str:
-        """The machine, or the runtime; of tflite-runtime, what to install in its place."""
+        """The machine or the runtime. For tflite-runtime it names the package to install."""
         if self._model.runtime == PREDECESSOR:
             return f"{PREDECESSOR}, outdated (run  pip install ai-edge-litert),"
         return "this machine or LiteRT"
 
     def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Logits float32 [N, classes] of ``inputs``, those of the model by name."""
+        """Return the logits, float32 [N, classes]. inputs: those of the model, by name."""
         fed = checked_inputs(inputs, self._shapes)
         logits = self._model.run(fed)
         return checked_rows(

@@ -1,14 +1,14 @@
-"""A model runs in a process of its own before a library that is not ours sees it in this one.
+"""Tries a model in a separate process, before a library of others loads it in this one.
 
-ONNX Runtime, LiteRT and TensorRT parse files in C++; a damaged or hostile one can end the process
-that loads it. So a new process loads the model and runs the golden clips first, held to the memory
-and time that loading may take. If it ends in any other way than well, the model is not loaded here.
-What came of it is kept for these files, these versions and this machine
-(:mod:`bharsdk.engines.machine`), so later starts cost nothing.
+ONNX Runtime, LiteRT and TensorRT parse files in C++. A damaged or hostile file can crash the
+process that loads it. So a new process loads the model and runs the golden clips first, with limits
+on memory and time. If it does not end well, this process does not load the model. The outcome is
+kept for these files, versions and machine (:mod:`bharsdk.engines.machine`), so later starts cost
+nothing.
 
-Not tried are our own network, which checks everything itself, and the models that ship, which are
-trusted as this code is. ``BHAR_TRIAL=0`` switches trials off, for programs that may not start
-another one; a program that was frozen into one file has no Python to start, and does without.
+There is no trial for the native backend, which checks everything itself, and for the models that
+ship. ``BHAR_TRIAL=0`` switches trials off, for programs that may not start another one. A program
+frozen into one file has no Python to start, so it runs without trials.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ERRORS: dict[str, type[BharError]] = {
 
 @dataclass(frozen=True)
 class _Key:
-    """What a trial holds for. files: sha256 of each that it reads. shapes: of the inputs."""
+    """What a trial is valid for. files: sha256 of each file it reads. shapes: of the inputs."""
 
     backend: str
     fused: bool
@@ -81,7 +81,7 @@ class _Key:
 
 @dataclass(frozen=True)
 class _Tried:
-    """What came of it. error: empty if it ended well, else a class of the tree."""
+    """The outcome of a trial. error: name of an error class, or empty if it ended well."""
 
     key: _Key
     error: str
@@ -93,12 +93,12 @@ _known: dict[str, _Tried] = {}
 
 
 def try_model(bundle: Bundle, backend: Backend, *, fused: bool = True) -> bool:
-    """Run the model of ``backend`` in a process of its own; return whether that vouches for it.
+    """Run the model of ``backend`` in a separate process; return whether it is safe to load.
 
-    fused: as ``optimized`` of :func:`bharsdk.engines.engine.open_engine`. Raises what loading it
-    there raised, and BundleError when the process crashed or took more memory or time than it may.
-    False where nothing is tried: it is our own network, or the package that runs it is missing. A
-    model that ships is vouched for.
+    fused: as ``optimized`` of :func:`bharsdk.engines.engine.open_engine`. Returns True for models
+    that ship, and False without a trial: for the native backend, or if the package that runs the
+    model is missing. Raises the error of loading it there, and BundleError when the process crashed
+    or needed too much memory or time.
     """
     if backend not in RUNTIMES or backend not in model_files(bundle):
         return False
@@ -180,7 +180,7 @@ def _tried(bundle: Bundle, backend: Backend, key: _Key) -> _Tried:
 def _not_tried(bundle: Bundle, backend: Backend, why: str) -> BackendMissingError:
     return BackendMissingError(
         f"{bundle.source}: cannot start a process to try {backend.value} in ({why}): take"
-        f"  --device native,  or set {SWITCH}=0 if you trust the bundle"
+        f"  --backend native,  or set {SWITCH}=0 if you trust the bundle"
     )
 
 

@@ -58,7 +58,7 @@ def load_compiled() -> ModuleType:
 def explain_missing(error: ModuleNotFoundError) -> None:
     """Raise BackendMissingError where ``error`` misses a package that bharsdk always needs."""
     package = (error.name or "").split(".")[0]
-    if package in ("numpy", "onnxruntime"):
+    if package in ("cyclopts", "numpy", "onnxruntime"):
         raise BackendMissingError(
             f"{package} is not installed for {sys.executable}, expected a Python in which bharsdk"
             f" is installed: {REMEDY}"

@@ -117,7 +117,7 @@ def pooled_attention(
     *,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Attention from one stream to another along time, joints and instances, pooled to O outputs.
+    """Attention from one branch to another along time, joints and instances, pooled to O outputs.
 
     Along each axis a, the tokens q of x and k of context are means over the two other axes, then
     normalized over their channels (LayerNorm without weights). With the positive random features
@@ -135,7 +135,7 @@ def pooled_attention(
     Args:
         x: float32 [N, T, M, V, C], features of M instances of V joints; no unit. No axis but N
             may be empty.
-        context: float32 [N, T', M', V', C], those of the stream that is looked at.
+        context: float32 [N, T', M', V', C], those of the branch that is attended to.
         query: float32 [3, C, H * D], of the axes time, joints, instances; its bias [3, H * D].
         query_bias: see query.
         key: float32 [3, C, H * D], its bias [3, H * D].

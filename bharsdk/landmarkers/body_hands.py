@@ -21,7 +21,7 @@ from bharsdk.landmarkers.body_hands_graph import (
     DETECTIONS,
     IS_DETECTING,
     PICTURE_TO_SEARCH,
-    SlotStreams,
+    SlotPackets,
     open_graph,
 )
 from bharsdk.landmarkers.mediapipe import check_image, points_of
@@ -113,7 +113,7 @@ class BodyHandsLandmarker(Closing):
             self.config.min_tracking_confidence,
         )
         count = self.config.max_persons
-        self._streams = [SlotStreams(number) for number in range(count)]
+        self._slot_packets = [SlotPackets(number) for number in range(count)]
         self._slots = (
             Slots(count, self.depth, self.config.detection_interval_ms) if count > 1 else None
         )
@@ -174,7 +174,7 @@ class BodyHandsLandmarker(Closing):
         picture = self._under_way.popleft() if self._under_way else None
         packets = self._graph.receive()
         assert picture is not None
-        found = [self._person(packets, streams, picture) for streams in self._streams]
+        found = [self._person(packets, names, picture) for names in self._slot_packets]
         if self._slots is None:
             return tuple(person for person in found if person is not None)
         detected = self._detected(packets.get(DETECTIONS), picture.aspect)
@@ -193,8 +193,8 @@ class BodyHandsLandmarker(Closing):
 
     def _order_packets(self, orders: Orders) -> dict[str, Any]:
         packets = {IS_DETECTING: self._make.create_bool(orders.is_detecting)}
-        for streams in self._streams:
-            slot = streams.number
+        for names in self._slot_packets:
+            slot = names.number
             seed = orders.seeds.get(slot, NOWHERE)
             rectangle = self._mediapipe.rect_pb2.NormalizedRect(
                 x_center=seed.x,
@@ -203,19 +203,19 @@ class BodyHandsLandmarker(Closing):
                 height=seed.height,
                 rotation=seed.rotation,
             )
-            packets[streams.seed] = self._make.create_proto(rectangle)
-            packets[streams.is_seeded] = self._make.create_bool(slot in orders.seeds)
-            packets[streams.is_kept] = self._make.create_bool(slot not in orders.dropped)
+            packets[names.seed] = self._make.create_proto(rectangle)
+            packets[names.is_seeded] = self._make.create_bool(slot in orders.seeds)
+            packets[names.is_kept] = self._make.create_bool(slot not in orders.dropped)
         return packets
 
     def _person(
-        self, packets: Mapping[str, Any], streams: SlotStreams, picture: _Picture
+        self, packets: Mapping[str, Any], names: SlotPackets, picture: _Picture
     ) -> Landmarks | None:
-        if streams.pose not in packets:
+        if names.pose not in packets:
             return None
         read = self._mediapipe.packet_getter.get_proto
         pose, left, right = (
-            read(packets[name]) if name in packets else None for name in streams.outputs
+            read(packets[name]) if name in packets else None for name in names.outputs
         )
         hands = np.stack([points_of(hand, HANDS_SHAPE[1:]) for hand in (left, right)])
         return Landmarks(picture.timestamp_ms, points_of(pose, BODY_SHAPE), hands, picture.aspect)

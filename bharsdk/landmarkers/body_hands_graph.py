@@ -13,19 +13,19 @@ from typing import Any
 from bharsdk.landmarkers.mediapipe import MODEL_COMPLEXITY
 from bharsdk.landmarkers.mediapipe_graph import MediaPipeGraph, NodeOption
 
-__all__ = ["DETECTIONS", "IS_DETECTING", "PICTURE_TO_SEARCH", "SlotStreams", "open_graph"]
+__all__ = ["DETECTIONS", "IS_DETECTING", "PICTURE_TO_SEARCH", "SlotPackets", "open_graph"]
 
 PICTURE_TO_SEARCH = "picture_to_search"
-"""Input stream of the graph for several people: where the detector looks if IS_DETECTING."""
+"""Graph input for several people: the picture that the detector searches if IS_DETECTING."""
 IS_DETECTING = "is_detecting"
-"""Input stream of the graph for several people, bools."""
+"""Graph input for several people: a bool, whether the detector runs."""
 DETECTIONS = "detections"
-"""Output stream of the graph for several people: MediaPipe detections, the surest first."""
+"""Graph output for several people: MediaPipe detections, the most certain first."""
 
 
 @dataclass(frozen=True)
-class SlotStreams:
-    """Names of the streams of one slot: what it finds, and what tells it whom to follow."""
+class SlotPackets:
+    """Names of the graph inputs and outputs of one slot: whom to follow, and what it finds."""
 
     number: int
 
@@ -173,11 +173,11 @@ def open_graph(
 ) -> MediaPipeGraph:
     """Start the graph for ``max_persons``. make: MediaPipe's packet creator.
 
-    Its input is the stream ``image`` and, for several people, PICTURE_TO_SEARCH, IS_DETECTING and
-    the three inputs of every :class:`SlotStreams`. Raises as MediaPipeGraph does.
+    Its inputs are ``image`` and, for several people, PICTURE_TO_SEARCH, IS_DETECTING and
+    the three inputs of every :class:`SlotPackets`. Raises as MediaPipeGraph does.
     """
-    slots = [SlotStreams(number) for number in range(max_persons)]
-    outputs = [stream for slot in slots for stream in slot.outputs]
+    slots = [SlotPackets(number) for number in range(max_persons)]
+    outputs = [name for slot in slots for name in slot.outputs]
     settings: dict[str, Any] = {
         "model_complexity": make.create_int(MODEL_COMPLEXITY),
         "smooth_landmarks": make.create_bool(True),
@@ -200,7 +200,7 @@ def open_graph(
 
 
 def _numbered(nodes: str, number: int) -> str:
-    """``nodes`` with the slot's number in the names of their streams, which end in N."""
+    """``nodes`` with the slot's number in the names of their inputs and outputs, which end in N."""
     return nodes.replace('_N"', f'_{number}"')
 
 

@@ -71,8 +71,9 @@ def framework() -> Any:
 class MediaPipeGraph:
     """A running graph. One thread may send while another receives; any may close.
 
-    config: the graph as text, of registered calculators and subgraphs. outputs: streams to observe.
-    side_packets: what the graph is started with. options: of nodes inside subgraphs.
+    config: the graph as text, of registered calculators and subgraphs. outputs: names of the graph
+    outputs to read. side_packets: what the graph is started with. options: of nodes inside
+    subgraphs.
 
     Raises BackendMissingError without MediaPipe, SourceError when the graph cannot start.
     """
@@ -95,8 +96,8 @@ class MediaPipeGraph:
             self._running = _Running(graph, outputs)
             # Also when the graph is forgotten, or fails to start.
             self._finalize = weakref.finalize(self, self._running.stop)
-            for stream in outputs:
-                graph.observe_output_stream(stream, self._running.arrivals.put, True)
+            for name in outputs:
+                graph.observe_output_stream(name, self._running.arrivals.put, True)
             graph.start_run(dict(side_packets or {}))
             # Interpreters talk to stderr as they open, whatever they are told.
             graph.wait_until_idle()
@@ -107,19 +108,19 @@ class MediaPipeGraph:
         return self._sent - self._received
 
     def send(self, packets: Mapping[str, Any]) -> None:
-        """Give one picture's ``packets`` to the input streams, by name, and return at once.
+        """Give one picture's ``packets`` to the graph inputs, by name, and return at once.
 
         Raises UsageError when closed, SourceError when the graph has failed.
         """
         graph = self._open_graph()
         at = (self._sent + 1) * FRAME_US
         with _as_source_error():
-            for stream, packet in packets.items():
-                graph.add_packet_to_input_stream(stream, packet.at(at))
+            for name, packet in packets.items():
+                graph.add_packet_to_input_stream(name, packet.at(at))
         self._sent += 1
 
     def receive(self) -> Mapping[str, Any]:
-        """Packets of the earliest picture not yet received, by output stream; empty ones left out.
+        """Packets of the earliest picture not yet received, by graph output; empty ones left out.
 
         Waits for them. Raises UsageError when nothing is under way or the graph is closed, also
         while waiting; SourceError when the graph has failed, which loses this picture.
@@ -152,7 +153,7 @@ class MediaPipeGraph:
 class _Running:
     """The graph until it is stopped, and what came out of it. Nothing holds the graph afterwards.
 
-    The graph holds ``arrivals`` as the observer of its streams, and never this object: freed by
+    The graph holds ``arrivals`` as the observer of its outputs, and never this object: freed by
     reference counting alone.
     """
 
@@ -175,23 +176,23 @@ class _Running:
 class _Arrivals:
     """What came out of the graph so far. ``put`` is called by MediaPipe's threads."""
 
-    def __init__(self, streams: Sequence[str]) -> None:
+    def __init__(self, outputs: Sequence[str]) -> None:
         self._changed = threading.Condition()
-        self._settled = dict.fromkeys(streams, 0)
+        self._settled = dict.fromkeys(outputs, 0)
         self._packets: dict[int, dict[str, Any]] = {}
         self._closed = False
 
-    def put(self, stream: str, packet: Any) -> None:
-        """An empty packet says that the stream has nothing up to its time."""
+    def put(self, name: str, packet: Any) -> None:
+        """Note a packet of a graph output. An empty one says: nothing until its time."""
         with self._changed:
             at = packet.timestamp.value
             if not packet.is_empty():
-                self._packets.setdefault(at, {})[stream] = packet
-            self._settled[stream] = at
+                self._packets.setdefault(at, {})[name] = packet
+            self._settled[name] = at
             self._changed.notify_all()
 
     def take(self, at: int, has_failed: Callable[[], bool]) -> Mapping[str, Any] | None:
-        """Wait until all streams have passed ``at``. None when closed or failed before."""
+        """Wait until all outputs have passed ``at``. None when closed or failed before."""
         with self._changed:
             while min(self._settled.values()) < at:
                 if self._closed or has_failed():

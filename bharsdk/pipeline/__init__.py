@@ -1,4 +1,4 @@
-"""A source being recognized: threads, queues that give way, counts, states, and the run itself.
+"""A run: its threads, the queues between them, the count of frames, and its state.
 
 Imports recognition, cameras and landmarkers. Recordings, sources and the recognizer use it.
 """

@@ -1,4 +1,4 @@
-"""What happens when frames come faster than they are used: named policies, and every loss counted.
+"""Queues for frames that come faster than they are used, and a count of every lost frame.
 
 ::
 
@@ -25,7 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """What became of the frames of a source. dropped: by cause, causes that occurred only."""
+    """Number of frames that a run captured, delivered and dropped.
+
+    Attributes:
+        captured: frames that the source gave.
+        delivered: results that the program took.
+        dropped: number of dropped frames by cause, without causes that did not occur.
+    """
 
     captured: int = 0
     delivered: int = 0
@@ -42,12 +48,12 @@ class FrameCounts:
 
     @property
     def total_dropped(self) -> int:
-        """Of all causes."""
+        """The number of dropped frames, of all causes."""
         return sum(self.dropped.values())
 
     @property
     def pending(self) -> int:
-        """Under way: captured, neither delivered nor dropped yet."""
+        """The number of frames under way: captured, but not yet delivered or dropped."""
         return self.captured - self.delivered - self.total_dropped
 
 
@@ -110,10 +116,10 @@ class FrameLedger:
 
 
 class FrameQueue(Generic[T]):
-    """A bounded queue between two threads that gives way as ``policy`` says.
+    """A bounded queue between two threads. When it is full, ``policy`` says what happens.
 
-    slots: how many items wait at most; LATEST has one. on_drop: told of each item that gave way,
-    oldest first. Raises InputError on fewer than one slot.
+    slots: largest number of items that wait; LATEST has one. on_drop: called with each item that
+    the queue drops, oldest first. Raises InputError on fewer than one slot.
     """
 
     def __init__(
@@ -148,7 +154,7 @@ class FrameQueue(Generic[T]):
             return True
 
     def get(self) -> T | None:
-        """The oldest item; waits for one. None: there will be none."""
+        """Wait for the oldest item and return it. Return None if no item will come."""
         with self._changed:
             while not self._items:
                 if self._is_over:

@@ -1,4 +1,4 @@
-"""Frames -> results: the handler of a run. One stream for each person, and a recorder if asked."""
+"""Turns the frames of a run into results: one stream for each person, and maybe a recorder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["FrameHandler", "Recorder"]
 
 
 class Recorder(Protocol):
-    """Keeps what was recognized, frame by frame."""
+    """Records frames and their events."""
 
     def add(self, frame: Frame, events: Sequence[Event]) -> None:
-        """One frame and its events; with the last frame again, those that the end brought."""
+        """Add one frame and its events. The last frame comes twice if the end brings events."""
         ...
 
     def close(self) -> None:
@@ -31,14 +31,15 @@ class Recorder(Protocol):
 
     @property
     def error(self) -> str | None:
-        """Why the recording is not whole; None while it is."""
+        """Why the recording is incomplete; None if it is complete."""
         ...
 
 
 class FrameHandler:
-    """The state of one run. Not shared between threads, but for :meth:`merge_lost_events`.
+    """The state of one run: a stream for each person. One thread at a time may use it.
 
-    backend: what runs the model, for the results.
+    Only :meth:`merge_lost_events` may run in another thread. backend: what runs the model, for
+    :attr:`bharsdk.Result.backend`.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class FrameHandler:
 
     @property
     def recording_error(self) -> str | None:
-        """Why the recording is not whole; None while it is, or where there is none."""
+        """Why the recording is incomplete; None if it is complete or there is none."""
         return None if self._recorder is None else self._recorder.error
 
     def handle(self, frame: Frame) -> Result:
-        """Push every person into the stream that is theirs."""
+        """Push each person's landmarks into their stream, and return the result of the frame."""
         stages = StageTimes(frame.capture_ms, frame.landmarks_ms)
         people, gone = self._followed(frame)
         found = []
@@ -83,7 +84,7 @@ class FrameHandler:
         return result
 
     def finish(self) -> Result | None:
-        """The events that the end brings, with the last frame again; None if it brings none."""
+        """Return the last frame again with the events of the end; None if there are none."""
         frame = self._last
         if frame is None:
             return None
@@ -102,7 +103,7 @@ class FrameHandler:
         return result
 
     def merge_lost_events(self, lost: Sequence[Result], result: Result) -> Result:
-        """``result`` with the events of ``lost``, each with the person who made it."""
+        """Return ``result`` with the events of the ``lost`` results, each with its person."""
         missed: dict[int, list[Event]] = {}
         for earlier in lost:
             for event in earlier.events:

@@ -1,13 +1,13 @@
-"""Three threads from a source to results, joined by queues that give way as the policy says.
+"""Three threads from a source to results, with queues between them that drop as the policy says.
 
 ::
 
     capture --FrameQueue--> landmarks --FrameQueue--> handle --FrameQueue--> the consumer
     (reads pictures)        (finds people)            (recognizes)           (iterates)
 
-A landmarker whose stages overlap gets the next picture before it has given the last one's people.
-What is handled is handled for every frame with landmarks, however slow the consumer: it loses
-results, never what they report (:meth:`Handler.merge_lost_events`).
+A pipelined landmarker gets the next picture before it has returned the people of the last one. The
+third thread recognizes every frame that has landmarks. A slow consumer loses results, but never
+their events (:meth:`Handler.merge_lost_events`).
 """
 
 from __future__ import annotations

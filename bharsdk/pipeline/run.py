@@ -1,4 +1,4 @@
-"""A source being recognized: an iterator of results with a state, counts and a close."""
+"""A run: an iterator over the results of a source, with a state, counts and ``close()``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Deliveries(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come whether or not anybody is ready."""
+        """Whether the source is live: its frames come even if nobody is ready."""
         ...
 
     @property
@@ -67,9 +67,16 @@ class Described(Protocol):
 
 
 class Run(Closing):
-    """Results of a source, in order; ``with`` or :meth:`close` ends it early.
+    """The results of a source, in order of time. Iterate over it.
 
-    Iterating raises what ended the source; leaving the loop closes it. Made by ``Recognizer.run``.
+    ::
+
+        with recognizer.run(0) as run:
+            for result in run:
+                print(result.events, run.status)
+
+    Made by :meth:`bharsdk.Recognizer.run`. If an error ends the source, iterating raises it. The
+    end of the ``with`` block, or :meth:`close`, ends the run early.
     """
 
     def __init__(
@@ -97,32 +104,32 @@ class Run(Closing):
 
     @property
     def fps(self) -> float | None:
-        """Nominal frames a second of the source; None where unknown, or not opened yet."""
+        """Nominal frames each second of the source; None if unknown or not opened yet."""
         return self._source.fps
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames the source has; None where unknown, or not opened yet."""
+        """The number of frames of the source; None if unknown or not opened yet."""
         return self._source.frame_count
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come whether or not anybody is ready."""
+        """Whether the source is live: its frames come even if nobody is ready."""
         return self._deliveries.is_live
 
     @property
     def recording_error(self) -> str | None:
-        """Why a recording is not whole; None while it is, or where there is none."""
+        """Why the recording is incomplete; None if it is complete or there is none."""
         return self._recognition.recording_error
 
     @property
     def status(self) -> Status:
-        """How it is doing."""
+        """The state now, and why."""
         return self._board.status
 
     @property
     def counts(self) -> FrameCounts:
-        """Frames captured, delivered, dropped by cause, and under way."""
+        """The number of frames captured, delivered and dropped so far."""
         return self._deliveries.counts
 
     def __iter__(self) -> Run:
@@ -144,10 +151,10 @@ class Run(Closing):
         return replace(delivery.result, age_ms=delivery.age_ms, dropped=delivery.dropped)
 
     def close(self) -> None:
-        """Stop, and release camera, file and landmarker. A second call does nothing.
+        """Stop the run, and release camera, file and landmarker. A second call does nothing.
 
-        Ends within a second, whatever source, landmarker and callbacks do, but waits for a
-        recording to be written. What hangs is left behind, with a warning that names it.
+        Takes at most a second, even if source, landmarker or callback hang. Only a recording is
+        always written to its end. A thread that hangs is left behind; a warning names it.
         """
         self._finalizer()
 
@@ -168,10 +175,17 @@ class Run(Closing):
 
 
 class Callbacks(Closing):
-    """A run whose results a thread of its own hands to a callback; close it, or wait for its end.
+    """A run in the background: a thread calls a function with each result.
 
-    An exception of the callback ends the run. :meth:`join` raises it; if nobody is waiting there,
-    it is logged as an error. Raises InputError when the callback cannot be called.
+    Made by :meth:`bharsdk.Recognizer.start`. The end of a ``with`` block, or :meth:`close`, ends
+    it; :meth:`join` waits for its end. If the function raises an exception, the run ends.
+    :meth:`join` raises that exception; if nobody joins, it is logged as an error.
+
+    Attributes:
+        run: the :class:`Run`, with its state and counts.
+
+    Raises:
+        InputError: ``on_result`` is not callable.
     """
 
     def __init__(self, run: Run, on_result: Callable[[Result], None]) -> None:
@@ -190,7 +204,14 @@ class Callbacks(Closing):
         return brief(self, run=self.run, is_alive=self._thread.is_alive())
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end; False if it has not come yet. Raises what ended the run."""
+        """Wait for the end of the run, and return whether it has ended.
+
+        Args:
+            timeout_s: longest time to wait, seconds; None waits without limit.
+
+        Raises:
+            Exception: the error that ended the run, once.
+        """
         timeout_s = typed(float | None, timeout_s, "join: got timeout_s")
         error = self._calls.wait(self._thread, timeout_s)
         try:
@@ -201,9 +222,9 @@ class Callbacks(Closing):
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """Stop; the callback is not called any more. A second call does nothing.
+        """Stop the run; no call of the function begins any more. A second call does nothing.
 
-        Ends within a second, as :meth:`Run.close`. A callback that hangs is left behind, with a
+        Takes at most a second, as :meth:`Run.close`. A call that hangs is left behind, with a
         warning.
         """
         countdown = Countdown(CLOSE_S)

@@ -1,4 +1,4 @@
-"""What the threads of a pipeline hand to one another, and what is done at its end."""
+"""What the threads of a pipeline pass to one another, and what handles the frames."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ T = TypeVar("T")
 
 
 class Handler(Protocol[T]):
-    """What is done with frames, in order, in a thread of its own."""
+    """Turns frames into results, in order, in its own thread."""
 
     def handle(self, frame: Frame) -> T:
-        """The result of one frame."""
+        """Return the result of one frame."""
         ...
 
     def finish(self) -> T | None:
-        """What the end of the source makes certain; also when it was closed before."""
+        """Return the result of the end of the source, or None. Also called after a close."""
         ...
 
     def merge_lost_events(self, lost: Sequence[T], result: T) -> T:
-        """``result`` with what must not get lost of ``lost``, earlier ones nobody took in time.
+        """Return ``result`` with the events of ``lost``, the results that were dropped before it.
 
-        Called by the consumer's thread.
+        The consumer's thread calls it.
         """
         ...
 
     def close(self) -> None:
-        """Release what it holds; called last, once."""
+        """Release everything. Called last, once."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Delivery(Generic[T]):
-    """A result as it is handed over.
+    """A result as the consumer gets it.
 
-    age_ms: since the picture arrived. dropped: what was dropped since the last delivery, by cause.
+    age_ms: milliseconds since the picture arrived. dropped: number of frames dropped since the last
+    delivery, by cause.
     """
 
     result: T
@@ -53,7 +54,7 @@ class Delivery(Generic[T]):
 
 @dataclass(frozen=True, eq=False)
 class CapturedFrame:
-    """A picture under way. arrived_s: when, by the pipeline's clock."""
+    """A picture under way. arrived_s: time of its arrival, seconds of the pipeline's clock."""
 
     number: int
     picture: CapturedImage
@@ -62,9 +63,9 @@ class CapturedFrame:
 
 @dataclass(frozen=True, eq=False)
 class DetectedFrame:
-    """A picture with what the landmarker gave for it; None where it has yet to give that.
+    """A picture and the people that the landmarker found; None if it is not done yet.
 
-    begun_s: when it was given to the landmarker.
+    begun_s: time when the landmarker got the picture, seconds.
     """
 
     captured: CapturedFrame
@@ -72,7 +73,7 @@ class DetectedFrame:
     people: object
 
     def frame(self, people: Sequence[Landmarks], landmarks_ms: float) -> Frame:
-        """The frame that is handled."""
+        """Return the frame for the handler."""
         picture = self.captured.picture
         height, width = picture.image.shape[:2]
         return Frame(
@@ -88,7 +89,7 @@ class DetectedFrame:
 
 @dataclass(frozen=True, eq=False)
 class HandledFrame(Generic[T]):
-    """A result with its picture. captured: None for what the end of the source brought."""
+    """A result with its picture. captured: None for the result of the end of the source."""
 
     captured: CapturedFrame | None
     result: T

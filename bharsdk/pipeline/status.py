@@ -1,4 +1,4 @@
-"""How a running source is doing: its state, told to a callback whenever it changes."""
+"""The state of a run, and the callback that learns each change."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ __all__ = ["OnStatus", "RunState", "Status"]
 
 
 class RunState(enum.Enum):
-    """Where a run is between its start and its end."""
+    """The state of a run."""
 
     STARTING = "starting"
-    """Source and landmarker are being opened; no frame yet. With a message: the source is not there
-    yet and is waited for."""
+    """The run opens source and landmarker; there is no frame yet. With a message, it waits for a
+    source that does not exist yet."""
     WARMING = "warming"
-    """Frames come; the receptive field is not filled, so nothing can be recognized yet."""
+    """Frames come, but not yet enough for a first decision."""
     RUNNING = "running"
+    """Frames come and are recognized."""
     DEGRADED = "degraded"
-    """Works, but most frames of the last moments were dropped: the message says why."""
+    """The run works, but most of the last frames were dropped. The message says why."""
     RECONNECTING = "reconnecting"
-    """The source was lost; it is opened again and again, ever more slowly."""
+    """The source was lost. The run tries to open it again, with growing pauses."""
     ENDED = "ended"
-    """The source has ended, or the run was closed."""
+    """The source has ended, or somebody closed the run."""
     ERROR = "error"
-    """The run ended with the error in the message, which the iterator raises."""
+    """The run ended with an error. The message has its text; iterating raises it."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """A state and, for people, why."""
+    """A state, and why.
+
+    Attributes:
+        state: the state of the run.
+        message: the reason in words; empty if there is nothing to explain.
+    """
 
     state: RunState
     message: str = ""
@@ -45,5 +51,6 @@ class Status:
 
 
 OnStatus = Callable[[Status], None]
-"""Called when the state changes, by one thread at a time, in order: be quick. What it raises is
-logged, and the run goes on; if it hangs as the run is closed, it is not called any more."""
+"""A function that takes a Status. The run calls it at each change of state, in order, from one
+thread at a time, so it must return quickly. If it raises an exception, the run logs it and goes on.
+If it hangs while the run closes, it is not called any more."""

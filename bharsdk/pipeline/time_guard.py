@@ -1,4 +1,4 @@
-"""Times that increase, whatever a clock does."""
+"""Makes times increase, even if the clock is set back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CLOCK_RESET_MS = 1000.0
 
 
 class TimeGuard:
-    """Lets only times through that increase, as everything after it demands.
+    """Admits only times that increase.
 
-    A clock that was set back would otherwise silence the source for as long: once the refused times
-    have themselves gone on for a second, they are let through, moved to a second after the latest.
+    If a clock is set back, its times would be refused until it catches up. So after one second of
+    refused times the guard admits them again, moved to one second after the latest admitted time.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class TimeGuard:
         self._refused_ms: tuple[float, float] | None = None  # first and last, as they came
 
     def admit(self, timestamp_ms: float) -> float | None:
-        """The time to use for a frame captured at ``timestamp_ms``; None: it cannot be used."""
+        """Return the time to use for a frame captured at ``timestamp_ms``, or None to drop it."""
         if not math.isfinite(timestamp_ms):
             return None
         time_ms = timestamp_ms + self._offset_ms

@@ -1,4 +1,4 @@
-"""What a stream asks of a model: features in, probabilities out."""
+"""The model as a stream uses it: features in, probabilities out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Classifier"]
 
 
 class Classifier(Protocol):
-    """A model that is ready to run. Immutable; threads share it."""
+    """A model that is ready to run. It never changes; threads may share it."""
 
     @property
     def bundle(self) -> Bundle:
-        """The model, with the gestures that were enrolled in it."""
+        """The bundle of the model, with its enrolled gestures."""
         ...
 
     def probabilities(

@@ -5,10 +5,10 @@
     probabilities --EMA--> smoothed --enter_threshold--> candidate --min_duration_s--> START
                                     --exit_threshold for patience_s-------------------> END
 
-A window's label describes the middle of the window, so every event time is the time of the window's
-last frame less ``delay_ms``, half a window. No event starts with a window that is rejected, with a
-label that is not allowed, or within ``debounce_s`` of the end of the last one with that label.
-:class:`bharsdk.events.Rejection` says which of these rules keeps a stream silent.
+A window's label describes the middle of the window. So each event time is the time of the window's
+last frame minus ``delay_ms``, half a window. No event starts if the window is rejected, if its
+label is not allowed, or within ``debounce_s`` after the last event of that label.
+:class:`bharsdk.events.Rejection` names the rule that prevents an event.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class _Sign:
-    """A sign that is going on, reported or not. Times are those of the window's last frame."""
+    """A current sign, reported or not. Its times are those of the last frame of a window."""
 
     index: int
     crossed_ms: float
@@ -42,14 +42,14 @@ class _Sign:
 
 
 class Decoder:
-    """Turns probabilities of one stream into events. Not shared between threads.
+    """Turns the probabilities of one person into events. One thread at a time may use it.
 
-    labels: class names, in the model's order. background: the label that means "no sign" and never
-    makes an event, or None. delay_ms: how far the middle of a window lies before its last frame.
-    reject_below: a window less sure of a sign than this, not smoothed, starts no event of it; one
-    that goes on is left to ``exit_threshold``. allowed: the labels that may make an event, None for
-    all but the background. Raises InputError when a label repeats or is unknown, or a value is out
-    of range.
+    labels: names of the classes, in the order of the model. background: the label that means "no
+    sign", or None; it never makes an event. delay_ms: milliseconds from the middle of a window to
+    its last frame. reject_below: no event starts if the probability of its label, not smoothed, is
+    lower. An event that goes on ends by ``exit_threshold`` alone. allowed: labels that may make
+    events; None allows all but the background. Raises InputError when a label repeats or is
+    unknown, or when a value is out of range.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Decoder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, as if newly made. An open event vanishes without an END."""
+        """Forget everything, also an open event: no END follows for it."""
         self._time_ms: float | None = None
         self._smoothed = np.zeros(len(self._labels))
         self._window = np.zeros(len(self._labels))
@@ -100,24 +100,24 @@ class Decoder:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """The smoothed probabilities, float64 [classes]; zeros before the first step."""
+        """The smoothed probabilities, float64 [labels]; all zero before the first step."""
         return self._smoothed.copy()
 
     @property
     def current(self) -> tuple[str, float] | None:
-        """Label and smoothed probability of the event that is going on, or None."""
+        """Label and smoothed probability of the current event, or None."""
         if self._open is None:
             return None
         return self._labels[self._open.index], float(self._smoothed[self._open.index])
 
     @property
     def ongoing(self) -> Event | None:
-        """The event that is going on, its phase HOLD, or None."""
+        """The current event with the phase HOLD, or None."""
         return None if self._open is None else self._event(self._open, EventPhase.HOLD)
 
     @property
     def rejection(self) -> Rejection | None:
-        """Why the likeliest class is no event now; None while one goes on."""
+        """Why the most likely label makes no event now; None during an event."""
         if self._open is not None:
             return None
         if self._time_ms is None:
@@ -134,13 +134,13 @@ class Decoder:
         source_start_ms: float | None = None,
         movement: float = math.inf,
     ) -> list[Event]:
-        """The events that become certain with one more window.
+        """Take one more window, and return the events that it makes certain.
 
-        timestamp_ms: capture time of the window's last frame, milliseconds. probabilities:
-        [classes], 0 to 1. source_start_ms: capture time of the first frame that any window saw; a
-        sign that fills the first window starts there. movement: within the window, in the unit of
-        ``min_movement``. Raises InputError, with the state unchanged, on a time that does not
-        increase and on probabilities of another shape, out of range or NaN.
+        timestamp_ms: capture time of the window's last frame, milliseconds. probabilities: float
+        [labels], 0 to 1. source_start_ms: capture time of the first frame; a sign that fills the
+        first window starts there. movement: movement in the window, in the unit of
+        ``min_movement``. Raises InputError on a time that does not increase, and on probabilities
+        of another shape, out of range or NaN. The state then stays as it was.
         """
         values = self._checked(timestamp_ms, probabilities)
         first = self._time_ms is None
@@ -154,10 +154,10 @@ class Decoder:
         return self._report(timestamp_ms)
 
     def flush(self, timestamp_ms: float) -> list[Event]:
-        """The events that the end of the source makes certain; then as newly made.
+        """Return the events that the end of the source makes certain, and forget everything.
 
-        timestamp_ms: capture time of the source's last frame, milliseconds: nothing shows that an
-        open sign ended before it, so that is where it ends.
+        timestamp_ms: capture time of the last frame, milliseconds. An open sign ends there, because
+        nothing shows that it ended earlier.
         """
         events: list[Event] = []
         sign, candidate = self._open, self._candidate

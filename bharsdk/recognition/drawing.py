@@ -71,7 +71,7 @@ class Drawable(Protocol):
 
 
 def draw_result(result: Drawable, image: Image | None, recent: tuple[Event, ...] = ()) -> Image:
-    """A copy of ``image`` with the result drawn on it.
+    """Return a copy of ``image`` with the result drawn on it.
 
     image: uint8 [height, width, 3] BGR, or None to draw on black. recent: events to list beside
     those of this frame. Raises InputError on another kind of array.
@@ -100,9 +100,16 @@ def draw_result(result: Drawable, image: Image | None, recent: tuple[Event, ...]
 
 
 def draw_landmarks(canvas: Image, landmarks: Landmarks) -> None:
-    """Draw the joints that were found, and the bones between them.
+    """Draw joints and bones into ``canvas``, in place.
 
-    canvas: uint8 [height, width, 3] BGR, changed in place.
+    Joints that were not found are left out.
+
+    Args:
+        canvas: uint8 BGR [height, width, 3].
+        landmarks: the joints of one person.
+
+    Raises:
+        BackendMissingError: OpenCV is not installed (the extra ``camera``).
     """
     body_skeleton, hand_skeleton = (skeleton_by_name(name) for name in landmarks.skeletons)
     body = landmarks.body[: body_skeleton.joint_count]
@@ -144,15 +151,28 @@ def _text(canvas: Image, text: str, y: float, scale: float, x: float = 0.0) -> N
 
 
 class AnnotatedVideo:
-    """An mp4 of annotated pictures, under a temporary name until the ``with`` block ends.
+    """Writes results as an mp4 video, with joints, labels and events drawn. Use it in ``with``.
 
-    Kept when the block ends by itself or by Ctrl-C, and when the disk is nearly full: what was
-    drawn until then goes to ``NAME.part.mp4``. It is opened and read first, since OpenCV does not
-    say that a disk was full. Without a picture, or on any other error, nothing is left behind.
-    path: ends in ``.mp4``. fps: of the written file; a function is asked at the first picture, when
-    the source has been opened. Raises UsageError on another suffix, and when
-    ``path`` is a video that is being read; InputError when the file cannot be written, or could not
-    be read again: the file of before then stays. Raises BackendMissingError without OpenCV.
+    ::
+
+        with recognizer.run("in.mp4") as run, AnnotatedVideo("out.mp4", run.fps or 30.0) as video:
+            for result in run:
+                video.write(result)
+
+    The file has a temporary name until the block ends. It is kept if the block ends normally or by
+    Ctrl-C. If the disk is nearly full, the pictures so far go to ``NAME.part.mp4``. After any other
+    error, or without a picture, no file is left. The video is read once before it is kept, because
+    OpenCV does not report a full disk.
+
+    Args:
+        path: name of the video, ends in ``.mp4``.
+        fps: frames each second of the written video, or a function that returns it, called at the
+            first picture.
+
+    Raises:
+        UsageError: ``path`` has another suffix, or is a video that is being read.
+        InputError: the file cannot be written or read again. An older file then stays.
+        BackendMissingError: OpenCV is not installed (the extra ``camera``).
     """
 
     def __init__(self, path: str | Path, fps: float | Callable[[], float]) -> None:
@@ -172,7 +192,11 @@ class AnnotatedVideo:
         return brief(self, path=str(self._path), frames=self._written)
 
     def write(self, result: Drawable) -> None:
-        """Append one frame, annotated. Raises InputError when the file cannot be written."""
+        """Draw a result and append it.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         self._recent = (*self._recent, *result.events)[-4:]
         if result.is_final:
             return

@@ -4,60 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from bharsdk.bundle.decoder_config import DecoderConfig
-from bharsdk.bundle.manifest import Manifest
 from bharsdk.errors import InputError, UsageError
 from bharsdk.files.limits import MAX_PERSONS
 from bharsdk.values.brief import brief_config
 from bharsdk.values.checks import check_fields
+from bharsdk.values.declared import Cli, Help, Range, check_ranges
+
+if TYPE_CHECKING:
+    from bharsdk.bundle.manifest import Manifest
 
 __all__ = ["NamedOptions", "RecognizerOptions", "options_of"]
 
 
 @dataclass(frozen=True)
 class RecognizerOptions:
-    """Raises InputError on values out of range.
+    """Say what a recognizer reports, of how many people. MediaPipe's tasks use the same names.
 
-    score_threshold: smoothed probability below which no event starts; None: as the bundle says.
-    label_allowlist, label_denylist: the only labels that may make events, or those that may not;
-    one of the two. max_results: how many of the likeliest labels a result names. max_persons: how
-    many people are followed, each with a stream of their own. min_keypoint_score: visibility that
-    both shoulders need for a body to count as seen, 0 to 1. decoder: rules over time in place of
+    score_threshold: no event starts below this smoothed probability; None: as the bundle says.
+    label_allowlist: the only labels that may make events. label_denylist: labels that may make
+    none. Give one of the two lists. max_results: how many of the likeliest labels a result names.
+    max_persons: how many people are followed; each has a stream. min_keypoint_score: visibility, 0
+    to 1, that both shoulders need for a body to count as seen. decoder: rules over time in place of
     the bundle's.
+
+    Raises InputError on a value out of range.
     """
 
-    score_threshold: float | None = None
-    label_allowlist: tuple[str, ...] | None = None
-    label_denylist: tuple[str, ...] | None = None
-    max_results: int = 3
-    max_persons: int = 1
-    min_keypoint_score: float = 0.0
+    score_threshold: Annotated[
+        float | None,
+        Range(0, 1),
+        Help("no event starts below this probability"),
+        Cli(metavar="P", default="the bundle's"),
+    ] = None
+    label_allowlist: Annotated[
+        tuple[str, ...] | None,
+        Help("the only labels that may make events; again for more"),
+        Cli(names=("--labels", "--label-allowlist"), metavar="A,B", whole=True, default="all"),
+    ] = None
+    label_denylist: Annotated[
+        tuple[str, ...] | None,
+        Help("labels that may make no event; again for more"),
+        Cli(metavar="A,B", whole=True, default="none"),
+    ] = None
+    max_results: Annotated[
+        int, Range(1, unit="labels"), Help("how many of the likeliest a result names")
+    ] = 3
+    max_persons: Annotated[
+        int, Range(1, MAX_PERSONS, "people"), Help("how many to follow at a time")
+    ] = 1
+    min_keypoint_score: Annotated[
+        float,
+        Range(0, 1),
+        Help("visibility that both shoulders need for a body to count as seen"),
+        Cli(metavar="P"),
+    ] = 0.0
     decoder: DecoderConfig | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "options")
-        for name in ("score_threshold", "min_keypoint_score"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"options: got {name} {value}, expected 0 to 1")
+        check_ranges(self, "options")
         if self.label_allowlist is not None and self.label_denylist is not None:
             raise InputError(
                 "options: got label_allowlist and label_denylist, expected one of the two"
-            )
-        if self.max_results < 1:
-            raise InputError(f"options: got max_results {self.max_results}, expected at least 1")
-        if not 1 <= self.max_persons <= MAX_PERSONS:
-            raise InputError(
-                f"options: got max_persons {self.max_persons}, expected 1 to {MAX_PERSONS}"
             )
 
     def __repr__(self) -> str:
         return brief_config(self)
 
     def decoder_config(self, manifest: Manifest) -> DecoderConfig:
-        """The rules over time that hold for a bundle."""
+        """Return the rules over time that hold for a bundle."""
         config = manifest.decoder if self.decoder is None else self.decoder
         if self.score_threshold is None:
             return config
@@ -65,7 +83,10 @@ class RecognizerOptions:
         return replace(config, enter_threshold=enter)
 
     def allowed_labels(self, manifest: Manifest) -> frozenset[str] | None:
-        """The labels that may make events; None: all. Raises InputError on an unknown label."""
+        """Return the labels that may make events; None: all.
+
+        Raises InputError on an unknown label.
+        """
         chosen = self.label_allowlist if self.label_denylist is None else self.label_denylist
         if chosen is None:
             return None
@@ -81,7 +102,7 @@ class RecognizerOptions:
 
 
 class NamedOptions(TypedDict, total=False):
-    """The same, as keyword arguments: what type checkers and editors know of them."""
+    """Name the same options as keyword arguments, for type checkers and editors."""
 
     score_threshold: float | None
     label_allowlist: Sequence[str] | None
@@ -93,7 +114,7 @@ class NamedOptions(TypedDict, total=False):
 
 
 def options_of(named: NamedOptions) -> RecognizerOptions:
-    """Keyword arguments as options. Raises UsageError on a name that is none."""
+    """Return keyword arguments as options. Raises UsageError on an unknown name."""
     known = {field.name for field in fields(RecognizerOptions)}
     unknown = sorted(set(named) - known)
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,9 +23,13 @@ __all__ = ["Person", "Result", "Score", "StageSummary", "StageTimes"]
 class StageTimes:
     """Milliseconds that one frame spent in each stage.
 
-    capture: reading and decoding the picture. landmarks: the landmarker; of one whose stages
-    overlap, from getting the picture to giving its people, other pictures meanwhile. features,
-    action: model input and model, 0 on frames between two hops. decode: window and decoder.
+    Attributes:
+        capture_ms: reading and decoding the picture.
+        landmarks_ms: from giving the picture to the landmarker to getting its people. A landmarker
+            may work on several pictures at once, so these times may overlap.
+        features_ms: making the model input; 0 on frames between two hops.
+        action_ms: running the model; 0 on frames between two hops.
+        decode_ms: window and decoder.
     """
 
     capture_ms: float = 0.0
@@ -37,7 +42,7 @@ class StageTimes:
         return brief_config(self)
 
     def plus(self, other: StageTimes) -> StageTimes:
-        """Stage by stage."""
+        """Return the sum of both, stage by stage."""
         return StageTimes(
             self.capture_ms + other.capture_ms,
             self.landmarks_ms + other.landmarks_ms,
@@ -48,16 +53,16 @@ class StageTimes:
 
     @property
     def own_ms(self) -> float:
-        """What bharsdk itself took: features, action and decode."""
+        """Milliseconds of bharsdk itself: features, action and decode."""
         return self.features_ms + self.action_ms + self.decode_ms
 
     @property
     def total_ms(self) -> float:
-        """All stages."""
+        """Milliseconds of all stages together."""
         return self.capture_ms + self.landmarks_ms + self.own_ms
 
     def to_dict(self) -> dict[str, float]:
-        """Plain JSON values: each stage, and ``total_ms``."""
+        """Return plain JSON values: each stage, and ``total_ms``."""
         return {**asdict(self), "total_ms": self.total_ms}
 
 
@@ -74,14 +79,18 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody who is followed, in one frame.
+    """One followed person in one frame.
 
-    track_id: the same for the same person as long as they are followed; 0 where only one is.
-    landmarks: NaN where nothing was found. label, score: the sign that is going on and its smoothed
-    probability; None and 0 while there is none. event: the one that starts or ends with this frame,
-    or goes on (its phase is HOLD); None while there is none. events: what started or ended with
-    this frame; of frames nobody took in time, too. top: the likeliest labels, best first; empty
-    until the model ran. rejected: why there is no event now; None while there is one.
+    Attributes:
+        track_id: number of the person, the same in every frame; 0 if only one person is followed.
+        landmarks: the joints; NaN where nothing was found.
+        label: the current sign, or None.
+        score: smoothed probability of ``label``, 0 to 1; 0.0 without a sign.
+        event: the event that starts, ends or goes on (phase HOLD) in this frame, or None.
+        events: all events that started or ended in this frame, and in frames that were dropped
+            since the last result.
+        top: the most likely labels, best first; empty until the model ran.
+        rejected: why there is no event now; None during an event.
     """
 
     track_id: int
@@ -106,11 +115,11 @@ class Person:
 
     @property
     def box(self) -> Box | None:
-        """Where the person is in the image; None where not seen."""
+        """The person's place in the image, or None if the person is not seen."""
         return Box.around(self.landmarks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; landmarks are left out."""
+        """Return plain JSON values, without the landmarks."""
         return {
             "track_id": self.track_id,
             "label": self.label,
@@ -127,16 +136,23 @@ class Person:
 class Result:
     """One frame of a source, and what the recognizer knows at that moment.
 
-    timestamp_ms: capture time, milliseconds. frame: its number among those the source gave, from 0,
-    dropped ones included. people: everyone who is followed. backend: what runs the model. age_ms:
-    since the picture arrived, when the result was handed over; 0 for recorded landmarks. dropped:
-    frames dropped since the last result, by cause. image: the picture, uint8 BGR [height, width,
-    3], where the source has one. is_final: the source ended; the last frame again, with the events
-    that its end brought.
+    Attributes:
+        timestamp_ms: capture time, milliseconds.
+        frame_number: number of the frame in its source, from 0. Dropped frames count too.
+        people: every followed person.
+        aspect: width of the image divided by its height.
+        stages: milliseconds of each stage.
+        backend: what runs the model, as :attr:`bharsdk.Recognizer.backend` says.
+        age_ms: milliseconds from the arrival of the picture to this result; 0 for recorded
+            landmarks.
+        dropped: number of frames dropped since the last result, by cause.
+        image: the picture, uint8 BGR [height, width, 3], or None if the source has none.
+        is_final: True for the last result if the end of the source brought events. It repeats the
+            last frame.
     """
 
     timestamp_ms: float
-    frame: int
+    frame_number: int
     people: tuple[Person, ...]
     aspect: float = DEFAULT_ASPECT
     stages: StageTimes = field(default_factory=StageTimes)
@@ -149,7 +165,7 @@ class Result:
     def __repr__(self) -> str:
         return brief(
             self,
-            frame=self.frame,
+            frame_number=self.frame_number,
             timestamp_ms=self.timestamp_ms,
             people=len(self.people),
             label=self.label,
@@ -160,41 +176,58 @@ class Result:
         )
 
     @property
+    def frame(self) -> int:
+        """The old name of :attr:`frame_number`; it warns, and goes with the next release."""
+        warnings.warn(
+            "Result.frame is deprecated: use Result.frame_number", DeprecationWarning, stacklevel=2
+        )
+        return self.frame_number
+
+    @property
     def events(self) -> tuple[Event, ...]:
-        """What started or ended with this frame, of everyone."""
+        """All events that started or ended in this frame, of every person."""
         return tuple(event for person in self.people for event in person.events)
 
     @property
     def landmarks(self) -> Landmarks:
-        """Those of the first person; NaN where there is nobody."""
+        """The landmarks of the first person; all NaN if nobody is followed."""
         if self.people:
             return self.people[0].landmarks
         return Landmarks.empty(self.timestamp_ms, self.aspect)
 
     @property
     def label(self) -> str | None:
-        """The sign that is going on: the first person's who makes one."""
+        """The current sign, of the first person who makes one; None without a sign."""
         return next((person.label for person in self.people if person.label is not None), None)
 
     @property
     def score(self) -> float:
-        """Smoothed probability of :attr:`label`; 0 while there is none."""
+        """The smoothed probability of :attr:`label`, 0 to 1; 0.0 without a sign."""
         return next((person.score for person in self.people if person.label is not None), 0.0)
 
     def plot(self, image: Image | None = None) -> Image:
-        """A copy of ``image`` (default: the frame's own) with landmarks, label and events drawn.
+        """Return a copy of ``image`` with landmarks, label and events drawn on it.
 
-        Without any picture, draws on black. Needs OpenCV (the extra ``camera``).
+        Args:
+            image: uint8 BGR [height, width, 3]; default the picture of this frame, or black if
+                there is none.
+
+        Raises:
+            InputError: ``image`` is another kind of array.
+            BackendMissingError: OpenCV is not installed (the extra ``camera``).
         """
         from bharsdk.recognition.drawing import draw_result
 
         return draw_result(self, self.image if image is None else image)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; landmarks and picture are left out."""
+        """Return plain JSON values, without landmarks and picture.
+
+        The key of :attr:`frame_number` is ``frame``, as in the JSON of version 0.1.0.
+        """
         return {
             "timestamp_ms": self.timestamp_ms,
-            "frame": self.frame,
+            "frame": self.frame_number,
             "label": self.label,
             "score": self.score,
             "events": [event.to_dict() for event in self.events],
@@ -207,18 +240,28 @@ class Result:
         }
 
     def to_json(self) -> str:
-        """:meth:`to_dict` as one line."""
+        """Return :meth:`to_dict` as one line of JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class StageSummary:
-    """What the stages of many frames took, milliseconds.
+    """Milliseconds of each stage, over many frames.
 
-    capture_ms, landmarks_ms, decode_ms: medians over all frames. features_ms, action_ms: medians
-    over the frames on which the model ran. own_*: features, action and decode together, over all
-    frames. Most frames lie between two hops, so that median alone would hide the model:
-    own_run_median_ms is the median over the frames on which it ran.
+    The model does not run on most frames, so ``own_median_ms`` alone would hide it.
+
+    Attributes:
+        frames: number of frames.
+        model_runs: number of frames on which the model ran.
+        capture_ms: median over all frames.
+        landmarks_ms: median over all frames.
+        features_ms: median over the frames on which the model ran.
+        action_ms: median over the frames on which the model ran.
+        decode_ms: median over all frames.
+        own_median_ms: features, action and decode together, median over all frames.
+        own_mean_ms: the same, mean over all frames.
+        own_p95_ms: the same, 95th percentile over all frames.
+        own_run_median_ms: the same, median over the frames on which the model ran.
     """
 
     frames: int
@@ -245,7 +288,7 @@ class StageSummary:
 
     @classmethod
     def of(cls, stages: Sequence[StageTimes]) -> StageSummary:
-        """The summary of ``stages``, one entry a frame; zeros when there is none."""
+        """Return the summary of ``stages``, one entry a frame; all zero if there are none."""
         own = np.array([s.own_ms for s in stages] or [0.0])
         ran = [s for s in stages if s.action_ms > 0]
 
@@ -267,7 +310,7 @@ class StageSummary:
         )
 
     def lines(self) -> list[str]:
-        """The summary as text, the slowest stage marked."""
+        """Return the summary as lines of text, with the slowest stage marked."""
         stages = {
             "capture": (self.capture_ms, "median"),
             "landmarks": (self.landmarks_ms, "median"),

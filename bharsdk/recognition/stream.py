@@ -1,8 +1,8 @@
-"""One person's landmarks -> events: :class:`Stream` holds the state of one source.
+"""One person's landmarks -> events: :class:`Stream` holds the state of one person.
 
 ::
 
-    push(landmarks) -> window -> (every hop) features -> engine -> probabilities -> decoder
+    push(landmarks) -> window -> (every hop) features -> model -> probabilities -> decoder
     -> events
 """
 
@@ -31,15 +31,25 @@ from bharsdk.values.checks import typed
 __all__ = ["Stream"]
 
 MIN_PERSON_SHARE = 0.5
-"""With somebody in fewer of the window's frames there is no sign to see: the model is not asked."""
+"""If fewer of the window's frames show the person, the model does not run: there is no sign."""
 MIN_CLIP_SHARE = 0.5
-"""A source that ends before its first window is filled is classified once if this much was seen."""
+"""If a source ends before it fills a window, the model runs once if it filled this much of it."""
 SHOULDERS = [BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER]
 VISIBILITY = 3
 
 
 class Stream:
-    """The state of one source: not to be shared between threads. Made by ``Recognizer.stream``."""
+    """The state of one person: landmarks in, events out.
+
+    ::
+
+        stream = recognizer.stream()
+        for landmarks in frames:
+            for event in stream.push(landmarks):
+                print(event)
+
+    Made by :meth:`bharsdk.Recognizer.stream`. One thread at a time may use it.
+    """
 
     def __init__(
         self,
@@ -75,33 +85,33 @@ class Stream:
 
     @property
     def receptive_field_ms(self) -> float:
-        """Milliseconds of landmarks that one decision looks at; no event before they are there."""
+        """Milliseconds of landmarks that the model looks at. No event comes before them."""
         return self._features.window_ms
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64] | None:
-        """What the model said last, float64 [classes], not smoothed; None before it ran."""
+        """The last probabilities of the model, float64 [labels], not smoothed; None at first."""
         return None if self._probabilities is None else self._probabilities.copy()
 
     @property
     def current(self) -> tuple[str, float] | None:
-        """Label and smoothed probability of the sign that is going on, or None."""
+        """Label and smoothed probability of the current sign, or None."""
         return self._decoder.current
 
     @property
     def ongoing(self) -> Event | None:
-        """The event that is going on, its phase HOLD, or None."""
+        """The current event with the phase HOLD, or None."""
         event = self._decoder.ongoing
         return None if event is None else replace(event, track_id=self._track_id)
 
     @property
     def is_warm(self) -> bool:
-        """Whether the receptive field is filled."""
+        """Whether there are enough landmarks for a decision."""
         return self._window.is_filled
 
     @property
     def rejection(self) -> Rejection | None:
-        """Why there is no event now; None while one goes on."""
+        """Why there is no event now; None during an event."""
         if self._decoder.current is not None:
             return None
         if self._probabilities is None or not self._window.is_filled:
@@ -109,7 +119,7 @@ class Stream:
         return Rejection.NOBODY if self._is_nobody else self._decoder.rejection
 
     def top(self, count: int) -> tuple[Score, ...]:
-        """The likeliest labels with their smoothed probabilities; empty before the model ran."""
+        """Return the ``count`` most likely labels, best first; empty before the model ran."""
         count = typed(int, count, "stream: got the count")
         if self._probabilities is None:
             return ()
@@ -119,14 +129,15 @@ class Stream:
 
     @property
     def stages(self) -> StageTimes:
-        """What the last push or flush took."""
+        """Milliseconds of each stage in the last push or flush."""
         return self._stages
 
     def push(self, landmarks: Landmarks) -> list[Event]:
-        """Take one frame; the events that become certain with it.
+        """Take one frame, and return the events that it makes certain.
 
-        Raises InputError, with the state unchanged, when its time is not later than the last, and
-        when its skeleton is neither the model's nor mapped to it.
+        Raises:
+            InputError: the frame is not later than the last one, or its skeleton is neither the
+                model's nor mapped to it. The state stays as it was.
         """
         begin_s = time.perf_counter()
         typed(Landmarks, landmarks, "stream: got")
@@ -144,10 +155,10 @@ class Stream:
         return self._stamped(events)
 
     def flush(self) -> list[Event]:
-        """The events that the end of the source makes certain; then ready for what follows later.
+        """Return the events that the end of the source makes certain.
 
-        Time goes on: a frame pushed afterwards must still be later than the last. :meth:`reset`
-        forgets that too.
+        You can push more frames afterwards. They must be later than the last one, unless you call
+        :meth:`reset`.
         """
         begin_s = time.perf_counter()
         self._features_ms = self._action_ms = 0.0
@@ -156,7 +167,7 @@ class Stream:
         return self._stamped(events)
 
     def reset(self) -> None:
-        """As newly made. An open event vanishes without an END."""
+        """Forget everything, also an open event: no END follows for it."""
         self._window.reset()
         self._hop.reset()
         self._decoder.reset()
@@ -170,7 +181,7 @@ class Stream:
         self._features_ms = self._action_ms = 0.0
 
     def _as_seen(self, landmarks: Landmarks) -> Landmarks:
-        """``landmarks`` without a body whose shoulders, the unit of all features, are guessed."""
+        """Return ``landmarks``, without the body if its shoulders are not visible enough."""
         if (landmarks.body[SHOULDERS, VISIBILITY] < self._min_keypoint_score).any():
             return replace(landmarks, body=np.full(BODY_SHAPE, np.nan, np.float32))
         return landmarks
@@ -179,7 +190,7 @@ class Stream:
         return [replace(event, track_id=self._track_id) for event in events]
 
     def _finish(self) -> list[Event]:
-        """Let the frames after the last hop speak, end what is open, and clear the window."""
+        """Classify the frames after the last hop, end an open event, and clear the window."""
         last_ms, events = self._window.last_ms, []
         if last_ms is not None and len(self._window):
             seen = self._window.span_ms / self._features.window_ms
@@ -199,13 +210,13 @@ class Stream:
         )
 
     def _movement(self, now_ms: float) -> float:
-        """Within the window; measured only where it counts."""
+        """Return the movement in the window; infinity if it does not matter."""
         if self._is_nobody or not self._wants_movement:
             return math.inf
         return movement(self._window.sequence(), now_ms - self._features.window_ms)
 
     def _classify(self, now_ms: float) -> npt.NDArray[np.float64]:
-        """Probabilities float64 [classes] of the window that ends now."""
+        """Return the probabilities of the window that ends now, float64 [labels]."""
         self._is_nobody = self._window.person_share() < MIN_PERSON_SHARE
         if self._is_nobody:
             return self._nobody

@@ -1,4 +1,4 @@
-"""The last moments of one stream: a ring of landmarks, gaps, and when the model is due.
+"""The last seconds of one person: a ring of landmarks, its gaps, and when the model runs.
 
 The ring keeps the feature window, the longest gap that features may bridge before it, and one frame
 more, so that a gap at the window's beginning is bridged as one in its middle.
@@ -25,7 +25,7 @@ ROUNDING_MS = 1.0
 
 
 class LandmarkWindow:
-    """Frames of one stream, newest last, for as long as a feature window may need them.
+    """The frames of one person, newest last, as long as a feature window may need them.
 
     config: gives the window's length. restart_gap_s: a pause between frames longer than this makes
     the window start anew, because features would bridge it with movement that nobody saw; so does a

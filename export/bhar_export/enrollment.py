@@ -17,7 +17,7 @@ from bharsdk.gestures.storage import encode_known
 __all__ = ["CLIPS_OF_A_CLASS", "known_files"]
 
 CLIPS_OF_A_CLASS = 5
-"""As many as gestures are enrolled from. Ten were no better (training/README.md)."""
+"""As many as gestures are enrolled from. Ten were no better (training/RESULTS.md)."""
 MAX_BYTES = 100_000
 MIN_CLIPS_OF_A_CLASS = 2
 """From one alone nobody sees how a class varies."""

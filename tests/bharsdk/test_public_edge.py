@@ -45,7 +45,7 @@ IMAGE = np.zeros((720, 1280, 3), np.uint8)
 
 @pytest.fixture(scope="module")
 def recognizer(presence_bundle: Path) -> Recognizer:
-    return Recognizer(presence_bundle, device="onnx")
+    return Recognizer(presence_bundle, backend="onnx")
 
 
 # ---- repr -------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ WRONG: list[tuple[Refused, str]] = [
     (lambda r, s: Recognizer(""), "expected a path"),
     (lambda r, s: Recognizer(b"x"), "1 bytes of type bytes, expected a path"),  # type: ignore[arg-type]
     (lambda r, s: Recognizer("a\0b"), "expected a path"),
-    (lambda r, s: Recognizer(r.bundle, device=3), "device 3 of type int, expected text"),  # type: ignore[arg-type]
+    (lambda r, s: Recognizer(r.bundle, backend=3), "backend 3 of type int, expected text"),  # type: ignore[arg-type]
     (lambda r, s: Recognizer(r.bundle, require="no"), "expected True or False"),  # type: ignore[arg-type]
     (lambda r, s: Recognizer(r.bundle, options={}), "expected a RecognizerOptions or None"),  # type: ignore[arg-type]
     (lambda r, s: load_bundle(3), "expected a path"),  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from bharsdk import Recognizer, load_bundle
 from bharsdk.bundle.bundle import make_bundle
 from bharsdk.bundle.calibration import Calibration, probabilities
 from bharsdk.engines.engine import open_engine
-from bharsdk.errors import InputError
+from bharsdk.errors import InputError, UsageError
 from bharsdk.events import Event, EventPhase
 from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
 from bharsdk.recognition.features import extract
@@ -258,7 +258,7 @@ def test_run_gives_a_result_for_every_frame_and_one_for_the_end(
 ):
     sequence = _first(_with_hand(recording, 0, 99), 40)
     *results, last = recognizer.run(sequence)
-    assert [r.frame for r in results] == list(range(40))
+    assert [r.frame_number for r in results] == list(range(40))
     assert [r.timestamp_ms for r in results] == list(sequence.timestamps_ms)
     assert not any(r.is_final for r in results)
     assert last.is_final
@@ -296,3 +296,29 @@ def test_a_summary_shows_the_model_that_most_frames_do_not_run():
     assert summary.own_run_median_ms == pytest.approx(5.1)
     busy_only = StageSummary.of([busy]).lines()
     assert [line.split()[0] for line in busy_only if "bottleneck" in line] == ["landmarks"]
+
+
+def test_the_old_names_of_0_1_0_work_and_warn(presence_bundle: Path, recording: LandmarkSequence):
+    told = r"^Recognizer\(device=.*: use Recognizer\(backend="
+    with pytest.warns(DeprecationWarning, match=told) as found:
+        model = Recognizer(presence_bundle, device="onnx")
+    assert found[0].filename == __file__  # where it is to be changed
+    assert model.backend.startswith("onnxruntime")
+    result = next(model.run(recording))
+    with pytest.warns(DeprecationWarning, match=r"use Result\.frame_number") as found:
+        assert result.frame == result.frame_number == 0
+    assert found[0].filename == __file__
+    assert result.to_dict()["frame"] == 0
+
+
+def test_a_backend_given_twice_is_a_contradiction(presence_bundle: Path):
+    with pytest.raises(UsageError, match=r"got backend 'native' and device 'onnx'"):
+        Recognizer(presence_bundle, backend="native", device="onnx")
+
+
+def test_an_unknown_backend_is_refused_with_those_there_are(presence_bundle: Path):
+    with pytest.raises(UsageError) as refused:
+        Recognizer(presence_bundle, backend="gpu")
+    assert str(refused.value) == (
+        "backend: got 'gpu', expected one of auto, onnx, native, tflite, tensorrt"
+    )

@@ -39,4 +39,4 @@ def test_it_times_every_way_and_says_how_far_landmarks_differ(
 
 def test_a_missing_video_is_one_line(script: ModuleType, capsys: pytest.CaptureFixture[str]):
     assert script.main(["gone.mp4"]) == 3
-    assert "gone.mp4: got nothing there" in capsys.readouterr().err
+    assert "gone.mp4: got no video that OpenCV can read" in capsys.readouterr().err

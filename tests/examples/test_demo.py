@@ -177,3 +177,8 @@ def test_the_example_of_the_readme_runs():
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("end") >= 20
+
+
+def test_no_video_is_drawn_among_the_videos(shipped: None, capsys: pytest.CaptureFixture[str]):
+    assert demo.main(["--out", str(DATA / "videos" / ".")]) == 2
+    assert "which --data names too" in capsys.readouterr().err

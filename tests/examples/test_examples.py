@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -348,7 +349,7 @@ def _clips(folder: Path) -> None:
 
 
 def test_a_model_is_trained_on_ones_own_clips_and_recognizes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     for module in ("torch", "onnx", "mediapipe", "cv2"):
         pytest.importorskip(module, reason="needs the extras 'train', 'export' and 'camera'")
@@ -356,7 +357,7 @@ def test_a_model_is_trained_on_ones_own_clips_and_recognizes(
     out = tmp_path / "mine"
     arguments = [str(tmp_path / "videos"), str(out), "--epochs", "1", "--draws", "0", "--jobs", "1"]
     assert _example("train_your_own").main(arguments) == 0
-    text = capsys.readouterr().out
+    text = capfd.readouterr().out
     for step in ("1. Joints", "2. Training", "3. Export", "4. Recognizing"):
         assert step in text
     assert "1 clips written" in text
@@ -368,10 +369,30 @@ def test_a_model_is_trained_on_ones_own_clips_and_recognizes(
     assert Recognizer(out / "mine.bhar").labels == ("-", "ambulance", "muffin", "small")
 
 
-def test_a_folder_without_videos_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_folder_without_videos_is_bad_input(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     pytest.importorskip("tqdm", reason="needs the extra 'train'")
     assert _example("train_your_own").main([str(tmp_path), str(tmp_path / "out")]) == 3
-    assert "got no videos, expected <label>/<video>" in capsys.readouterr().err
+    assert "got no videos, expected <label>/<video>" in capfd.readouterr().err
+
+
+def test_recorded_sessions_alone_are_enough_without_a_landmarker(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder, clips = tmp_path / "videos" / "tea", tmp_path / "clips"
+    folder.mkdir(parents=True)
+    shutil.copy(short, folder)
+    (folder / ".DS_Store").touch()
+    assert _example("train_your_own").landmarks(tmp_path / "videos", clips, None) == 0
+    assert (clips / "tea" / short.name).read_bytes() == short.read_bytes()
+    assert "bhar-train" not in capsys.readouterr().out
+
+
+def test_a_model_is_not_made_among_its_own_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert _example("train_your_own").main([str(tmp_path), str(tmp_path)]) == 2
+    assert "which holds the videos" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- jetson -----------------------------------------------------------------------------------
@@ -382,8 +403,8 @@ def test_jetson_without_tensorrt_runs_the_kernels_and_says_why_in_a_line(
 ):
     assert _example("jetson").main([MODEL, str(short)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("jetson: no TensorRT, native kernels run: ")
-    assert lines[1].startswith("jetson: native int8")
+    assert lines[1].startswith("jetson: no TensorRT, the native backend runs: ")
+    assert lines[2].startswith("jetson: native int8")
     assert any(re.match(r"end +small", line) for line in lines)
     assert any(re.match(r"\d+ frames, 0 dropped", line) for line in lines)
 

@@ -67,7 +67,7 @@ def test_an_exported_bundle_takes_a_gesture(float_bundle: Path, device: str) -> 
         for clip, label, signer in zip(clips.sequences, clips.labels, clips.signers, strict=True)
         if (label, signer) == ("tea", "s1")
     ]
-    recognizer = Recognizer(float_bundle, device=device)
+    recognizer = Recognizer(float_bundle, backend=device)
     found = recognizer.enroll("chai", mine[:3])
     assert found.alike[:1] == ("tea",)
     assert recognizer.labels[-1] == "chai"
@@ -101,5 +101,5 @@ def test_without_calibration_clips_a_bundle_takes_no_gestures(
 def test_engines_of_logits_alone_say_what_gives_features(every_target: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs the extra 'tflite'")
     engine = open_engine(load_bundle(every_target), Backend.TFLITE)
-    with pytest.raises(BackendMissingError, match="--device native"):
+    with pytest.raises(BackendMissingError, match="--backend native"):
         embedding_engine(engine)

@@ -50,7 +50,7 @@ def test_a_stuck_consumer_loses_the_oldest_16_of_20_and_keeps_the_last_4(
             time.sleep(0.005)
         _wait_for(lambda: run.counts.total_dropped == 16)
         results = [result for result in run if not result.is_final]
-    assert [result.frame for result in results] == [16, 17, 18, 19]
+    assert [result.frame_number for result in results] == [16, 17, 18, 19]
     assert run.counts.total_dropped == 16
     assert sum(results[0].dropped.values()) == 16
     assert not any(result.dropped for result in results[1:])
@@ -116,9 +116,9 @@ def test_the_latest_frame_is_what_a_live_consumer_gets(
         assert arrived.wait(10)
         _wait_for(lambda: run.counts.pending == 1)
         newest = next(run)
-        assert newest.frame == 29 > first.frame + 1
+        assert newest.frame_number == 29 > first.frame_number + 1
         released.set()
-        assert [result.frame for result in run if not result.is_final] == [30]
+        assert [result.frame_number for result in run if not result.is_final] == [30]
     _adds_up(run)
 
 
@@ -132,7 +132,7 @@ def test_a_file_waits_for_its_consumer_and_loses_nothing(
             results.append(result)
             if len(results) % 40 == 0:
                 time.sleep(0.02)
-    assert [r.frame for r in results if not r.is_final] == list(range(len(waving)))
+    assert [r.frame_number for r in results if not r.is_final] == list(range(len(waving)))
     assert run.counts.total_dropped == 0
     assert _events(results) == _events(list(recognizer.run(waving)))
     assert pictures.closed == 1
@@ -164,7 +164,7 @@ def test_what_waited_longer_than_the_staleness_budget_is_dropped(
     with recognizer.run(pictures, landmarker=landmarker, config=config) as run:
         results = list(run)
     assert landmarker.seen == [0, 6, 7]
-    assert [result.frame for result in results if not result.is_final] == [6, 7]
+    assert [result.frame_number for result in results if not result.is_final] == [6, 7]
     assert run.counts.dropped == {DropCause.STALE: 6}
     assert all(result.age_ms <= 500 for result in results)
     _adds_up(run)
@@ -186,7 +186,7 @@ def test_frames_whose_time_cannot_be_are_dropped_and_counted(
     landmarker = KnownLandmarker(waving)
     with recognizer.run(NumberedPictures(times_ms), landmarker=landmarker) as run:
         results = [result for result in run if not result.is_final]
-    assert [result.frame for result in results] == landmarker.seen == kept
+    assert [result.frame_number for result in results] == landmarker.seen == kept
     dropped = len(times_ms) - len(kept)
     assert run.counts.dropped == ({DropCause.TIMESTAMP: dropped} if dropped else {})
     assert [result.timestamp_ms for result in results] == [times_ms[number] for number in kept]
@@ -259,7 +259,7 @@ def test_a_landmarker_that_raises_costs_its_frames_and_nothing_else(
     ) as run:
         results = [result for result in run if not result.is_final]
     assert run.counts.dropped == {DropCause.FAILED: 2 * (len(waving) // 10)}
-    assert [result.frame % 10 for result in results[:8]] == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert [result.frame_number % 10 for result in results[:8]] == [0, 1, 2, 5, 6, 7, 8, 9]
     assert any("graph broke on picture 3" in status.message for status in said)
     _adds_up(run)
 
@@ -274,7 +274,7 @@ def test_a_landmarker_that_is_broken_ends_the_run_with_its_error(
     results: list[Result] = []
     with pytest.raises(SourceError, match=r"failed on 10 pictures in a row.*graph broke"):
         results.extend(run)
-    assert [r.frame for r in results if not r.is_final] == list(range(20))
+    assert [r.frame_number for r in results if not r.is_final] == list(range(20))
     assert run.status.state is RunState.ERROR
     assert "graph broke" in run.status.message
     _adds_up(run)

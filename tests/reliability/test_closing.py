@@ -23,7 +23,7 @@ def test_a_replay_that_another_thread_closes_ends_without_an_error(
         path = tmp_path / f"{repeat}.bhar-session"
         running = recognizer.start(
             waving,
-            lambda result, n=repeat, reached=reached: result.frame >= n and reached.set(),
+            lambda result, n=repeat, reached=reached: result.frame_number >= n and reached.set(),
             record=path,
         )
         assert reached.wait(20)

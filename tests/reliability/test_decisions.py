@@ -124,7 +124,7 @@ def test_a_body_whose_shoulders_are_guessed_is_nobody_if_that_is_asked(
 
 def _results(coffee: Recognizer, **options: object) -> list[Result]:
     bundle = coffee.bundle
-    return list(Recognizer(bundle, device="native", **options).run(load_session(SESSION)))
+    return list(Recognizer(bundle, backend="native", **options).run(load_session(SESSION)))
 
 
 def _labels(results: list[Result]) -> list[str]:

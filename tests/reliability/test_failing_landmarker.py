@@ -90,7 +90,7 @@ def test_ten_failures_in_a_row_are_an_error_whichever_call_fails(
     run = recognizer.run(NumberedPictures(_times(100)), landmarker=landmarker)
     frames = []
     with pytest.raises(SourceError, match="10 pictures in a row"):
-        frames.extend(result.frame for result in run if not result.is_final)
+        frames.extend(result.frame_number for result in run if not result.is_final)
     assert frames == [0, 1, 2, 3, 4]
     counts = run.counts
     assert counts.pending == 0
@@ -120,7 +120,7 @@ def test_single_failures_are_warnings_and_counted(
 ):
     landmarker = _failing(kind, waving, lambda number: number in (3, 11))
     with recognizer.run(NumberedPictures(_times(20)), landmarker=landmarker) as run:
-        frames = [result.frame for result in run if not result.is_final]
+        frames = [result.frame_number for result in run if not result.is_final]
     assert frames == [number for number in range(20) if number not in (3, 11)]
     assert run.counts.dropped == {DropCause.FAILED: 2}
     said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -223,7 +223,7 @@ class Sometimes:
         return ()
     def close(self): ...
 pictures = [(np.zeros((36, 64, 3), np.uint8), 100.0 * n) for n in range(6)]
-recognizer = Recognizer("asl-coffee-prgcn", device="native")
+recognizer = Recognizer("asl-coffee-prgcn", backend="native")
 results = list(recognizer.run(pictures, landmarker=Sometimes()))
 assert len(results) == 5
 def fails(result):

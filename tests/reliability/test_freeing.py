@@ -190,7 +190,7 @@ def holistic():
     assert alive[-1]() is None, "Holistic outlives close()"
 
 def run():
-    recognizer = Recognizer("asl-coffee-prgcn", device="native")
+    recognizer = Recognizer("asl-coffee-prgcn", backend="native")
     with recognizer.run([(GRAY, 100.0 * n) for n in range(3)]) as results:
         list(results)
 

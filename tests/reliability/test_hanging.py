@@ -133,7 +133,7 @@ def test_a_landmarker_that_hangs_costs_neither_the_recording_nor_the_counts(
     path = tmp_path / "a.bhar-session"
     pictures = NumberedPictures(TIMES)
     run = recognizer.run(pictures, landmarker=landmarker, record=path)
-    seen = [next(run).frame for _ in range(5)]
+    seen = [next(run).frame_number for _ in range(5)]
     assert stuck.reached.wait(20)
     _closes_soon(run)
     assert f"the landmarker {kind.__name__}" in _warnings(caplog)
@@ -226,7 +226,7 @@ def test_a_callback_that_hangs_is_left_behind_and_not_called_again(
     calls: list[int] = []
 
     def callback(result: Result) -> None:
-        calls.append(result.frame)
+        calls.append(result.frame_number)
         stuck()
 
     running = recognizer.start(waving, callback)
@@ -254,7 +254,7 @@ def test_a_callback_may_close_what_calls_it(
     started = threading.Event()
 
     def callback(result: Result) -> None:
-        calls.append(result.frame)
+        calls.append(result.frame_number)
         started.wait(20)
         (running if close == "the callbacks" else running.run).close()
 

@@ -56,7 +56,7 @@ def test_half_an_hour_of_frames_leaves_memory_as_it_was(
     with recognizer.run(pictures, landmarker=KnownLandmarker(waving)) as run:
         for result in run:
             events += len(result.events)
-            if result.frame == frames // 10:
+            if result.frame_number == frames // 10:
                 warm_mb = _resident_mb()
         grown_mb = _resident_mb() - warm_mb
     print(f"{frames} frames, {events} events: {grown_mb:+.1f} MB after warm-up")

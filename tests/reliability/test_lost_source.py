@@ -90,7 +90,7 @@ def test_a_source_that_stays_away_ends_the_run_after_the_time_given(
     run = recognizer.run(pictures, landmarker=KnownLandmarker(waving), config=config)
     with run, pytest.raises(SourceError, match="cannot be opened"):
         results.extend(run)
-    assert [r.frame for r in results if not r.is_final] == list(range(5))
+    assert [r.frame_number for r in results if not r.is_final] == list(range(5))
     assert run.status.state is RunState.ERROR
 
 

@@ -132,7 +132,7 @@ def test_a_process_that_is_killed_leaves_a_readable_recording(path: Path):
         "from bharsdk import Recognizer\n"
         f"run = Recognizer('asl-coffee-prgcn').run({str(SESSION)!r}, record={str(path)!r})\n"
         "for result in run:\n"
-        "    if result.frame == 99:\n"
+        "    if result.frame_number == 99:\n"
         "        print('ready', flush=True)\n"
         "        sys.stdin.read()\n"
     )

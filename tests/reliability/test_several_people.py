@@ -65,7 +65,7 @@ def _events(results: list[Result]) -> dict[int, list[Event]]:
 
 
 def _alone(recognizer: Recognizer, people: list[Landmarks]) -> list[Event]:
-    stream = Recognizer(recognizer.bundle, device="onnx").stream()
+    stream = Recognizer(recognizer.bundle, backend="onnx").stream()
     return [e for one in people for e in stream.push(one)] + stream.flush()
 
 

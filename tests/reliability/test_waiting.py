@@ -253,7 +253,7 @@ def test_closing_ends_the_wait_for_a_file_too(recognizer: Recognizer, tmp_path: 
 
 @pytest.mark.parametrize("wrong", [-1.0, math.nan])
 def test_a_time_that_cannot_be_waited_says_what_is_expected(wrong: float):
-    with pytest.raises(InputError, match="expected at least 0"):
+    with pytest.raises(InputError, match="expected seconds, 0 or more"):
         SourceConfig(wait_for_source_s=wrong)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.errors import InputError, assert_never
+from bharsdk import InputError
 
 __all__ = ["Encoding", "to_bgr"]
 
@@ -32,29 +32,27 @@ class Encoding(enum.Enum):
 
     @property
     def bgr_channels(self) -> tuple[int, int, int]:
-        """Where blue, green and red are among the channels."""
-        match self:
-            case Encoding.BGR8 | Encoding.BGRA8 | Encoding.BGR_8UC3 | Encoding.BGRA_8UC4:
-                return 0, 1, 2
-            case Encoding.RGB8 | Encoding.RGBA8:
-                return 2, 1, 0
-            case Encoding.MONO8 | Encoding.GRAY_8UC1:
-                return 0, 0, 0
-            case _:
-                assert_never(self)
+        """The positions of blue, green and red among the channels."""
+        if self.channels == 1:
+            return 0, 0, 0
+        return (2, 1, 0) if self in (Encoding.RGB8, Encoding.RGBA8) else (0, 1, 2)
 
     @property
     def channels(self) -> int:
-        """Bytes of one pixel."""
-        match self:
-            case Encoding.MONO8 | Encoding.GRAY_8UC1:
-                return 1
-            case Encoding.BGR8 | Encoding.RGB8 | Encoding.BGR_8UC3:
-                return 3
-            case Encoding.BGRA8 | Encoding.RGBA8 | Encoding.BGRA_8UC4:
-                return 4
-            case _:
-                assert_never(self)
+        """The number of bytes of one pixel."""
+        return CHANNELS[self]
+
+
+CHANNELS = {
+    Encoding.MONO8: 1,
+    Encoding.GRAY_8UC1: 1,
+    Encoding.BGR8: 3,
+    Encoding.RGB8: 3,
+    Encoding.BGR_8UC3: 3,
+    Encoding.BGRA8: 4,
+    Encoding.RGBA8: 4,
+    Encoding.BGRA_8UC4: 4,
+}
 
 
 def to_bgr(data: Any, *, height: int, width: int, encoding: str, step: int) -> BgrImage:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from bharsdk.cameras.pictures import CapturedImage
-from bharsdk.values.image import Image
+from bharsdk import CapturedImage, Image
 from bharsdk_ros.messages import NS_PER_MS, Stamped
 
 __all__ = ["Mailbox"]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bharsdk.events import Event
-from bharsdk.recognition.results import Result
+from bharsdk import Event, Result
 
 __all__ = ["Stamped", "StampedResult", "event_messages", "landmarks_message"]
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bharsdk.errors import BackendMissingError, BharError
+from bharsdk import BackendMissingError, BharError, Landmarker, RunState, Status
 
 try:
     import rclpy
@@ -33,8 +33,6 @@ except ImportError as error:
     print(f"bharsdk_ros: error: {missing}", file=sys.stderr)
     sys.exit(missing.exit_code)
 
-from bharsdk.landmarkers.landmarker import Landmarker
-from bharsdk.pipeline.status import RunState, Status
 from bharsdk_ros.images import to_bgr
 from bharsdk_ros.messages import NS_PER_S, StampedResult, event_messages, landmarks_message
 from bharsdk_ros.recognition import Recognition, Settings
@@ -56,7 +54,7 @@ class BharNode(LifecycleNode):
         super().__init__("bharsdk")
         defaults = Settings()
         self.declare_parameter("model", defaults.model)
-        self.declare_parameter("device", defaults.device)
+        self.declare_parameter("backend", defaults.backend)
         self.declare_parameter("max_persons", defaults.max_persons)
         self.declare_parameter("score_threshold", defaults.score_threshold)
         self.declare_parameter("image_topic", "image_raw")
@@ -75,7 +73,7 @@ class BharNode(LifecycleNode):
         """Load the model; make publishers and the service."""
         settings = Settings(
             self._parameter("model"),
-            self._parameter("device"),
+            self._parameter("backend"),
             self._parameter("max_persons"),
             self._parameter("score_threshold"),
         )

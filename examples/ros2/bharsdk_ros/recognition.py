@@ -13,14 +13,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bharsdk import Recognizer
-from bharsdk.cameras.source_config import SourceConfig
-from bharsdk.errors import UsageError
-from bharsdk.landmarkers.landmarker import Landmarker
-from bharsdk.pipeline.backpressure import FrameCounts
-from bharsdk.pipeline.run import Run
-from bharsdk.pipeline.status import OnStatus
-from bharsdk.values.image import Image
+from bharsdk import (
+    FrameCounts,
+    Image,
+    Landmarker,
+    OnStatus,
+    Recognizer,
+    Run,
+    SourceConfig,
+    UsageError,
+)
 from bharsdk_ros.mailbox import Mailbox
 from bharsdk_ros.messages import Stamped, StampedResult
 
@@ -44,7 +46,7 @@ class Settings:
     """As :class:`bharsdk.Recognizer` has them. score_threshold: 0 leaves the bundle's own."""
 
     model: str = "asl-coffee"
-    device: str = "auto"
+    backend: str = "auto"
     max_persons: int = 1
     score_threshold: float = 0.0
 
@@ -111,7 +113,7 @@ class Recognition:
             self._expect("configure", State.UNCONFIGURED)
             self._recognizer = Recognizer(
                 settings.model,
-                device=settings.device,
+                backend=settings.backend,
                 max_persons=settings.max_persons,
                 score_threshold=settings.score_threshold,
             )
@@ -191,7 +193,7 @@ class Recognition:
         try:
             with run:
                 for result in run:
-                    self._on_result(StampedResult(mailbox.header_of(result.frame), result))
+                    self._on_result(StampedResult(mailbox.header_of(result.frame_number), result))
         except Exception as error:
             self._on_error(error)
         finally:

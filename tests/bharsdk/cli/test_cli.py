@@ -60,6 +60,72 @@ def test_json_is_one_object_a_line_with_the_same_events(
     assert summary["summary"]["frames"] == 200
 
 
+def test_rules_over_time_can_be_given_in_place_of_the_bundles(
+    session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Each alone; the others stay those of the bundle."""
+    from dataclasses import replace
+
+    own = Recognizer(presence_bundle).bundle.manifest.decoder
+    arguments = ["run", str(session), "--model", str(presence_bundle), "--json"]
+    assert main([*arguments, "--min-duration", "0.5", "--hop", "0.2"]) == 0
+    *events, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    changed = replace(own, min_duration_s=0.5, hop_s=0.2)
+    expected = Recognizer(presence_bundle, decoder=changed).recognize_clip(session)
+    ends = [e for e in events if e["phase"] == EventPhase.END.value]
+    assert ends == [e.to_dict() for e in expected]
+    assert ends != [e.to_dict() for e in Recognizer(presence_bundle).recognize_clip(session)]
+
+
+def test_labels_that_may_make_no_event_make_none(
+    session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The others still do; an unknown one is bad input that names those there are."""
+    arguments = ["run", str(session), "--model", str(presence_bundle), "--json"]
+    assert main([*arguments, "--label-denylist", "left"]) == 0
+    *events, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {event["label"] for event in events} == {"right"}
+    assert main([*arguments, "--label-denylist", "up"]) == 3
+    assert "--label-denylist: got 'up', expected some of -, left" in capsys.readouterr().err
+
+
+WITH_A_REGISTRY = """
+import sys, types
+from importlib.machinery import ModuleSpec
+name = "bharsdk.landmarkers.registry"
+registry = types.ModuleType(name)
+registry.__spec__ = ModuleSpec(name, None)
+class Mine:
+    def detect(self, image, timestamp_ms):
+        return []
+    def close(self):
+        print("closed")
+def open_landmarker(name, max_persons=1):
+    print("opened", name, max_persons)
+    return Mine()
+registry.open_landmarker = open_landmarker
+registry.LANDMARKERS = {"mine": None}
+sys.modules[name] = registry
+from bharsdk.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_landmarker_is_opened_by_its_name_and_closed(session: Path, presence_bundle: Path):
+    """For as many people as are followed; in run, record and enroll."""
+    line = ["run", str(session), "--model", str(presence_bundle), "--landmarker", "mine"]
+    command = [sys.executable, "-c", WITH_A_REGISTRY, *line, "--max-persons", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "opened mine 2"
+    assert lines.count("closed") == 1
+    for name in ("run", "record", "enroll"):
+        command = [sys.executable, "-c", WITH_A_REGISTRY, name, "--help"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert "--landmarker NAME" in result.stdout
+
+
 def test_max_frames_ends_a_source_as_its_own_end_does(
     session: Path, presence_bundle: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -250,7 +316,7 @@ def test_verify_replays_the_golden_clips_on_every_back_end(capsys: pytest.Captur
 
 
 def test_verify_says_which_back_end_a_bundle_has_no_model_for(capfd: pytest.CaptureFixture[str]):
-    message = _fails(capfd, 8, "verify", "asl-coffee-prgcn", "--device", "tflite")
+    message = _fails(capfd, 8, "verify", "asl-coffee-prgcn", "--backend", "tflite")
     assert "--target tflite" in message
 
 

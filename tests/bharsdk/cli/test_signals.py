@@ -82,10 +82,10 @@ def test_a_burst_of_signals_is_one_interrupt() -> None:
 STOPPED = {
     "bhar": "import bharsdk.bundle.shipped as at; at.shipped_bundles = stop\n"
     "from bharsdk.cli import main; sys.exit(main(['models']))",
-    "bhar-train": "import bhar_training.cli.describe as at; at.run = stop\n"
+    "bhar-train": "import bhar_training.paper.describe as at; at.rows_of = stop\n"
     "from bhar_training.cli import main; sys.exit(main(['describe', 'all']))",
-    "bhar-export": "import bhar_export.cli as at; at._export = stop\n"
-    "sys.exit(at.main(['run', '--output', 'a.bhar']))",
+    "bhar-export": "import bhar_export.cli.export as at; at._export = stop\n"
+    "from bhar_export.cli import main; sys.exit(main(['run', '--output', 'a.bhar']))",
 }
 
 
@@ -126,7 +126,7 @@ def work():
     ):
         for result in run:
             video.write(result)
-            if result.frame == 39:
+            if result.frame_number == 39:
                 for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGHUP):
                     os.kill(os.getpid(), number)
 

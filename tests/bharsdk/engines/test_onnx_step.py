@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bharsdk import Recognizer
 from bharsdk.bundle.bundle import STEP_MODEL, Bundle, load_bundle, make_bundle
-from bharsdk.engines.engine import Backend, backends_of, open_engine
+from bharsdk.engines.engine import Backend, Engine, backends_of, model_stream, open_engine
 from bharsdk.engines.onnx import OnnxEngine
 from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
@@ -95,7 +96,7 @@ def test_each_stream_has_its_own_state_until_a_reset(bundle: Bundle) -> None:
 
 
 def test_a_clip_is_a_stream_from_a_reset(bundle: Bundle) -> None:
-    """As a back end of its own, which `bhar verify` replays."""
+    """As a backend of its own, which `bhar verify` replays."""
     assert Backend.ONNX_STEP in backends_of(bundle)
     engine, frame = open_engine(bundle, Backend.ONNX_STEP), _frame(bundle)
     frames = bundle.manifest.features.frames
@@ -124,6 +125,30 @@ def test_a_bundle_without_a_step_form_says_how_to_get_one(presence_bundle: Path)
         OnnxEngine(bundle).stream()
     with pytest.raises(BackendMissingError, match="--causal"):
         open_engine(bundle, Backend.ONNX_STEP)
+
+
+def test_a_recognizer_gives_streams_of_its_model(bundle: Bundle) -> None:
+    """Each with a state of its own; the names come from `bharsdk` alone."""
+    recognizer = Recognizer(bundle, backend="onnx")
+    one, other = recognizer.model_stream(), recognizer.model_stream()
+    one.step(_frame(bundle))
+    assert one.step(_frame(bundle)).tolist() == [0, 0, 2]
+    assert other.step(_frame(bundle)).tolist() == [0, 0, 1]
+    one.reset()
+    assert one.step(_frame(bundle)).tolist() == [0, 0, 1]
+
+
+def test_a_recognizer_of_whole_clips_says_why_it_has_no_stream(presence_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="--causal"):
+        Recognizer(presence_bundle, backend="onnx").model_stream()
+
+
+def test_a_backend_of_whole_clips_says_which_takes_frames() -> None:
+    class WholeClips:
+        name = "onnxruntime-web fp32"
+
+    with pytest.raises(BackendMissingError, match=r"takes whole clips.*backend='native' or 'onnx'"):
+        model_stream(cast("Engine", WholeClips()))
 
 
 def _rename(graph: Any) -> None:

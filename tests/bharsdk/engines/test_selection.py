@@ -32,7 +32,7 @@ PRGCN = SHIPPED / "asl-coffee-prgcn.bhar"
 
 @pytest.fixture
 def bundle() -> Bundle:
-    """The shipped PR-GCN, whose report leaves the choice between two back ends open."""
+    """The shipped PR-GCN, whose report leaves the choice between two backends open."""
     return load_bundle(PRGCN)
 
 
@@ -234,9 +234,9 @@ def test_an_engine_of_tensorrt_that_runs_no_longer_is_missed(
 
 
 def test_a_recognizer_runs_what_it_is_told_to_and_says_so() -> None:
-    assert Recognizer(PRGCN, device="onnx").backend == "onnxruntime int8 (as asked)"
-    assert Recognizer(PRGCN, device="native").backend.startswith("native int8")
+    assert Recognizer(PRGCN, backend="onnx").backend == "onnxruntime int8 (as asked)"
+    assert Recognizer(PRGCN, backend="native").backend.startswith("native int8")
     with pytest.raises(BackendMissingError, match="--target tflite"):
-        Recognizer(PRGCN, device="tflite")
+        Recognizer(PRGCN, backend="tflite")
     with pytest.raises(UsageError, match="got 'gpu', expected one of auto, onnx, native"):
-        Recognizer(PRGCN, device="gpu")
+        Recognizer(PRGCN, backend="gpu")

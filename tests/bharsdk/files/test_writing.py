@@ -173,7 +173,7 @@ def written(
     recording: LandmarkSequence, presence_bundle: Path
 ) -> dict[str, Callable[[Path], object]]:
     """What writes a file of a kind, larger than LIMIT, to a path."""
-    model = Recognizer("asl-coffee-prgcn", device="onnx")
+    model = Recognizer("asl-coffee-prgcn", backend="onnx")
     return {
         "a.bhar": model.save,
         "a.bhar-session": lambda path: save_session(path, Session(recording)),

@@ -35,7 +35,7 @@ def idle(word_clips: dict[str, npt.NDArray[np.float16]]) -> LandmarkSequence:
 
 @pytest.fixture(scope="module")
 def letters() -> Recognizer:
-    return Recognizer(LETTERS, device="native")
+    return Recognizer(LETTERS, backend="native")
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_several_movements_are_no_clip(
 
 def test_a_clip_in_which_nothing_happens_is_refused(hello: list[LandmarkSequence]) -> None:
     """No hand and a wrist that rests; or, for a model that asks for movement, a hand that rests."""
-    manifest = Recognizer(WORDS, device="native").bundle.manifest
+    manifest = Recognizer(WORDS, backend="native").bundle.manifest
     assert manifest.decoder.min_movement > 0
     held = hello[0].replaced(
         body=hello[0].body[[10] * 20].copy(), hands=hello[0].hands[[10] * 20].copy()
@@ -191,7 +191,7 @@ def test_a_clip_in_which_nothing_happens_is_refused(hello: list[LandmarkSequence
         check_gesture(unseen, manifest, "w.mp4")
     with pytest.raises(InputError, match=r"w.mp4: got a clip in which nothing moves"):
         check_gesture(held, manifest, "w.mp4")
-    letters = Recognizer(LETTERS, device="native").bundle.manifest
+    letters = Recognizer(LETTERS, backend="native").bundle.manifest
     check_gesture(held, letters, "w.mp4")  # a letter is a pose
 
 

@@ -42,13 +42,13 @@ def clips(word_clips: dict[str, npt.NDArray[np.float16]]) -> Clips:
 
 @pytest.fixture
 def recognizer() -> Recognizer:
-    return Recognizer(MODEL, device="native")
+    return Recognizer(MODEL, backend="native")
 
 
 @pytest.fixture(scope="module")
 def taught(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that was taught "hello" and "no", from three clips each, and saved."""
-    recognizer = Recognizer(MODEL, device="native")
+    recognizer = Recognizer(MODEL, backend="native")
     for label in ("hello", "no"):
         recognizer.enroll(label, clips[label][:3])
     path = tmp_path_factory.mktemp("taught") / "taught.bhar"
@@ -67,7 +67,7 @@ def _probabilities(recognizer: Recognizer, clip: LandmarkSequence) -> npt.NDArra
 
 
 def test_a_gesture_is_recognized_in_clips_it_was_not_enrolled_from(taught: Path, clips: Clips):
-    recognizer = Recognizer(taught, device="native")
+    recognizer = Recognizer(taught, backend="native")
     assert recognizer.labels[-2:] == ("hello", "no")
     for label in ("hello", "no"):
         labels = [event.label for event in recognizer.recognize_clip(clips[label][3])]
@@ -76,7 +76,7 @@ def test_a_gesture_is_recognized_in_clips_it_was_not_enrolled_from(taught: Path,
 
 def test_a_movement_that_is_none_of_them_keeps_the_answer_it_had(taught: Path, clips: Clips):
     """To the last digits: what matches no gesture is left to the model alone."""
-    before, after = Recognizer(MODEL, device="native"), Recognizer(taught, device="native")
+    before, after = Recognizer(MODEL, backend="native"), Recognizer(taught, backend="native")
     letters = [clip for label in before.labels for clip in _letters(label)]
     same = 0
     for clip in letters:
@@ -94,7 +94,7 @@ def test_what_was_saved_answers_as_what_was_taught(
     recognizer.enroll("hello", clips["hello"][:3])
     first, second = tmp_path / "first.bhar", tmp_path / "second.bhar"
     recognizer.save(first)
-    again = Recognizer(first, device="native")
+    again = Recognizer(first, backend="native")
     again.save(second)
     assert first.read_bytes() == second.read_bytes()
     for clip in (clips["hello"][3], clips["coffee"][0]):
@@ -226,7 +226,7 @@ def test_a_known_label_that_is_shown_too_keeps_its_clips(
 
 
 def test_removing_what_is_not_there_names_what_is(taught: Path):
-    recognizer = Recognizer(taught, device="native")
+    recognizer = Recognizer(taught, backend="native")
     with pytest.raises(InputError, match="expected an enrolled gesture: hello, no"):
         recognizer.remove("wave")
 
@@ -236,7 +236,7 @@ def test_a_bundle_without_known_samples_takes_no_gestures(clips: Clips):
     files = {name: data for name, data in bundle.files.items() if name != ENROLLMENT_KNOWN}
     bare = make_bundle("bare.bhar", replace(bundle.manifest, enrollment=None), files)
     with pytest.raises(BundleError, match=r"bare.bhar holds no samples .* --calib"):
-        Recognizer(bare, device="native").enroll("hello", clips["hello"][:3])
+        Recognizer(bare, backend="native").enroll("hello", clips["hello"][:3])
 
 
 def _without_gestures_file(files: dict[str, bytes]) -> None:
@@ -302,7 +302,7 @@ def test_the_command_enrolls_lists_and_removes(
     assert main(["enroll", MODEL, "hello", *sessions, "--output", mine]) == 0
     assert main(["enroll", mine, "--list"]) == 0
     assert "hello" in capsys.readouterr().out
-    assert main(["verify", mine, "--device", "native"]) == 0
+    assert main(["verify", mine, "--backend", "native"]) == 0
     assert main(["enroll", mine, "--remove", "hello"]) == 0
     assert load_bundle(mine).manifest.gestures == ()
 

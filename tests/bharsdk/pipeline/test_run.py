@@ -87,7 +87,7 @@ def test_an_error_in_a_callback_ends_the_run_and_is_raised_where_it_is_waited_fo
     recognizer: Recognizer, recording: LandmarkSequence
 ):
     def callback(result: Result) -> None:
-        if result.frame == 5:
+        if result.frame_number == 5:
             raise ZeroDivisionError("in the callback")
 
     running = recognizer.start(recording, callback)
@@ -197,7 +197,7 @@ def test_closing_a_running_callback_stops_it(recognizer: Recognizer, recording: 
             yield Landmarks(number * 10.0, next(frame).body, recording.hands[0])
 
     def callback(result: Result) -> None:
-        seen.append(result.frame)
+        seen.append(result.frame_number)
         begun.set()
 
     running = recognizer.start(endless(), callback)  # type: ignore[arg-type]
@@ -252,7 +252,7 @@ def test_an_exception_of_the_source_reaches_the_loop(
         raise UsageError("the robot fell over")
 
     run = recognizer.run(broken())  # type: ignore[arg-type]
-    assert [next(run).frame for _ in range(3)] == [0, 1, 2]
+    assert [next(run).frame_number for _ in range(3)] == [0, 1, 2]
     with pytest.raises(UsageError, match="fell over"):
         next(run)
     assert run.status == Status(RunState.ERROR, "the robot fell over")

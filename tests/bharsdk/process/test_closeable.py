@@ -63,7 +63,7 @@ class Hangs:
         threading.Event().wait()
     def close(self): ...
 picture = np.zeros((36, 64, 3), np.uint8)
-recognizer = Recognizer("asl-coffee-prgcn", device="native")
+recognizer = Recognizer("asl-coffee-prgcn", backend="native")
 run = recognizer.run([(picture, 0.0), (picture, 1.0)], landmarker=Hangs())
 Hangs.reached.wait(60)
 {end}

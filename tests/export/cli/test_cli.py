@@ -250,7 +250,7 @@ def test_a_decoder_is_chosen_by_name_or_file(
 def test_missing_packages_are_exit_8_with_the_command_to_run(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bhar_export.cli as cli
+    from bhar_export.cli import export as cli
 
     def missing(spec: object, picture: object) -> None:
         raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")

@@ -14,7 +14,7 @@ from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25
 from bharsdk.recognition.features import extract
 
 NOTHING = replace(
-    AugmentConfig(), **{field.name: 0.0 for field in fields(AugmentConfig) if field.type == "float"}
+    AugmentConfig(), **{f.name: 0.0 for f in fields(AugmentConfig) if isinstance(f.default, float)}
 )
 WORDS = load_clips(Path(__file__).parents[2] / "data" / "words.npz")
 CLIP = WORDS.sequences[10]

@@ -23,7 +23,7 @@ from bhar_training.paper.results import (
 from bhar_training.paper.tables import BEGIN, END, check, listing, markdown
 from bharsdk.errors import IncompatibleError, InputError
 
-README = Path(__file__).parents[3] / "training" / "README.md"
+RESULTS_PAGE = Path(__file__).parents[3] / "training" / "RESULTS.md"
 
 
 def _figure(*top1: float) -> Figure:
@@ -53,10 +53,10 @@ def test_the_committed_file_is_as_it_would_be_recorded(tmp_path: Path) -> None:
     assert (tmp_path / "again.json").read_text() == RESULTS_FILE.read_text()
 
 
-def test_readme_shows_the_recorded_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_results_page_shows_the_recorded_figures(capsys: pytest.CaptureFixture[str]) -> None:
     """Between its two markers stands what ``reproduce --table`` prints."""
     assert main(["reproduce", "--table"]) == 0
-    text = README.read_text(encoding="utf-8")
+    text = RESULTS_PAGE.read_text(encoding="utf-8")
     shown = text[text.index(BEGIN) : text.index(END) + len(END)]
     assert shown == capsys.readouterr().out.strip()
 

@@ -6,13 +6,11 @@ from bharsdk.cli.entry import enter, preload
 
 TYPE_CHECKING = False  # as of typing, which would have to be imported for it
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
-__all__ = ["main"]
+    from bharsdk.cli.command import Program
 
-TORCH_FIRST = ("bench", "enrollment", "evaluate", "fit", "qat")
-"""Commands that begin with the import of torch, which takes seconds."""
+__all__ = ["main", "program"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,47 +24,51 @@ def _begin(argv: Sequence[str] | None) -> Callable[[], int]:
     from bhar_training.data.notes import shown
     from bharsdk.cli.exit_codes import exit_code_of
 
-    arguments = _parser().parse_args(argv)
+    parsed = program().parse(argv)
     # Threads that spin while they wait cost more than they gain on small, shared machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if arguments.run.__module__.rpartition(".")[2] in TORCH_FIRST:
-        preload("torch")
+    preload(*parsed.command.preload)
 
     def work() -> int:
         # Of the processes that torchrun has started, one tells.
         with shown(quiet=os.environ.get("RANK", "0") != "0"):
             return exit_code_of(
-                lambda: arguments.run(arguments),
+                lambda: parsed.command.work(parsed.options),
                 "bhar-train",
-                arguments=arguments,
+                arguments=parsed.files,
                 extra="train",
-                when_interrupted=arguments.when_interrupted,
+                when_interrupted=parsed.command.when_interrupted,
             )
 
     return work
 
 
-def _parser() -> argparse.ArgumentParser:
-    from bhar_training.cli import (
-        bench,
-        calibrate,
-        describe,
-        evaluate,
-        extract,
-        false_events,
-        fit,
-        qat,
-        reproduce,
-    )
-    from bhar_training.cli import enrollment as enrollment
+def program() -> Program:
+    """Return its commands; they are imported one by one, when they are asked for."""
     from bhar_training.cli.options import EXIT_CODES
-    from bharsdk.cli.parser import Parser
+    from bharsdk.cli.command import Entry, Program
 
-    parser = Parser("bhar-train", description=(__doc__ or "").split(": ", 1)[1], epilog=EXIT_CODES)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (
-        *(fit, qat, calibrate, evaluate, enrollment, reproduce),
-        *(describe, bench, extract, false_events),
-    ):
-        command.add(commands)
-    return parser
+    rows = (
+        ("fit", "train a model"),
+        ("qat", "fine-tune a run for INT8, where calibration alone loses too much"),
+        ("calibrate", "measure how sure a run may be, and when it should not answer"),
+        ("eval", "score a checkpoint, or an ensemble"),
+        ("enrollment", "enroll labels that a model was not trained on, and score them"),
+        ("reproduce", "run a row of the results table, from raw data to its figures"),
+        ("describe", "parameters and multiply-adds of the models"),
+        ("bench", "training speed of DeGCN against its public form"),
+        ("extract", "landmarks of videos, as recordings to train on"),
+        ("false-events", "count the events of a bundle in hours of no sign, or of unknown signs"),
+    )
+    old, modules = {"enrollment": ("enrolment",)}, {"eval": "evaluate"}
+    entries = tuple(
+        Entry(
+            name,
+            f"bhar_training.cli.{modules.get(name, name).replace('-', '_')}:COMMAND",
+            does,
+            old.get(name, ()),
+        )
+        for name, does in rows
+    )
+    description = "Fit, calibrate, evaluate and describe models, extract landmarks from videos."
+    return Program("bhar-train", description, EXIT_CODES, entries, extra="train")

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Annotated
 
-from bhar_training.cli.options import EXIT_CODES
-from bharsdk.cli.numbers import threads, whole
+from bharsdk.cli.command import Command
+from bharsdk.cli.numbers import THREADS
+from bharsdk.values.declared import Help, Range
 
-if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
-
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Bench", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "bench",
-        help="training speed of DeGCN against its public form",
-        description="Clips a second on this machine, both forms in turn, float32, medians.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument("--batch", type=whole(1, 4096), default=4, metavar="N", help="clips (4)")
-    parser.add_argument("--threads", type=threads, default=1, metavar="N", help="cores (1)")
+@dataclass(frozen=True)
+class Bench:
+    """The options of ``bhar-train bench``."""
+
+    batch: Annotated[int, Range(1, 4096, "clips"), Help("in a batch")] = 4
+    threads: Annotated[int, THREADS, Help("cores")] = 1
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Bench) -> None:
+    """Measure both forms, and print a table."""
     import torch
 
     from bhar_training.paper.bench import bench
@@ -37,3 +30,11 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{'DeGCN single stream (3, 64, 25, 2)':36}{'ours':>8}{'public':>8}{'ratio':>7}")
     for row in bench(arguments.batch):
         print(f"{row.what + ', clips/s':36}{row.fast:8.2f}{row.public:8.2f}{row.ratio:7.2f}")
+
+
+COMMAND = Command(
+    Bench,
+    run,
+    "Clips a second on this machine, both forms in turn, float32, medians.",
+    preload=("torch",),
+)

@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bhar_training.cli.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.bundle.calibration import KEEP
-from bharsdk.cli.numbers import part
+from bhar_training.cli.options import Clips, DataOptions, load_data
+from bharsdk.cli.command import Command
 from bharsdk.errors import InputError, UsageError
-from bharsdk.files.outputs import declare_files
+from bharsdk.values.declared import Cli, Help, Range, Use
 
 if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
     from bhar_training.data.batches import AnyClips
 
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Calibrate", "run"]
+
+KEEP = 0.995
+"""``bharsdk.bundle.calibration.KEEP``; here, so that ``--help`` need not import numpy."""
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "calibrate",
-        help="measure how sure a run may be, and when it should not answer",
-        description="Fits one temperature and the threshold below which an answer is none, and"
-        " stores both in the checkpoint. DATA must not have been trained on: --held-out takes the"
-        " blocks of it that fit held out (--validation). With --protocol these are the held-out"
-        " subjects of the training side, always, so that the test side stays untouched. Labels"
-        " that the run does not have are left out. A run that has learnt everything there is takes"
-        " both from another one, trained alike but for what it held out: --like.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted; the checkpoint is as it was")
-    parser.add_argument("checkpoint", type=Path, metavar="RUN", help="run, or checkpoint folder")
-    add_data_options(parser, required=False)
-    parser.add_argument(
-        "--held-out", action="store_true", help="of DATA, only what fit held out of the same DATA"
-    )
-    parser.add_argument(
-        "--like", type=Path, metavar="OTHER", help="take those of this run, in place of DATA"
-    )
-    parser.add_argument(
-        "--keep",
-        type=part,
-        default=KEEP,
-        metavar="PART",
-        help="of the signs that are recognized, how many stay accepted (%(default)s)",
-    )
-    declare_files(parser, reads=("data", "like"), updates=("checkpoint",))
+@dataclass(frozen=True)
+class Calibrate:
+    """The options of ``bhar-train calibrate``."""
+
+    checkpoint: Annotated[
+        Path,
+        Help("run, or checkpoint folder"),
+        Cli(names=("checkpoint",), metavar="RUN", file=Use.UPDATE),
+    ]
+    data: Annotated[Path | None, Help("recordings: .npz or a folder"), Cli(file=Use.READ)] = None
+    held_out: Annotated[bool, Help("of DATA, only what fit held out of the same DATA")] = False
+    like: Annotated[
+        Path | None,
+        Help("take those of this run, in place of DATA"),
+        Cli(metavar="OTHER", file=Use.READ),
+    ] = None
+    keep: Annotated[
+        float,
+        Range(0, 1, above=True),
+        Help("part of the recognized signs that stay accepted"),
+        Cli(metavar="PART"),
+    ] = KEEP
+    clips: Clips = field(default_factory=DataOptions)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Calibrate) -> None:
+    """Fit temperature and threshold, or take them over, and store them in the checkpoint."""
     if (arguments.data is None) == (arguments.like is None):
         given = "neither" if arguments.data is None else "both"
         raise UsageError(f"calibrate: got {given} of --data and --like, expected one of them")
@@ -84,7 +78,7 @@ def _take_over(run: Path, other: Path) -> None:
     print(f"{folder}: {theirs.calibration}")
 
 
-def _measure(arguments: argparse.Namespace) -> None:
+def _measure(arguments: Calibrate) -> None:
     from dataclasses import replace
 
     from bhar_training.checkpoint import checkpoint_folder, load_checkpoint, save_meta
@@ -95,9 +89,11 @@ def _measure(arguments: argparse.Namespace) -> None:
 
     checkpoint = load_checkpoint(arguments.checkpoint)
     meta = checkpoint.meta
-    clips = load_data(arguments, to_train=bool(arguments.protocol))
+    assert arguments.data is not None
+    protocol = arguments.clips.protocol
+    clips = load_data(arguments.data, arguments.clips, to_train=bool(protocol))
     clips = clips.where(lambda i: clips.labels[i] in meta.labels)
-    if arguments.protocol or arguments.held_out:
+    if protocol or arguments.held_out:
         clips = _held_out(clips, arguments.checkpoint)
     truth, logits = class_indices(clips, meta.labels), answers([checkpoint], clips).raw
     found = calibrate(logits, truth, meta.background_index, arguments.keep)
@@ -121,3 +117,16 @@ def _held_out(clips: AnyClips, run: Path) -> AnyClips:
         raise InputError(f"{stored}: got no configuration, expected a run")
     config = from_json_dict(TrainConfig, read_json(stored), str(stored))
     return split_held_out(clips, config.validation, config.seed)[1]
+
+
+COMMAND = Command(
+    Calibrate,
+    run,
+    "Fits one temperature and the threshold below which an answer is none, and stores both in the"
+    " checkpoint. DATA must not have been trained on: --held-out takes the blocks of it that fit"
+    " held out (--validation). With --protocol these are the held-out subjects of the training"
+    " side, always, so that the test side stays untouched. Labels that the run does not have are"
+    " left out. A run that has learnt everything there is takes both from another one, trained"
+    " alike but for what it held out: --like.",
+    "interrupted; the checkpoint is as it was",
+)

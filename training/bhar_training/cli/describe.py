@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Annotated
 
-from bhar_training.cli.options import EXIT_CODES
-from bharsdk.cli.names import some_text
+from bharsdk.cli.command import Command
+from bharsdk.values.declared import Cli, Help
 
-if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
-
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Describe", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "describe",
-        help="parameters and multiply-adds of the models",
-        description="Count as thop, ptflops and fvcore do, and the true multiply-adds.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument("model", metavar="MODEL", type=some_text, help="a model's name, or all")
-    parser.add_argument("--json", action="store_true", help="a list of objects instead of a table")
+@dataclass(frozen=True)
+class Describe:
+    """The options of ``bhar-train describe``."""
+
+    model: Annotated[str, Help("a model's name, or all"), Cli(names=("model",), metavar="MODEL")]
+    json: Annotated[bool, Help("a list of objects instead of a table")] = False
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Describe) -> None:
+    """Print parameters and multiply-adds."""
     from bhar_training.console.progress import progress_bar
     from bhar_training.paper.describe import as_json, describe, rows_of, table
 
     rows = progress_bar(rows_of(arguments.model), unit="model", leave=False)
     found = [describe(row) for row in rows]
     print(as_json(found) if arguments.json else table(found))
+
+
+COMMAND = Command(
+    Describe,
+    run,
+    "Count as thop, ptflops and fvcore do, and the true multiply-adds.",
+)

@@ -2,60 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bhar_training.cli.options import EXIT_CODES
-from bharsdk.cli.names import some_text
-from bharsdk.cli.numbers import threads, whole
+from bharsdk.cli.command import Command
+from bharsdk.cli.numbers import THREADS
 from bharsdk.errors import InputError, UsageError
-from bharsdk.files.outputs import declare_files
+from bharsdk.values.declared import Cli, Help, Range, Use
 
 if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
     from bhar_training.paper.enrollment import EnrollmentScore
 
-__all__ = ["ROWS", "add", "run"]
+__all__ = ["COMMAND", "ROWS", "Enrollment", "run"]
 
 ROWS = ("letters", "letters-s1", "letters-s2", "words")
 """Of ``ENROLLMENTS``; here, so that ``--help`` need not import torch. (held by a test)"""
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "enrollment",
-        help="enroll labels that a model was not trained on, and score them",
-        description="Enrolls labels that a model was trained without (fit --without), from a few"
-        " clips of a person whom it never saw, and scores that person's other clips. --row trains"
-        " the model of a measured one first; a finished training in --out is not repeated.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument(
-        "checkpoint", type=Path, nargs="?", help="checkpoint folder, or the run that has it"
-    )
-    parser.add_argument("--data", type=Path, help="with a checkpoint: recordings of everybody")
-    parser.add_argument(
-        "--person", type=some_text, metavar="SIGNER", help="with a checkpoint: who enrolls"
-    )
-    parser.add_argument("--row", choices=ROWS, help="in place of a checkpoint")
-    parser.add_argument(
-        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="with --row (data)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="with --row (runs)"
-    )
-    parser.add_argument("--shots", type=whole(1, 1000), default=5, help="clips of each label (5)")
-    parser.add_argument("--draws", type=whole(1, 1_000_000), default=20, help="of these clips (20)")
-    parser.add_argument("--threads", type=threads, metavar="N", help="default: all cores")
+@dataclass(frozen=True)
+class Enrollment:
+    """The options of ``bhar-train enrollment``."""
+
     # With a checkpoint nothing is written: only with --row.
-    declare_files(parser, reads=("data_root",), writes=("out",))
+    checkpoint: Annotated[
+        Path | None,
+        Help("checkpoint folder, or the run that has it"),
+        Cli(names=("checkpoint",), file=Use.FREE),
+    ] = None
+    data: Annotated[
+        Path | None, Help("with a checkpoint: recordings of everybody"), Cli(file=Use.FREE)
+    ] = None
+    person: Annotated[str | None, Help("with a checkpoint: who enrolls"), Cli(metavar="SIGNER")] = (
+        None
+    )
+    row: Annotated[str | None, Help("in place of a checkpoint"), Cli(choices=ROWS)] = None
+    data_root: Annotated[
+        Path, Help("of all data, with --row"), Cli(metavar="DIR", file=Use.READ)
+    ] = Path("data")
+    out: Annotated[
+        Path, Help("of all trainings, with --row"), Cli(metavar="DIR", file=Use.WRITE)
+    ] = Path("runs")
+    shots: Annotated[int, Range(1, 1000, "clips"), Help("of each label")] = 5
+    draws: Annotated[int, Range(1, 1_000_000, "draws"), Help("of these clips")] = 20
+    threads: Annotated[int | None, THREADS, Cli(default="all cores")] = None
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Enrollment) -> None:
+    """Enroll from a few clips, score the rest, and print it."""
     import torch
 
     from bhar_training.checkpoint import load_checkpoint
@@ -70,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         checkpoint, clips = train_without(recipe, arguments.data_root, arguments.out)
         (person,) = recipe.fold.test
     else:
-        if None in (arguments.checkpoint, arguments.data, arguments.person):
+        if not (arguments.checkpoint and arguments.data and arguments.person):
             raise UsageError("enrollment: expected a checkpoint, --data and --person, or --row")
         checkpoint, clips = load_checkpoint(arguments.checkpoint), load_clips(arguments.data)
         person = arguments.person
@@ -103,3 +97,13 @@ def _print(found: EnrollmentScore) -> None:
         print(f"  {label:12s} loses {points:6.2f} points")
     for gesture, near in found.alike.items():
         print(f"  {gesture:12s} is much like {', '.join(near)}")
+
+
+COMMAND = Command(
+    Enrollment,
+    run,
+    "Enrolls labels that a model was trained without (fit --without), from a few clips of a person"
+    " whom it never saw, and scores that person's other clips. --row trains the model of a measured"
+    " one first; a finished training in --out is not repeated.",
+    preload=("torch",),
+)

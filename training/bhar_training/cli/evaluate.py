@@ -2,81 +2,74 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bhar_training.cli.options import EXIT_CODES, add_data_options, load_all, load_data
-from bharsdk.cli.names import some_text, split
-from bharsdk.cli.numbers import share
+from bhar_training.cli.options import Clips, Data, DataOptions, load_all, load_data
+from bharsdk.cli.command import Command
+from bharsdk.cli.names import split
 from bharsdk.errors import InputError, UsageError
-from bharsdk.files.outputs import declare_files
+from bharsdk.values.declared import Cli, Help, Range, Use
 
 if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
     from bhar_training.data.batches import AnyClips
     from bhar_training.evaluation.metrics import FalseAccepts, Report
 
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Evaluate", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "eval",
-        help="score a checkpoint, or an ensemble",
-        description="Several checkpoints (of other modalities, say) are scored as an ensemble.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument(
-        "checkpoints",
-        type=Path,
-        nargs="+",
-        metavar="CHECKPOINT",
-        help="checkpoint folder, or the run that has it",
-    )
-    parser.add_argument(
-        "--fusion", choices=("mean", "noisy-or"), default="mean", help="of an ensemble (mean)"
-    )
-    add_data_options(parser)
-    parser.add_argument(
-        "--drop-hands",
-        type=share,
-        metavar="PART",
-        help="each hand is missing in this part of the frames",
-    )
-    parser.add_argument("--lose-hand", choices=("left", "right"), help="it is never seen")
-    parser.add_argument(
-        "--unknown",
-        metavar="LABEL[,LABEL]",
-        type=some_text,
-        action="append",
-        help="labels that the model does not have, or all of those: how many of their clips it"
-        " takes for a sign",
-    )
-    parser.add_argument(
-        "--background-from",
-        type=Path,
-        metavar="DATA",
-        help="other recordings, none of a sign that it has, whatever their labels: how many clips"
-        " it takes for no sign, or rejects",
-    )
-    parser.add_argument(
-        "--confusion", type=Path, metavar="PATH", help="draw the confusion matrix; .csv: as numbers"
-    )
-    parser.add_argument(
-        "--recalls",
-        type=Path,
-        metavar="PATH",
-        help="draw every label's recall; .csv: as numbers, with clips and precision",
-    )
-    reads = ("checkpoints", "data", "background_from")
-    declare_files(parser, reads=reads, writes=("confusion", "recalls"))
+@dataclass(frozen=True)
+class Evaluate:
+    """The options of ``bhar-train eval``."""
+
+    checkpoints: Annotated[
+        tuple[Path, ...],
+        Help("checkpoint folder, or the run that has it"),
+        Cli(names=("checkpoints",), metavar="CHECKPOINT", file=Use.READ),
+    ]
+    data: Data
+    fusion: Annotated[str, Help("of an ensemble"), Cli(choices=("mean", "noisy-or"))] = "mean"
+    drop_hands: Annotated[
+        float | None,
+        Range(0, 1),
+        Help("each hand is missing in this part of the frames"),
+        Cli(metavar="PART"),
+    ] = None
+    lose_hand: Annotated[
+        str | None, Help("it is never seen"), Cli(choices=("left", "right"), metavar="SIDE")
+    ] = None
+    unknown: Annotated[
+        tuple[str, ...],
+        Help(
+            "labels that the model does not have, or all of those: how many of their clips it"
+            " takes for a sign"
+        ),
+        Cli(metavar="LABEL[,LABEL]", whole=True),
+    ] = ()
+    background_from: Annotated[
+        Path | None,
+        Help(
+            "other recordings, none of a sign that it has, whatever their labels: how many clips"
+            " it takes for no sign, or rejects"
+        ),
+        Cli(metavar="DATA", file=Use.READ),
+    ] = None
+    confusion: Annotated[
+        Path | None,
+        Help("draw the confusion matrix; .csv: as numbers"),
+        Cli(file=Use.WRITE),
+    ] = None
+    recalls: Annotated[
+        Path | None,
+        Help("draw every label's recall; .csv: as numbers, with clips and precision"),
+        Cli(file=Use.WRITE),
+    ] = None
+    clips: Clips = field(default_factory=DataOptions)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Evaluate) -> None:
+    """Score the checkpoints, print the figures, and write the reports that were asked for."""
     from bhar_training.checkpoint import load_checkpoint
     from bhar_training.evaluation.evaluate import evaluate, evaluate_unknown, split_unknown
     from bhar_training.evaluation.report_files import write_confusion, write_recalls
@@ -87,7 +80,10 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{file.parent}: no such folder, expected one for {file.name}")
     checkpoints = [load_checkpoint(folder) for folder in arguments.checkpoints]
     fusion, meta = Fusion(arguments.fusion), checkpoints[0].meta
-    clips, strange = _degraded(load_data(arguments, to_train=False), arguments), None
+    clips, strange = (
+        _degraded(load_data(arguments.data, arguments.clips, to_train=False), arguments),
+        None,
+    )
     if arguments.unknown:
         unknown = split("--unknown", arguments.unknown, clips.classes)
         clips, strange = split_unknown(clips, meta.labels, unknown)
@@ -104,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     if strange is not None:
         _print_strange(evaluate_unknown(checkpoints, strange, fusion), "unknown labels")
     if arguments.background_from is not None:
-        rest = _degraded(load_all(arguments.background_from, arguments), arguments)
+        rest = _degraded(load_all(arguments.background_from, arguments.clips), arguments)
         name = arguments.background_from.name
         _print_strange(evaluate_unknown(checkpoints, rest, fusion), name, rejects=True)
 
@@ -137,7 +133,7 @@ def _print_strange(found: FalseAccepts, of: str, *, rejects: bool = False) -> No
     print(f"{name:19} {100 * part:6.2f} %  of {found.clips} clips of {of} ({note})")
 
 
-def _degraded(clips: AnyClips, arguments: argparse.Namespace) -> AnyClips:
+def _degraded(clips: AnyClips, arguments: Evaluate) -> AnyClips:
     from bhar_training.data.clip_set import ClipSet
     from bhar_training.data.degrade import drop_hands, lose_hand
 
@@ -148,3 +144,11 @@ def _degraded(clips: AnyClips, arguments: argparse.Namespace) -> AnyClips:
     if arguments.drop_hands is not None:
         clips = drop_hands(clips, arguments.drop_hands)
     return clips if arguments.lose_hand is None else lose_hand(clips, arguments.lose_hand)
+
+
+COMMAND = Command(
+    Evaluate,
+    run,
+    "Several checkpoints (of other modalities, say) are scored as an ensemble.",
+    preload=("torch",),
+)

@@ -2,65 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from bhar_training.cli.options import EXIT_CODES
-from bharsdk.cameras.picture_folder import DEFAULT_FPS
+from bhar_training.cli.options import GOES_ON
+from bharsdk.cameras.source_config import DEFAULT_FPS
+from bharsdk.cli.arguments import SESSION_SUFFIX as SUFFIX
+from bharsdk.cli.command import Command
+from bharsdk.cli.landmarker_option import LandmarkerName
 from bharsdk.cli.names import label
-from bharsdk.cli.numbers import fps, threads
+from bharsdk.cli.numbers import THREADS
 from bharsdk.errors import InputError
-from bharsdk.files.outputs import declare_files
-from bharsdk.recordings.session_file import SUFFIX
+from bharsdk.files.limits import MAX_FPS
+from bharsdk.values.declared import Cli, Help, Range, Use
 
-if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
-
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Extract", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "extract",
-        help="landmarks of videos, as recordings to train on",
-        description="Write DIR/<label>/<name>.bhar-session for every video; what is there stays. A"
-        " file ranges.csv in the folder (clip,start_s,end_s) says which parts of videos count.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(
-        run=run, when_interrupted="interrupted; the same command goes on where it stopped"
-    )
-    parser.add_argument(
-        "videos",
-        nargs="+",
-        type=Path,
-        metavar="VIDEOS",
-        help="folder <label>/<video> or <label>/<clip>/<pictures>; with --label, the videos and"
-        " folders of pictures themselves. What OpenCV opens is a video, whatever it is called",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to fill")
-    parser.add_argument("--label", type=label, help="what the given files show")
-    parser.add_argument(
-        "--fps",
-        type=fps,
-        default=DEFAULT_FPS,
-        help="pictures a second of folders of pictures, default %(default)g; videos say their own",
-    )
-    parser.add_argument("--jobs", type=threads, metavar="N", help="processes, default: all cores")
-    declare_files(parser, reads=("videos",), writes=("out",))
+@dataclass(frozen=True)
+class Extract:
+    """The options of ``bhar-train extract``."""
+
+    videos: Annotated[
+        tuple[Path, ...],
+        Help(
+            "folder <label>/<video> or <label>/<clip>/<pictures>; with --label, the videos and"
+            " folders of pictures themselves. What OpenCV opens is a video, whatever its name"
+        ),
+        Cli(names=("videos",), metavar="VIDEOS", file=Use.READ),
+    ]
+    out: Annotated[Path, Help("folder to fill"), Cli(metavar="DIR", file=Use.WRITE)]
+    label: Annotated[str | None, Help("what the given files show"), Cli(read=label)] = None
+    fps: Annotated[
+        float,
+        Range(0, MAX_FPS, "frames a second", above=True),
+        Help("of folders of pictures; videos say their own"),
+    ] = DEFAULT_FPS
+    landmarker: LandmarkerName = None
+    jobs: Annotated[int | None, THREADS, Help("processes"), Cli(default="all cores")] = None
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Extract) -> None:
+    """Write the landmarks of every video, and say what could not be used."""
     from bhar_training.data.extract import extract, find_videos
     from bhar_training.data.looks import table
 
     found = find_videos(arguments.videos, arguments.label)
     out, jobs = arguments.out, found.jobs
-    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps)
+    # By its name: every process opens its own.
+    chosen = {} if arguments.landmarker is None else {"landmarker": arguments.landmarker}
+    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps, **chosen)
     bad, left_out = len(summary.failures), (*found.left_out, *summary.left_out)
     for one in left_out:
         if (out / one.path.parent.name / one.path.name).exists():
@@ -85,3 +78,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"got {len(jobs)} videos and no clip out of them, expected at least one: see above"
         )
+
+
+COMMAND = Command(
+    Extract,
+    run,
+    "Write DIR/<label>/<name>.bhar-session for every video; what is there stays. A file ranges.csv"
+    " in the folder (clip,start_s,end_s) says which parts of videos count.",
+    GOES_ON,
+)

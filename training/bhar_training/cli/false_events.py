@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from bhar_training.cli.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.cli.names import chosen, some_text
-from bharsdk.cli.numbers import natural, real
+from bhar_training.cli.options import Clips, Data, DataOptions, load_data
+from bharsdk.cli.command import Command
+from bharsdk.cli.names import chosen
 from bharsdk.errors import InputError, UsageError
+from bharsdk.values.declared import Cli, Help, Range
 
-if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
-
-__all__ = ["add", "run"]
-
-HOURS = real(0, 1000, "hours, above 0, up to 1000", above=True)
-AT_MOST = real(0, 1e9, "events an hour, 0 or more")
+__all__ = ["COMMAND", "FalseEvents", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "false-events",
-        help="count the events of a bundle in hours of no sign, or of unknown signs",
-        description="Strings clips that show no sign of the model to hours of one recording, each"
-        " slightly changed, and recognizes them as a robot would. Exit code 6 above --at-most.",
-        epilog=EXIT_CODES,
-    )
-    parser.set_defaults(run=run, when_interrupted="interrupted")
-    parser.add_argument("bundle", help="path of a bundle, or the name of a shipped one")
-    add_data_options(parser)
-    parser.add_argument(
-        "--labels",
-        metavar="LABEL[,LABEL]",
-        type=some_text,
-        action="append",
-        help="of these clips; default: the model's background label",
-    )
-    parser.add_argument(
-        "--unknown", action="store_true", help="of all clips whose label the model does not have"
-    )
-    parser.add_argument("--hours", type=HOURS, default=1.0, help="of recording (1)")
-    parser.add_argument("--seed", type=natural, default=0, help="of order and changes (0)")
-    parser.add_argument(
-        "--at-most", type=AT_MOST, metavar="N", help="events an hour; more are exit code 6"
-    )
+@dataclass(frozen=True)
+class FalseEvents:
+    """The options of ``bhar-train false-events``."""
+
+    bundle: Annotated[
+        str, Help("path of a bundle, or the name of a shipped one"), Cli(names=("bundle",))
+    ]
+    data: Data
+    labels: Annotated[
+        tuple[str, ...],
+        Help("of these clips"),
+        Cli(metavar="LABEL[,LABEL]", whole=True, default="the model's background label"),
+    ] = ()
+    unknown: Annotated[bool, Help("of all clips whose label the model does not have")] = False
+    hours: Annotated[float, Range(0, 1000, "hours", above=True), Help("of recording")] = 1.0
+    seed: Annotated[int, Range(0), Help("of order and changes")] = 0
+    at_most: Annotated[
+        float | None, Range(0, 1e9, "events an hour"), Help("more are exit code 6")
+    ] = None
+    clips: Clips = field(default_factory=DataOptions)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: FalseEvents) -> None:
+    """Count the events. Raises AccuracyGateError above --at-most."""
     from bhar_training.data.clip_set import ClipSet
     from bhar_training.evaluation.false_events import count_false_events
     from bharsdk.errors import AccuracyGateError
     from bharsdk.recognizer import Recognizer
 
     recognizer = Recognizer(arguments.bundle)
-    clips = load_data(arguments, to_train=False)
+    clips = load_data(arguments.data, arguments.clips, to_train=False)
     if not isinstance(clips, ClipSet):
         raise UsageError("--protocol: skeleton data sets have no hands, expected recordings")
     known = set(recognizer.labels)
     background = recognizer.bundle.manifest.background
-    wanted: set[str] = set(chosen("--labels", arguments.labels or (), clips.classes))
+    wanted: set[str] = set(chosen("--labels", arguments.labels, clips.classes))
     if not wanted and background is not None:
         wanted = {background}
     if arguments.unknown:
@@ -82,3 +70,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise AccuracyGateError(
             f"got {found.per_hour:.2f} false events an hour, expected at most {arguments.at_most:g}"
         )
+
+
+COMMAND = Command(
+    FalseEvents,
+    run,
+    "Strings clips that show no sign of the model to hours of one recording, each slightly changed,"
+    " and recognizes them as a robot would. Exit code 6 above --at-most.",
+    exits="6 more than --at-most",
+)

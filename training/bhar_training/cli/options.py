@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bharsdk.cli.names import names
-from bharsdk.cli.numbers import fps
-from bharsdk.errors import UsageError
-from bharsdk.landmarks.landmarks import DEFAULT_ASPECT
+from bharsdk.files.limits import MAX_FPS
+from bharsdk.values.declared import Cli, Help, Part, Range, Use
 
 if TYPE_CHECKING:
     from bhar_training.data.batches import AnyClips
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
 LEAST_ASPECT, MOST_ASPECT = 0.1, 10
+WIDE = 16 / 9
+"""``DEFAULT_ASPECT``; here, so that ``--help`` need not import numpy. (held by a test)"""
 
 __all__ = [
     "EXIT_CODES",
-    "Commands",
-    "add_data_options",
+    "FINISHED_ARE_KEPT",
+    "GOES_ON",
+    "Clips",
+    "Data",
+    "DataOptions",
     "aspect",
     "load_all",
     "load_data",
@@ -32,59 +33,69 @@ EXIT_CODES = (
     "exit codes: 0 ok, 1 internal error, 2 usage, 3 bad input data, 4 corrupt checkpoint, 5 other"
     " version, 8 package missing, 130 interrupted"
 )
-
-
-def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """What :func:`load_data` reads."""
-    parser.add_argument("--data", type=Path, required=required, help="recordings: .npz or a folder")
-    parser.add_argument("--signers", type=names, help="only these, separated by commas")
-    parser.add_argument("--fps", type=fps, default=15.0, help="of layouts without time (15)")
-    parser.add_argument(
-        "--aspect",
-        type=aspect,
-        default=DEFAULT_ASPECT,
-        metavar="W:H",
-        help="of the picture, of layouts without it (16:9)",
-    )
-    parser.add_argument(
-        "--protocol",
-        metavar="NAME",
-        help="of a skeleton data set: ntu60-xsub, nw-ucla-v3 ... (README); fit takes its training"
-        " side, eval its test side",
-    )
-
-
-def load_data(arguments: argparse.Namespace, *, to_train: bool) -> AnyClips:
-    """The clips that ``add_data_options`` describe; of a protocol, one side."""
-    from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
-
-    if arguments.protocol and arguments.signers:
-        raise UsageError("--signers: got it with --protocol, which says who trains")
-    clips = load_all(arguments.data, arguments)
-    if isinstance(clips, SkeletonClips):
-        train, test = split_by_protocol(clips, arguments.protocol)
-        return train if to_train else test
-    return clips.of_signers(arguments.signers) if arguments.signers else clips
-
-
-def load_all(path: Path, arguments: argparse.Namespace) -> AnyClips:
-    """Every clip of ``path``: skeletons when the options name a protocol, landmarks otherwise."""
-    if arguments.protocol:
-        from bhar_training.data.skeleton_datasets import read_skeletons
-
-        return read_skeletons(path)
-    from bhar_training.data.clips import load_clips
-
-    return load_clips(path, fps=arguments.fps, aspect=arguments.aspect)
+FINISHED_ARE_KEPT = "interrupted; finished epochs are kept, --resume goes on"
+GOES_ON = "interrupted; the same command goes on where it stopped"
 
 
 def aspect(text: str) -> float:
-    """The aspect of a picture, as 4:3 or 1.333."""
+    """Return the aspect of a picture, given as 4:3 or 1.333. Raises ValueError on another text."""
     width, colon, height = text.partition(":")
     try:
         value = float(width) / float(height) if colon else float(text)
     except (ValueError, ZeroDivisionError):
         value = math.nan
     if not LEAST_ASPECT <= value <= MOST_ASPECT:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected width:height, as 16:9 or 4:3")
+        raise ValueError(f"got {text!r}, expected width:height, as 16:9 or 4:3")
     return value
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which clips of the data, and how to read them."""
+
+    signers: Annotated[tuple[str, ...], Help("only these"), Cli(metavar="S,S", default="all")] = ()
+    fps: Annotated[
+        float, Range(0, MAX_FPS, "frames a second", above=True), Help("of layouts without time")
+    ] = 15.0
+    aspect: Annotated[
+        float,
+        Help("of the picture, of layouts without it"),
+        Cli(metavar="W:H", read=aspect, default="16:9"),
+    ] = WIDE
+    protocol: Annotated[
+        str | None,
+        Help(
+            "of a skeleton data set: ntu60-xsub, nw-ucla-v3 ... (README); fit takes its training"
+            " side, eval its test side"
+        ),
+        Cli(metavar="NAME"),
+    ] = None
+
+
+Data = Annotated[Path, Help("recordings: .npz or a folder"), Cli(file=Use.READ)]
+Clips = Annotated[DataOptions, Part("data")]
+
+
+def load_data(path: Path, options: DataOptions, *, to_train: bool) -> AnyClips:
+    """Return the clips of ``path`` that ``options`` choose; of a protocol, one side."""
+    from bhar_training.data.skeletons import SkeletonClips, split_by_protocol
+    from bharsdk.errors import UsageError
+
+    if options.protocol and options.signers:
+        raise UsageError("--signers: got it with --protocol, which says who trains")
+    clips = load_all(path, options)
+    if isinstance(clips, SkeletonClips):
+        train, test = split_by_protocol(clips, options.protocol or "")
+        return train if to_train else test
+    return clips.of_signers(options.signers) if options.signers else clips
+
+
+def load_all(path: Path, options: DataOptions) -> AnyClips:
+    """Return every clip of ``path``: skeletons if ``options`` name a protocol, else landmarks."""
+    if options.protocol:
+        from bhar_training.data.skeleton_datasets import read_skeletons
+
+        return read_skeletons(path)
+    from bhar_training.data.clips import load_clips
+
+    return load_clips(path, fps=options.fps, aspect=options.aspect)

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bhar_training.cli.options import EXIT_CODES, add_data_options, load_data
-from bharsdk.cli.numbers import natural, positive, rate, threads, whole
-from bharsdk.files.outputs import declare_files
+from bhar_training.cli.options import FINISHED_ARE_KEPT, Clips, Data, DataOptions, load_data
+from bharsdk.cli.command import Command
+from bharsdk.cli.numbers import THREADS
+from bharsdk.values.declared import Cli, Help, Range, Use
 
 if TYPE_CHECKING:
     from bhar_training.checkpoint import CheckpointMeta
-    from bhar_training.cli.options import Commands
     from bhar_training.training.config import TrainConfig
 
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Qat", "run"]
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "qat",
-        help="fine-tune a run for INT8, where calibration alone loses too much",
-        description="Goes on training with the roundings of the INT8 export in every step"
-        " (Jacob et al. 2018). The result is a run as any other: export it with --int8. Whatever"
-        " RUN was trained with (augmentation, batch size) holds unless given.",
-        epilog=EXIT_CODES,
+@dataclass(frozen=True)
+class Qat:
+    """The options of ``bhar-train qat``."""
+
+    checkpoint: Annotated[
+        Path,
+        Help("run, or checkpoint folder"),
+        Cli(names=("checkpoint",), metavar="RUN", file=Use.READ),
+    ]
+    data: Data
+    out: Annotated[Path, Help("folder of the new run"), Cli(metavar="DIR", file=Use.WRITE)]
+    resume: Annotated[bool, Help("go on with the run in --out")] = False
+    epochs: Annotated[int, Range(1), Help("times that all clips are seen")] = 2
+    lr: Annotated[float, Range(0, 1e30, above=True), Help("peak learning rate")] = 1e-4
+    batch_size: Annotated[int | None, Range(2, unit="clips"), Cli(default="that of RUN, or 32")] = (
+        None
     )
-    parser.set_defaults(
-        run=run, when_interrupted="interrupted; finished epochs are kept, --resume goes on"
-    )
-    parser.add_argument("checkpoint", type=Path, metavar="RUN", help="run, or checkpoint folder")
-    add_data_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--epochs", type=positive, default=2, help="default 2")
-    parser.add_argument("--lr", type=rate, default=1e-4, help="peak learning rate, 0.0001")
-    parser.add_argument("--batch-size", type=whole(2), help="default: that of RUN, or 32")
-    parser.add_argument("--seed", type=natural, default=0, help="default 0")
-    parser.add_argument("--threads", type=threads, help="default: all cores")
-    declare_files(parser, reads=("checkpoint", "data"), writes=("out",))
+    seed: Annotated[int, Range(0), Help("of everything drawn at random")] = 0
+    threads: Annotated[int | None, THREADS, Cli(default="all cores")] = None
+    clips: Clips = field(default_factory=DataOptions)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+def run(arguments: Qat) -> None:
+    """Fine-tune the run, and say where the new one is."""
     import torch
 
     from bhar_training.checkpoint import load_checkpoint
@@ -54,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     before = load_checkpoint(arguments.checkpoint).meta
-    clips = load_data(arguments, to_train=True)
+    clips = load_data(arguments.data, arguments.clips, to_train=True)
     config = replace(
         _config(arguments.checkpoint, before),
         quantized_from=str(arguments.checkpoint.resolve()),
@@ -87,3 +83,14 @@ def _config(checkpoint: Path, meta: CheckpointMeta) -> TrainConfig:
     landmarks = isinstance(meta.features, FeatureConfig)
     augment = AugmentConfig() if landmarks else SkeletonAugmentConfig()
     return TrainConfig(meta.model, meta.features, augment)
+
+
+COMMAND = Command(
+    Qat,
+    run,
+    "Goes on training with the roundings of the INT8 export in every step (Jacob et al. 2018). The"
+    " result is a run as any other: export it with --int8. Whatever RUN was trained with"
+    " (augmentation, batch size) holds unless given.",
+    FINISHED_ARE_KEPT,
+    preload=("torch",),
+)

@@ -2,72 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from bhar_training.cli.options import EXIT_CODES
-from bharsdk.cli.numbers import natural, threads
+from bhar_training.cli.options import GOES_ON
+from bharsdk.cli.command import Command
+from bharsdk.cli.numbers import THREADS, whole
 from bharsdk.errors import AccuracyGateError, InputError, UsageError
-from bharsdk.files.outputs import declare_files
+from bharsdk.values.declared import Cli, Help, Range, Use
 
 if TYPE_CHECKING:
-    from bhar_training.cli.options import Commands
     from bhar_training.paper.results import Results
 
-__all__ = ["add", "run"]
+__all__ = ["COMMAND", "Reproduce", "run"]
 
 RESULTS = Path(__file__).resolve().parents[1] / "paper" / "results.json"
 """``RESULTS_FILE``; here, so that ``--help`` need not import torch. (held by a test)"""
 
 
-def add(commands: Commands) -> None:
-    """Declare its options."""
-    parser = commands.add_parser(
-        "reproduce",
-        help="run a row of the results table, from raw data to its figures",
-        description="Train and score one row, or show what is recorded. Finished trainings in --out"
-        " are not repeated, interrupted ones go on.",
-        epilog=f"{EXIT_CODES}; with --check, 6 when top-1 differs by more than a point",
-    )
-    parser.set_defaults(
-        run=run, when_interrupted="interrupted; the same command goes on where it stopped"
-    )
-    parser.add_argument("row", nargs="?", metavar="ROW", help="a row's name, see --list")
-    parser.add_argument(
-        "--data-root", type=Path, default=Path("data"), metavar="DIR", help="of all data (data)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="of all trainings (runs)"
-    )
-    seeds = parser.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=natural, default=0, metavar="N", help="(0)")
-    seeds.add_argument(
-        "--seeds", type=_seeds, metavar="N,N", help="several: their mean and how far they spread"
-    )
-    parser.add_argument("--threads", type=threads, metavar="N", help="default: all cores")
-    parser.add_argument(
-        "--check", action="store_true", help="compare with the recorded figures of the row"
-    )
-    parser.add_argument(
-        "--record",
-        type=Path,
-        nargs="?",
-        const=RESULTS,
-        metavar="PATH",
-        help="put the figures of the row into the results file, or into this one",
-    )
-    parser.add_argument("--list", action="store_true", help="the rows, targets, recorded figures")
-    parser.add_argument("--table", action="store_true", help="recorded figures as Markdown")
-    parser.add_argument(
-        "--plot", type=Path, metavar="PNG", help="draw accuracy against multiply-adds, words"
-    )
-    declare_files(parser, reads=("data_root",), writes=("out", "record", "plot"))
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(whole(part, Range(0)) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or len(set(found)) != len(found):
+        raise ValueError(
+            f"got {text[:40]!r}, expected different whole numbers, separated by commas"
+        )
+    return found
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do it."""
+@dataclass(frozen=True)
+class Reproduce:
+    """The options of ``bhar-train reproduce``."""
+
+    row: Annotated[
+        str | None, Help("a row's name, see --list"), Cli(names=("row",), metavar="ROW")
+    ] = None
+    data_root: Annotated[Path, Help("of all data"), Cli(metavar="DIR", file=Use.READ)] = Path(
+        "data"
+    )
+    out: Annotated[Path, Help("of all trainings"), Cli(metavar="DIR", file=Use.WRITE)] = Path(
+        "runs"
+    )
+    seed: Annotated[
+        int | None, Range(0), Help("of everything drawn at random"), Cli(default="0")
+    ] = None
+    seeds: Annotated[
+        tuple[int, ...] | None,
+        Help("several, in place of --seed: their mean and how far they spread"),
+        Cli(metavar="N,N", read=_seeds),
+    ] = None
+    threads: Annotated[int | None, THREADS, Cli(default="all cores")] = None
+    check: Annotated[bool, Help("compare with the recorded figures of the row")] = False
+    record: Annotated[
+        Path | None,
+        Help("put the figures of the row into the results file, or into this one"),
+        Cli(alone=str(RESULTS), file=Use.WRITE),
+    ] = None
+    list: Annotated[bool, Help("the rows, targets, recorded figures")] = False
+    table: Annotated[bool, Help("recorded figures as Markdown")] = False
+    plot: Annotated[
+        Path | None,
+        Help("draw accuracy against multiply-adds, words"),
+        Cli(metavar="PNG", file=Use.WRITE),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and self.seeds is not None:
+            raise UsageError("got --seed with --seeds, expected one of them")
+
+
+def run(arguments: Reproduce) -> None:
+    """Train and score a row, or show what is recorded."""
     from bhar_training.paper.recipes import RECIPES
     from bhar_training.paper.results import RESULTS_FILE, load_results
     from bhar_training.paper.tables import listing, markdown
@@ -89,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
         _plot(arguments.plot, stored)
 
 
-def _run_row(arguments: argparse.Namespace, stored: Results) -> None:
+def _run_row(arguments: Reproduce, stored: Results) -> None:
     import torch
 
     from bhar_training.paper.recipes import recipe_named
@@ -97,13 +106,13 @@ def _run_row(arguments: argparse.Namespace, stored: Results) -> None:
     from bhar_training.paper.results import Results, load_results, save_results
     from bhar_training.paper.tables import check, summary
 
-    recipe = recipe_named(arguments.row)
+    recipe = recipe_named(arguments.row or "")
     if arguments.check and recipe.name not in stored.rows:
         raise InputError(f"--check: got {recipe.name}, expected a row that is recorded: see --list")
     record = _record_path(arguments.record)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    seeds = arguments.seeds or (arguments.seed,)
+    seeds = arguments.seeds or (arguments.seed or 0,)
     result = reproduce(recipe, arguments.data_root, arguments.out, seeds)
     mine = Results({recipe.name: result})
     print(summary(recipe, stored.merged(mine)))
@@ -146,13 +155,11 @@ def _plot(picture: Path, stored: Results) -> None:
     print(picture)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        found = tuple(natural(part) for part in text.split(","))
-    except argparse.ArgumentTypeError:
-        found = ()
-    if not found or len(set(found)) != len(found):
-        raise argparse.ArgumentTypeError(
-            f"got {text[:40]!r}, expected different whole numbers, separated by commas"
-        )
-    return found
+COMMAND = Command(
+    Reproduce,
+    run,
+    "Train and score one row, or show what is recorded. Finished trainings in --out are not"
+    " repeated, interrupted ones go on.",
+    GOES_ON,
+    exits="with --check, 6 when top-1 differs by more than a point",
+)

@@ -7,11 +7,12 @@ a recorded one: they normalize, interpolate and mark as missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.augment_limits import check_strengths
+from bhar_training.data.augment_limits import RADIANS, SECONDS, SHARE, STRENGTH, check_strengths
 from bhar_training.data.negatives import DEFAULT_KINDS, NegativeKind
 from bhar_training.data.proportions import other_proportions
 from bharsdk.errors import UsageError
@@ -19,8 +20,6 @@ from bharsdk.landmarks.landmarks import LandmarkSequence
 from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
 
 __all__ = ["AugmentConfig", "augment"]
-
-PARTS = ("crop", "stretch", "bone_length", "mirror", "lose_hand", "lose_joints", "negative")
 
 
 @dataclass(frozen=True)
@@ -52,24 +51,24 @@ class AugmentConfig:
         UsageError: a value cannot be, such as a probability above 1.
     """
 
-    time_warp: float = 2.0
-    shift_s: float = 0.15
-    crop: float = 0.0
-    rotation_rad: float = 0.2
-    turn_rad: float = 0.35
-    stretch: float = 0.15
-    bone_length: float = 0.0
-    posture: float = 0.0
-    depth: float = 0.0
-    mirror: float = 0.25
-    lose_hand: float = 0.15
-    lose_joints: float = 0.0
-    jitter: float = 0.003
-    negative: float = 0.08
+    time_warp: Annotated[float, STRENGTH] = 2.0
+    shift_s: Annotated[float, SECONDS] = 0.15
+    crop: Annotated[float, SHARE] = 0.0
+    rotation_rad: Annotated[float, RADIANS] = 0.2
+    turn_rad: Annotated[float, RADIANS] = 0.35
+    stretch: Annotated[float, SHARE] = 0.15
+    bone_length: Annotated[float, SHARE] = 0.0
+    posture: Annotated[float, STRENGTH] = 0.0
+    depth: Annotated[float, STRENGTH] = 0.0
+    mirror: Annotated[float, SHARE] = 0.25
+    lose_hand: Annotated[float, SHARE] = 0.15
+    lose_joints: Annotated[float, SHARE] = 0.0
+    jitter: Annotated[float, STRENGTH] = 0.003
+    negative: Annotated[float, SHARE] = 0.08
     negatives: tuple[NegativeKind, ...] = DEFAULT_KINDS
 
     def __post_init__(self) -> None:
-        check_strengths(self, PARTS)
+        check_strengths(self)
         if 0 < self.time_warp < 1:
             raise UsageError(
                 f"augmentation: got time_warp {self.time_warp:g}, expected 0 for none, or the"

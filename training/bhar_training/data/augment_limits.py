@@ -1,30 +1,32 @@
-"""Check the strength of augmentations when they are set, not after hours of training."""
+"""What the strength of an augmentation may be.
+
+It is refused when it is set, not after hours of training.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import fields
-from math import isfinite
+from math import inf
 from typing import TYPE_CHECKING
 
 from bharsdk.errors import UsageError
+from bharsdk.values.declared import Range, check_ranges
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["check_strengths"]
+__all__ = ["RADIANS", "SECONDS", "SHARE", "STRENGTH", "check_strengths"]
+
+SHARE = Range(0, 1)
+"""Of parts and probabilities."""
+STRENGTH = Range(0, inf, below=True)
+"""Of everything else: any number from 0 on, and no infinity."""
+SECONDS, RADIANS = (Range(0, inf, unit, below=True) for unit in ("seconds", "radians"))
+"""The same, of times and angles."""
 
 
-def check_strengths(config: DataclassInstance, parts: Collection[str]) -> None:
-    """Raise UsageError unless every number of ``config`` is finite and at least 0.
+def check_strengths(config: DataclassInstance) -> None:
+    """Raise UsageError unless every number of ``config`` is in the range that its field declares.
 
-    parts: names of fields that are shares or probabilities, at most 1.
+    Fields declare :data:`SHARE`, :data:`STRENGTH`, :data:`SECONDS` or :data:`RADIANS`.
     """
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if not isinstance(value, int | float):
-            continue
-        part = field.name in parts
-        if not isfinite(value) or value < 0 or (part and value > 1):
-            expected = "0 to 1" if part else "a number, 0 or more"
-            raise UsageError(f"augmentation: got {field.name} {value:g}, expected {expected}")
+    check_ranges(config, "augmentation", UsageError)

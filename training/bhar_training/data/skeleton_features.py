@@ -8,11 +8,12 @@ clips around the action. Evaluation sees them whole, and training sees at least 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from bhar_training.data.augment_limits import check_strengths
+from bhar_training.data.augment_limits import RADIANS, SHARE, STRENGTH, check_strengths
 from bhar_training.data.proportions import other_proportions
 from bharsdk.bundle.feature_config import Modality
 from bharsdk.errors import InputError, assert_never
@@ -27,7 +28,6 @@ Span = tuple[float, ...]
 where, and what lies between where it is not played evenly."""
 
 QUARTERS = 4
-PARTS = ("crop", "bone_length", "scale", "lose_joints", "mirror")
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,19 @@ class SkeletonAugmentConfig:
         UsageError: a value cannot be, such as a probability above 1.
     """
 
-    crop: float = 0.6
-    time_warp: float = 0.0
-    bone_length: float = 0.0
-    posture: float = 0.0
-    turn_rad: float = 0.5
-    tilt_rad: float = 0.15
-    scale: float = 0.15
-    jitter: float = 0.02
-    lose_joints: float = 0.1
-    mirror: float = 0.0
+    crop: Annotated[float, SHARE] = 0.6
+    time_warp: Annotated[float, STRENGTH] = 0.0
+    bone_length: Annotated[float, SHARE] = 0.0
+    posture: Annotated[float, STRENGTH] = 0.0
+    turn_rad: Annotated[float, RADIANS] = 0.5
+    tilt_rad: Annotated[float, RADIANS] = 0.15
+    scale: Annotated[float, SHARE] = 0.15
+    jitter: Annotated[float, STRENGTH] = 0.02
+    lose_joints: Annotated[float, SHARE] = 0.1
+    mirror: Annotated[float, SHARE] = 0.0
 
     def __post_init__(self) -> None:
-        check_strengths(self, PARTS)
+        check_strengths(self)
 
 
 def skeleton_input(

@@ -89,7 +89,7 @@ LETTERS_HAND = TrainConfig(
 )
 KINECT = SkeletonFeatureConfig.for_skeleton(KINECT20, persons=1)
 # Four people train: others are of other proportions, and pause elsewhere. Chosen by leaving one of
-# the four out of the training of a small CNN (training/README.md).
+# the four out of the training of a small CNN (training/RESULTS.md).
 FEW_PEOPLE = SkeletonAugmentConfig(time_warp=0.4, bone_length=0.2, posture=0.1)
 UTD_PR_GCN = TrainConfig(PR_GCN, KINECT, FEW_PEOPLE, epochs=40, validation=0, bfloat16=True)
 UTD_BODY = TrainConfig(
@@ -103,7 +103,7 @@ UTD_BODY = TrainConfig(
 )
 # A third camera sees it as the two others do not: from the side, where shoulders are too uncertain
 # to turn a person by. Nothing is done with one side alone. Chosen by training a small CNN on one
-# of the training views and testing it on the other (training/README.md).
+# of the training views and testing it on the other (training/RESULTS.md).
 OTHER_CAMERA = SkeletonAugmentConfig(crop=0.8, turn_rad=1.0, mirror=0.5)
 AS_SEEN = replace(KINECT, face_forward=False)
 # One network of joints and bones does better without where people walk; two networks do not.

@@ -46,7 +46,7 @@ def listing(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """The table of README between its markers: the rows that have been run."""
+    """The table of RESULTS.md between its markers: the rows that have been run."""
     machines: list[Machine] = []
     lines = [
         *(BEGIN, "| row | what | top-1 | signs | no sign | ECE | to reach | plain | run |"),

@@ -3,62 +3,115 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from bhar_training.data.augment import AugmentConfig
-from bhar_training.data.batches import AnyAugment, AnyFeatures
+from bhar_training.data.skeleton_features import SkeletonAugmentConfig, SkeletonFeatureConfig
 from bhar_training.models import ModelConfig, ModelName
-from bhar_training.training.distill import DistillConfig
 from bharsdk.bundle.feature_config import FeatureConfig
 from bharsdk.errors import InputError, UsageError
 from bharsdk.files.codec import KEY
+from bharsdk.values.declared import Cli, Help, Range, Use, check_ranges
 
-__all__ = ["TrainConfig"]
+__all__ = ["AnyAugment", "AnyFeatures", "DistillConfig", "TrainConfig"]
 
-MOST = {"draws": 10**8, "seed": 2**62, "weight_decay": 1e6, "clip_norm": 1e6, "loss weight": 1e6}
-"""Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32."""
-MOST_LR = 1e30
+AnyFeatures = FeatureConfig | SkeletonFeatureConfig
+AnyAugment = AugmentConfig | SkeletonAugmentConfig
+
+# Of counts: what numpy and torch take. Of the others: times a rate, it stays within float32.
+SHARE = Range(0, 1, below=True)
+FACTOR = Range(0, 1e6)
 TWO_EXPERTS = (ModelName.BHARNET_E, ModelName.BHARNET_E_FULL, ModelName.BHARNET_P)
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Say what a student learns from trained models beside the labels.
+
+    teachers: runs or checkpoint folders; the mean of their logits counts. weight: share of the
+    distillation in the loss. temperature: flattens the probabilities of both sides.
+    """
+
+    teachers: Annotated[
+        tuple[str, ...],
+        Help("also learn what this trained run thinks of each clip; again for an ensemble"),
+        Cli(names=("--teacher",), metavar="RUN", whole=True, file=Use.READ),
+    ] = ()
+    weight: Annotated[float, Range(0, 1), Help("share of the distillation in the loss")] = 0.5
+    temperature: Annotated[
+        float, Range(0, above=True, below=True), Help("flattens the probabilities of both sides")
+    ] = 2.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, "distillation")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides what a training run computes.
 
-    lr: peak learning rate of AdamW; warm-up over the first ``warmup`` part of all steps, then
-    cosine to zero. label_smoothing and loss_weights (fused, then each stream) as in BHaRNet.
-    validation: part of the recording blocks held out to draw the curves and to calibrate; nothing
-    else is chosen by them.
-    draws: clips that an epoch draws at least, with replacement, so that a few recordings of one's
-    own are seen often enough to be learnt. background: the label that means "no sign"; negatives
-    are made for it when it occurs, and add_background makes it occur. pretrain_epochs: how many of
-    ``epochs`` train the body and the hand expert alone, before the rest trains all of the model, as
-    BHaRNet's paper does. quantized_from: a run or checkpoint that this one goes on from, computing
-    with the roundings of the INT8 export (:mod:`bhar_training.training.qat`). bfloat16: mixed
-    precision where the device has it.
+    model: which network. features: what it reads. augment: how clips are changed. distill: what it
+    learns from other models. epochs: times that all clips are seen. pretrain_epochs: the first of
+    them, which train the body and the hand expert alone, as BHaRNet's paper does. draws: an epoch
+    draws at least so many clips, with replacement, so that a few recordings of one's own are seen
+    often enough. batch_size: clips in one step. lr: peak learning rate of AdamW; it rises over the
+    first ``warmup`` part of all steps, then falls to zero as a cosine. weight_decay: of AdamW.
+    label_smoothing, loss_weights (of the fused logits, then of each branch): as in BHaRNet.
+    clip_norm: gradients of a larger norm are scaled down to it. validation: part of the recording
+    blocks that is held out. It draws the curves and calibrates; nothing else is chosen by it.
+    background: the label that means "no sign". Negatives are made for it when it occurs, and
+    add_background makes it occur. seed: of everything drawn at random. quantized_from: a run or
+    checkpoint that this one goes on from, with the roundings of the INT8 export
+    (:mod:`bhar_training.training.qat`). bfloat16: mixed precision where the device has it.
+
+    Raises InputError on a value out of range, UsageError on values that contradict each other.
     """
 
     model: ModelConfig
     features: AnyFeatures = field(default_factory=FeatureConfig)
     augment: AnyAugment = field(default_factory=AugmentConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
-    epochs: int = 20
-    pretrain_epochs: int = 0
-    draws: int = 512
-    batch_size: int = 32
-    lr: float = 2e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    loss_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
-    clip_norm: float = 2.0
-    validation: float = 0.1
-    background: str = "-"
-    add_background: bool = False
-    seed: int = 0
+    epochs: Annotated[int, Range(1), Help("times that all clips are seen")] = 20
+    pretrain_epochs: Annotated[
+        int, Range(0), Help("of them, the first N train the body and the hand expert alone")
+    ] = 0
+    draws: Annotated[
+        int, Range(0, 10**8, "clips"), Help("drawn an epoch: all of them, and at least so many")
+    ] = 512
+    batch_size: Annotated[int, Range(2, unit="clips"), Help("in one step")] = 32
+    lr: Annotated[float, Range(0, 1e30, above=True), Help("peak learning rate of AdamW")] = 2e-3
+    weight_decay: Annotated[float, FACTOR, Help("of AdamW")] = 0.02
+    warmup: Annotated[
+        float, SHARE, Help("part of all steps in which the rate rises"), Cli(metavar="PART")
+    ] = 0.1
+    label_smoothing: Annotated[
+        float, SHARE, Help("share of the target that goes to all labels alike"), Cli(metavar="PART")
+    ] = 0.1
+    loss_weights: Annotated[
+        tuple[float, ...],
+        FACTOR,
+        Help("of the fused logits, then of each branch"),
+        Cli(metavar="X,X,X"),
+    ] = (1.0, 1.0, 1.0)
+    clip_norm: Annotated[
+        float, FACTOR, Help("gradients of a larger norm are scaled down to it")
+    ] = 2.0
+    validation: Annotated[
+        float,
+        SHARE,
+        Help("part of the recording blocks that is held out for the curves and the calibration"),
+        Cli(metavar="PART"),
+    ] = 0.1
+    background: Annotated[str, Help('label that means "no sign"'), Cli(metavar="LABEL")] = "-"
+    add_background: Annotated[
+        bool, Help("that label is learnt from made negatives if no recording has it")
+    ] = False
+    seed: Annotated[int, Range(0, 2**62), Help("of everything drawn at random")] = 0
     quantized_from: str = field(default="", metadata={KEY: "quantised_from"})
-    bfloat16: bool = False
+    bfloat16: Annotated[bool, Help("mixed precision, where the device has it")] = False
 
     def __post_init__(self) -> None:
+        check_ranges(self, "training")
         if not 0 <= self.pretrain_epochs < self.epochs:
             raise InputError(
                 f"training: got {self.pretrain_epochs} epochs of {self.epochs} for the experts"
@@ -70,21 +123,7 @@ class TrainConfig:
                 f"{self.model.name.value}: got {self.pretrain_epochs} epochs for the experts alone,"
                 f" expected none, or a model that has two: {names}"
             )
-        if self.epochs < 1 or self.batch_size < 2 or not 0 < self.lr <= MOST_LR:
+        if not any(self.loss_weights):
             raise InputError(
-                f"training: got {self.epochs} epochs, batch {self.batch_size}, lr {self.lr},"
-                f" expected at least 1 epoch, a batch of 2 and a rate above 0, up to {MOST_LR:g}"
+                f"training: got loss weights {self.loss_weights}, expected one above 0"
             )
-        if not all(0 <= weight <= MOST["loss weight"] for weight in self.loss_weights) or not any(
-            self.loss_weights
-        ):
-            raise InputError(
-                f"training: got loss weights {self.loss_weights}, expected none below 0 or"
-                f" above {MOST['loss weight']:g}, and one above 0"
-            )
-        for name in ("validation", "warmup", "label_smoothing"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise InputError(f"training: got {name} {value}, expected 0 to below 1")
-        for name in ("draws", "seed", "weight_decay", "clip_norm"):
-            if not 0 <= (value := getattr(self, name)) <= MOST[name]:
-                raise InputError(f"training: got {name} {value}, expected 0 to {MOST[name]:g}")

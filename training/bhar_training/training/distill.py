@@ -6,7 +6,7 @@ can be of a clip that was cut or lost a hand. (Hinton et al., 2015)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,31 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bhar_training.checkpoint import load_checkpoint
-from bhar_training.data.batches import AnyFeatures
 from bhar_training.models import ActionModel
 from bhar_training.models.losses import exact
+from bhar_training.training.config import AnyFeatures, DistillConfig
 from bharsdk.errors import InputError
 
 __all__ = ["DistillConfig", "Teachers", "distillation_loss"]
-
-
-@dataclass(frozen=True)
-class DistillConfig:
-    """teachers: runs or checkpoint folders, an ensemble by the mean of their logits.
-
-    weight: share of the distillation in the loss, 0 to 1. temperature: flattens both sides.
-    """
-
-    teachers: tuple[str, ...] = ()
-    weight: float = 0.5
-    temperature: float = 2.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1 or self.temperature <= 0:
-            raise InputError(
-                f"distillation: got weight {self.weight} and temperature {self.temperature},"
-                " expected 0 to 1 and above 0"
-            )
 
 
 class Teachers:
