@@ -59,7 +59,7 @@ def test_a_new_landmarker_is_one_file_and_one_row(toy: str):
         people = [frame.landmarks for frame in source]
     assert [one.has_body for one in people] == [True] * 5
     assert sys.modules["toy_landmarker"].Toy.is_closed, "what is opened by name is closed"
-    results = list(Recognizer("asl-coffee-prgcn", device="native").run(_pictures(), landmarker=toy))
+    results = list(Recognizer("asl-coffee-prgcn", backend="native").run(_pictures(), landmarker=toy))
     assert len(results) == 5
 
 
@@ -76,7 +76,7 @@ def test_every_name_has_a_description_and_a_module_that_is_not_imported_before_i
 def test_an_unknown_name_is_refused_with_the_nearest_before_anything_is_opened(
     name: str, near: str
 ):
-    recognizer = Recognizer("asl-coffee-prgcn", device="native")
+    recognizer = Recognizer("asl-coffee-prgcn", backend="native")
     for use in (
         lambda: open_landmarker(name),
         lambda: open_source("there-is-no-such.mp4", name),
@@ -90,7 +90,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_before_anything_is_opened(
 def test_several_people_are_refused_for_one_person_with_what_to_use():
     with pytest.raises(UsageError, match=r"got max_persons 2 with holistic.*: use body-hands"):
         open_landmarker("holistic", 2)
-    recognizer = Recognizer("asl-coffee-prgcn", device="native", max_persons=2)
+    recognizer = Recognizer("asl-coffee-prgcn", backend="native", max_persons=2)
     with pytest.raises(UsageError, match="use body-hands"):
         recognizer.run(_pictures(), landmarker="holistic")
     with pytest.raises(UsageError, match="expected 1 to 8"):
@@ -152,7 +152,7 @@ def test_a_landmarker_with_other_joints_is_two_files_and_three_rows(
     monkeypatch.setattr(skeleton, "SAME_JOINTS", {*skeleton.SAME_JOINTS, mapping})
     monkeypatch.setitem(LANDMARKERS, row.name, row)
     try:
-        recognizer = Recognizer("asl-coffee-prgcn", device="native")
+        recognizer = Recognizer("asl-coffee-prgcn", backend="native")
         path = tmp_path / "sticks.bhar-session"
         run = recognizer.run(_pictures(), landmarker="sticks", record=path)
         found = [person.landmarks for result in run for person in result.people]

@@ -142,7 +142,7 @@ def test_coco_is_mapped_to_the_joints_that_it_shares_with_mediapipe():
 
 
 def test_a_stream_takes_a_mapped_skeleton_and_gives_what_the_mapped_landmarks_give():
-    recognizer = Recognizer("asl-coffee-prgcn", device="native", min_keypoint_score=0.0)
+    recognizer = Recognizer("asl-coffee-prgcn", backend="native", min_keypoint_score=0.0)
     coco = _coco(_clip(90))
     direct, mapped = recognizer.stream(), recognizer.stream()
     for frame in coco.frames():
@@ -152,7 +152,7 @@ def test_a_stream_takes_a_mapped_skeleton_and_gives_what_the_mapped_landmarks_gi
 
 
 def test_a_skeleton_without_a_mapping_is_refused_with_what_was_expected():
-    stream = Recognizer("asl-coffee-prgcn", device="native").stream()
+    stream = Recognizer("asl-coffee-prgcn", backend="native").stream()
     body = np.full((25, 4), 0.5, np.float32)
     with pytest.raises(InputError, match="got joints of ntu25, expected mediapipe_body25"):
         stream.push(Landmarks.of_body(0.0, body, "ntu25"))
@@ -230,7 +230,7 @@ def test_a_landmarker_of_another_skeleton_runs_and_is_drawn():
         def close(self) -> None: ...
 
     pictures = [(np.zeros((90, 160, 3), np.uint8), 33.0 * number) for number in range(90)]
-    recognizer = Recognizer("asl-coffee-prgcn", device="native", max_persons=2)
+    recognizer = Recognizer("asl-coffee-prgcn", backend="native", max_persons=2)
     assert len(list(recognizer.run(pictures, landmarker=Coco()))) >= 90
     with open_source(pictures, Coco()) as source:
         found = LandmarkSequence.from_frames(frame.landmarks for frame in source)
