@@ -59,7 +59,9 @@ def test_a_new_landmarker_is_one_file_and_one_row(toy: str):
         people = [frame.landmarks for frame in source]
     assert [one.has_body for one in people] == [True] * 5
     assert sys.modules["toy_landmarker"].Toy.is_closed, "what is opened by name is closed"
-    results = list(Recognizer("asl-coffee-prgcn", backend="native").run(_pictures(), landmarker=toy))
+    results = list(
+        Recognizer("asl-coffee-prgcn", backend="native").run(_pictures(), landmarker=toy)
+    )
     assert len(results) == 5
 
 
