@@ -30,8 +30,7 @@ from bharsdk.gestures.enroll import (
     read_clips,
     without,
 )
-from bharsdk.landmarkers.failures import check_landmarker
-from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.landmarkers.registry import LandmarkerLike, check_choice, opened_landmarker
 from bharsdk.pipeline.board import StatusBoard, check_callback
 from bharsdk.pipeline.frame_handler import FrameHandler
 from bharsdk.pipeline.pipeline import Pipeline
@@ -42,7 +41,7 @@ from bharsdk.recognition.results import Result, StageTimes
 from bharsdk.recognition.stream import Stream
 from bharsdk.recordings.recorder import SessionRecorder
 from bharsdk.recordings.replay import Replay
-from bharsdk.sources.opening import SourceLike, default_landmarker, open_pictures_or_frames
+from bharsdk.sources.opening import SourceLike, open_pictures_or_frames
 from bharsdk.sources.source import Source
 from bharsdk.values.brief import brief
 from bharsdk.values.checks import as_path, typed
@@ -179,7 +178,7 @@ class Recognizer:
         self,
         source: SourceLike,
         *,
-        landmarker: Landmarker | None = None,
+        landmarker: LandmarkerLike | None = None,
         config: SourceConfig | None = None,
         on_status: OnStatus | None = None,
         record: str | PathLike[str] | None = None,
@@ -196,8 +195,8 @@ class Recognizer:
         Args:
             source: a camera number, an address, the path of a video or recorded session, Landmarks
                 or (image, timestamp_ms) pairs in time order.
-            landmarker: finds the joints in pictures, and stays open. By default the run makes
-                MediaPipe's and closes it.
+            landmarker: finds the joints in pictures. The run opens and closes a name:
+                ``body-hands`` (the default) or ``holistic``. An object stays open.
             config: back-pressure, age limit and reconnecting.
             on_status: called at each change of state.
             record: the file ``NAME.bhar-session`` that gets landmarks and events.
@@ -215,8 +214,7 @@ class Recognizer:
             refuse_overwriting([("record", Path(record))], named)
         config, board = config or SourceConfig(), StatusBoard(on_status)
         try:
-            if landmarker is not None:
-                check_landmarker(landmarker)
+            check_choice(landmarker, self._options.max_persons)
             opened = open_pictures_or_frames(
                 source, config, on_lost=board.lose, on_back=board.regain, on_wait=board.wait
             )
@@ -251,7 +249,7 @@ class Recognizer:
     def _start(
         self,
         opened: Pictures | Source,
-        landmarker: Landmarker | None,
+        landmarker: LandmarkerLike | None,
         config: SourceConfig,
         board: StatusBoard,
         record: str | PathLike[str] | None,
@@ -266,8 +264,7 @@ class Recognizer:
             if isinstance(opened, Source):
                 serial = Replay(iter(opened), recognition, opened.close, opened.interrupt)
                 return Run(serial, recognition, board, opened)
-            owns = landmarker is None
-            landmarker = landmarker or default_landmarker(self._options.max_persons)
+            finder, owns = opened_landmarker(landmarker, self._options.max_persons)
         except BaseException:
             opened.close()
             if recorder is not None:
@@ -275,7 +272,7 @@ class Recognizer:
             raise
         pipeline = Pipeline(
             opened,
-            landmarker,
+            finder,
             recognition,
             config,
             owns_landmarker=owns,
@@ -287,7 +284,7 @@ class Recognizer:
         return Run(pipeline, recognition, board, opened)
 
     def recognize_clip(
-        self, source: SourceLike, *, landmarker: Landmarker | None = None
+        self, source: SourceLike, *, landmarker: LandmarkerLike | None = None
     ) -> list[Event]:
         """Return all signs of ``source`` in time order: the END events of :meth:`run`.
 
@@ -304,7 +301,7 @@ class Recognizer:
         clips: Sequence[Clip],
         *,
         known: bool = False,
-        landmarker: Landmarker | None = None,
+        landmarker: LandmarkerLike | None = None,
     ) -> Enrolled:
         """Teach the gesture ``label`` from 3 to 5 clips of one person.
 

@@ -7,6 +7,10 @@
     rtsp://, rtsps://, http://, https://   a camera in the network
     file:///home/me/clip.mp4, clip.mp4     a video, a folder of pictures, or a recorded session
 
+A further scheme is a module of its own and a row in :data:`SCHEME_MODULES`. The module has two
+functions: ``target_of(rest)`` checks what follows ``SCHEME://`` and returns what to open, or raises
+UsageError; ``open_one(address, origin_s)`` returns the live pictures.
+
 Text is an address when it begins with one of these schemes and ``://``. All other text is a path,
 whatever colons it holds. What an address may say in a message decides
 :func:`bharsdk.values.redaction.address_name`.
@@ -15,6 +19,7 @@ whatever colons it holds. What an address may say in a message decides
 from __future__ import annotations
 
 import enum
+import importlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +33,8 @@ __all__ = ["CameraAddress", "CameraKind", "parse_address"]
 
 NETWORK = frozenset({"rtsp", "rtsps", "http", "https"})
 SCHEMES = ("v4l2://", "csi://", "rtsp://", "rtsps://", "http://", "https://", "file://")
+SCHEME_MODULES: dict[str, str] = {}
+"""Scheme -> module that reads and opens its addresses: ``"screen": "bharsdk.cameras.screen"``."""
 CSI_DEFAULTS = {"width": 1280, "height": 720, "fps": 30}
 MAX_CSI_VALUE = 10_000
 MAX_PORT = 65_535
@@ -46,15 +53,22 @@ class CameraKind(enum.Enum):
     DEVICE = "device"
     CSI = "csi"
     NETWORK = "network"
+    MODULE = "module"
+    """By a module of its own, see :data:`SCHEME_MODULES`."""
 
 
 @dataclass(frozen=True)
 class CameraAddress:
-    """A live source. name: for messages, without a password. target: what OpenCV is to open."""
+    """A live source.
+
+    name: for messages, without a password. target: what is opened. module: what opens it, in place
+    of OpenCV.
+    """
 
     kind: CameraKind
     name: str
     target: int | str = field(repr=False)
+    module: str = ""
 
 
 def parse_address(source: int | str | Path) -> CameraAddress | Path:
@@ -82,11 +96,15 @@ def parse_address(source: int | str | Path) -> CameraAddress | Path:
         return _numbered_text(rest) if rest.isdecimal() else _device(rest)
     if scheme == "csi":
         return _csi(rest)
+    if scheme in SCHEME_MODULES:
+        module = SCHEME_MODULES[scheme]
+        target = importlib.import_module(module).target_of(rest)
+        return CameraAddress(CameraKind.MODULE, address_name(text.strip()), target, module)
     if _is_there(text):
         return Path(text)
     raise UsageError(
         f"source: got {address_name(text)!r}, expected a camera number, a path, or one of"
-        f" {', '.join(SCHEMES)}"
+        f" {', '.join([*SCHEMES, *(f'{scheme}://' for scheme in SCHEME_MODULES)])}"
     )
 
 

@@ -1,27 +1,41 @@
-"""Pictures of a live source, through OpenCV: a camera of this machine, or one in the network."""
+"""Pictures of a live source: a camera of this machine or in the network, or what a module opens."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from bharsdk.cameras.address import CameraAddress, CameraKind
 from bharsdk.cameras.opencv import import_cv2, silent_log
-from bharsdk.cameras.pictures import CapturedImage
+from bharsdk.cameras.pictures import CapturedImage, Pictures
 from bharsdk.errors import SourceError, assert_never
 from bharsdk.process.closeable import Closing
 from bharsdk.process.silence import STDERR, quiet_outputs
 
-__all__ = ["Camera"]
+__all__ = ["Camera", "open_address"]
 
 NETWORK_TIMEOUT_MS = 5000
 """A network camera that says nothing for this long is lost."""
 
 
+def open_address(address: CameraAddress, origin_s: float) -> Pictures:
+    """Open ``address``: by its own module, else with OpenCV. Time counts from ``origin_s``.
+
+    Raises SourceError when it cannot be opened.
+    """
+    if address.kind is not CameraKind.MODULE:
+        return Camera(address, origin_s)
+    pictures: Pictures = importlib.import_module(address.module).open_one(address, origin_s)
+    return pictures
+
+
 class Camera(Closing):
-    """A live source. Time counts from ``origin_s`` (``time.monotonic()``), default its opening.
+    """A live source, through OpenCV.
+
+    Time counts from ``origin_s`` (``time.monotonic()``), default its opening.
 
     A picture's time is that of its arrival. Raises SourceError when it cannot be opened, and while
     iterating when it stops delivering.
@@ -93,6 +107,8 @@ def _open(cv2: Any, address: CameraAddress) -> Any:
                 *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, NETWORK_TIMEOUT_MS),
             ]
             return cv2.VideoCapture(address.target, cv2.CAP_FFMPEG, timeouts)
+        case CameraKind.MODULE:
+            raise AssertionError("opened by open_address")
         case _:
             assert_never(address.kind)
 
@@ -108,5 +124,7 @@ def _expected(address: CameraAddress) -> str:
             )
         case CameraKind.NETWORK:
             return "a camera that answers there: try the address in a player"
+        case CameraKind.MODULE:
+            raise AssertionError("opened by open_address")
         case _:
             assert_never(address.kind)

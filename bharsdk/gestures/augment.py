@@ -16,6 +16,7 @@ from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
 from bharsdk.errors import InputError, assert_never
 from bharsdk.landmarks.action import find_action
 from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.partial import is_body, is_hand
 from bharsdk.recognition.features import Features, extract
 
 __all__ = ["VARIATIONS", "Variation", "features_of_variations"]
@@ -78,10 +79,10 @@ def features_of_variations(
 
 def check_seen(clip: LandmarkSequence, subject: ModelInput, where: str) -> None:
     """Raise InputError, naming ``where``, unless ``clip`` shows the ``subject``."""
-    hand = ~np.isnan(clip.hands[:, :, 0, 0]).all(axis=1)
+    hand = is_hand(clip.hands).any(axis=1)
     match subject:
         case ModelInput.BODY:
-            somebody, what = ~np.isnan(clip.body[:, 0, 0]), "person"
+            somebody, what = is_body(clip.body), "person"
         case ModelInput.HANDS:
             somebody, what = hand, "hand"
         case _:

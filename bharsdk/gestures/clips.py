@@ -18,7 +18,7 @@ import numpy as np
 from bharsdk.bundle.manifest import Manifest
 from bharsdk.errors import InputError
 from bharsdk.gestures.augment import check_seen
-from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.landmarkers.registry import LandmarkerLike
 from bharsdk.landmarks.action import find_action, frames_between, parse_range, part_of
 from bharsdk.landmarks.activity import activity_of
 from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
@@ -54,7 +54,7 @@ class _Named:
 
 
 def read_clips(
-    clips: Sequence[Clip], landmarker: Landmarker | None = None
+    clips: Sequence[Clip], landmarker: LandmarkerLike | None = None
 ) -> list[tuple[str, LandmarkSequence]]:
     """(its name in messages, its landmarks) of every clip.
 
@@ -127,7 +127,7 @@ def _named(number: int, clip: Clip) -> _Named:
     )
 
 
-def _read(one: _Named, landmarker: Landmarker | None) -> LandmarkSequence:
+def _read(one: _Named, landmarker: LandmarkerLike | None) -> LandmarkSequence:
     clip, part = one.clip, one.part
     if isinstance(clip, str | Path) and str(clip).endswith(SUFFIX):
         clip = load_session(clip)
@@ -141,6 +141,7 @@ def _read(one: _Named, landmarker: Landmarker | None) -> LandmarkSequence:
             part = start_s, (event.end_ms - first_ms) / 1000
     else:
         sequence = clip
+    sequence = sequence.mapped()
     if part is not None:
         sequence = part_of(sequence, *part, where=one.name)
     if sequence.timestamps_ms[-1] - sequence.timestamps_ms[0] > 1000 * MAX_CLIP_S:
@@ -148,7 +149,7 @@ def _read(one: _Named, landmarker: Landmarker | None) -> LandmarkSequence:
     return sequence
 
 
-def _watched(one: _Named, path: str | Path, landmarker: Landmarker | None) -> LandmarkSequence:
+def _watched(one: _Named, path: str | Path, landmarker: LandmarkerLike | None) -> LandmarkSequence:
     """The landmarks of a video, as far as they are wanted: a long one is not watched to its end."""
     found: list[Landmarks] = []
     until_ms = 1000 * (MAX_CLIP_S if one.part is None else one.part[1])

@@ -35,7 +35,7 @@ from bharsdk.values.brief import brief, brief_config
 from bharsdk.values.checks import check_fields
 from bharsdk.values.image import Image
 
-__all__ = ["BodyHandsConfig", "BodyHandsLandmarker"]
+__all__ = ["BodyHandsConfig", "BodyHandsLandmarker", "open_one"]
 
 MAX_DEPTH = 16
 NOWHERE = Region(0.5, 0.5, 1.0, 1.0, 0.0)
@@ -235,6 +235,11 @@ class BodyHandsLandmarker(Closing):
             )
             for p in points
         ]
+
+
+def open_one(max_persons: int) -> BodyHandsLandmarker:
+    """Open the landmarker ``body-hands`` of the registry."""
+    return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
 
 
 def _without(image: Image, boxes: Sequence[Box]) -> Image:

@@ -15,9 +15,11 @@ class Landmarker(Protocol):
     """Finds people in the pictures of one source, in time order."""
 
     def detect(self, image: Image, timestamp_ms: float) -> Sequence[Landmarks]:
-        """Everyone found in ``image``, each stamped ``timestamp_ms``; empty if there is nobody.
+        """Return everyone found in ``image``; empty if there is nobody.
 
-        NaN marks what was not found of somebody.
+        image: uint8 [height, width, 3], BGR. Each person is stamped ``timestamp_ms``. NaN marks a
+        body, a hand or a joint that was not found. Joints of another skeleton than MediaPipe's name
+        it (``Landmarks.skeletons``).
         """
         ...
 
@@ -28,18 +30,18 @@ class Landmarker(Protocol):
 
 @runtime_checkable
 class PipelinedLandmarker(Landmarker, Protocol):
-    """A landmarker whose stages overlap: several pictures may be under way.
+    """A landmarker that works on several pictures at once.
 
-    depth: how many may be sent before the first is received. :meth:`send` and :meth:`receive` are
-    called by one thread each.
+    depth: how many pictures may be sent before the first is received. One thread calls
+    :meth:`send`, one thread calls :meth:`receive`.
     """
 
     depth: int
 
     def send(self, image: Image, timestamp_ms: float) -> None:
-        """Begin with ``image``."""
+        """Start on ``image``, taken at ``timestamp_ms``."""
         ...
 
     def receive(self) -> Sequence[Landmarks]:
-        """What was found in the picture that was sent first and not received yet; waits for it."""
+        """Wait for the oldest picture that was sent, and return everyone found in it."""
         ...

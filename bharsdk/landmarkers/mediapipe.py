@@ -25,7 +25,7 @@ from bharsdk.values.brief import brief
 from bharsdk.values.checks import typed
 from bharsdk.values.image import Image
 
-__all__ = ["HolisticLandmarker"]
+__all__ = ["HolisticLandmarker", "open_one"]
 
 MODEL_COMPLEXITY = 1
 """The only complexity whose models are inside the wheel; 0 and 2 try a download."""
@@ -90,6 +90,12 @@ class HolisticLandmarker(Closing):
         if holistic is not None:
             # Alone with its last reference in that thread, so that it is freed there.
             close_aside(functools.partial(_stop, [holistic]), "MediaPipe Holistic")
+
+
+def open_one(max_persons: int) -> HolisticLandmarker:
+    """Open the landmarker ``holistic`` of the registry, which follows one person."""
+    assert max_persons == 1, "the registry refuses more"
+    return HolisticLandmarker()
 
 
 def _stop(last: list[Any]) -> None:

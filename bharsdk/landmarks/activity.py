@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.partial import is_body, is_hand, mean_of_seen, sum_of_bones
 from bharsdk.landmarks.skeleton import MEDIAPIPE_HAND21, BodyJoint
 
 __all__ = ["Activity", "Burst", "activity_of"]
@@ -136,6 +137,7 @@ class Activity:
 
 def activity_of(sequence: LandmarkSequence) -> Activity:
     """Look at ``sequence`` about 15 times a second, or at each frame of slower ones."""
+    sequence = sequence.mapped()
     times = sequence.timestamps_ms
     step_ms = STEP_MS
     if len(times) > 1:
@@ -146,14 +148,15 @@ def activity_of(sequence: LandmarkSequence) -> Activity:
     flat = np.array([sequence.aspect, 1.0])
     body = sequence.body[rows].astype(np.float64)
     hands = sequence.hands[rows][..., :2] * flat
-    person, seen = ~np.isnan(body[:, 0, 0]), ~np.isnan(hands[:, :, 0, 0])
+    person, seen = is_body(body), is_hand(hands)
+    hands[~seen] = np.nan
     origin, unit = _shoulders(body, person, hands, flat)
     hands = (hands - origin[:, None, None]) / unit
     wrists = (body[:, WRISTS, :2] * flat - origin[:, None]) / unit
     wrists[~(body[:, WRISTS, 3] >= MIN_VISIBILITY)] = np.nan
     # Of a hand the mean over its joints, so that fingers count, and the noise of one does not.
     steps = [
-        np.linalg.norm(np.diff(hands, axis=0), axis=3).mean(axis=2),
+        mean_of_seen(np.linalg.norm(np.diff(hands, axis=0), axis=3)),
         np.linalg.norm(np.diff(wrists, axis=0), axis=2),
     ]
     speeds = np.nan_to_num(np.concatenate(steps, axis=1)).max(axis=1) / (step_ms / 1000.0)
@@ -195,7 +198,7 @@ def _shoulders(
             return origin, width
     else:
         origin = np.zeros((len(body), 2))
-    bones = np.linalg.norm(hands - hands[:, :, HAND_PARENTS], axis=3).sum(axis=2)
+    bones = sum_of_bones(np.linalg.norm(hands - hands[:, :, HAND_PARENTS], axis=3))
     lengths = bones[~np.isnan(bones)]
     length = 4 * float(np.median(lengths)) / (len(HAND_PARENTS) - 1) if len(lengths) else 0.0
     return origin, HANDS_IN_A_SHOULDER_WIDTH * length or 1.0

@@ -19,14 +19,14 @@ __all__ = [
 class Frame:
     """One frame of a source.
 
-    timestamp_ms: capture time, milliseconds, 0 to 1e15. people: everyone found, at most 64, empty
-    where nobody was; who shows neither body nor hand was not found, and is left out. aspect: width
-    / height of what the landmarks are fractions of: that of the people where there are any, else of
-    the image. number: how many frames the source gave before it, dropped ones too. capture_ms,
-    landmarks_ms: what reading and the landmarker took.
+    timestamp_ms: capture time, milliseconds, 0 to 1e15. people: everyone who was found, at most 64.
+    People without a body and a hand are left out. aspect: width / height of the picture that the
+    landmarks are fractions of; the people's own aspect where there are people. number: how many
+    frames the source gave before this one, dropped frames included. capture_ms, landmarks_ms: how
+    long reading and the landmarker took, milliseconds.
 
-    Raises InputError on more people, and on people of another time or of different aspects: what
-    passes can be recorded, and a recording holds all that the recognizer saw.
+    Raises InputError on more than 64 people, and on people of another time, of different aspects or
+    of different skeletons. A frame that passes can be recorded.
     """
 
     timestamp_ms: float
@@ -61,6 +61,11 @@ class Frame:
                     f"frame: got somebody at {one.timestamp_ms} ms in the frame of"
                     f" {self.timestamp_ms} ms, expected landmarks stamped as their picture"
                 )
+            if one.skeletons != people[0].skeletons:
+                raise InputError(
+                    f"frame: got people of skeletons {people[0].skeletons} and {one.skeletons},"
+                    " expected one pair for all of a frame"
+                )
             if one.aspect != people[0].aspect:
                 raise InputError(
                     f"frame: got people of image aspects {people[0].aspect} and {one.aspect},"
@@ -72,11 +77,11 @@ class Frame:
 
     @classmethod
     def of(cls, landmarks: Landmarks, number: int = 0) -> Frame:
-        """A frame without a picture."""
+        """Return a frame without a picture."""
         return cls(landmarks.timestamp_ms, (landmarks,), landmarks.aspect, number=number)
 
     def at(self, timestamp_ms: float, number: int) -> Frame:
-        """The same frame at another time, and of another number."""
+        """Return the same frame with another time and number."""
         if timestamp_ms == self.timestamp_ms:
             return self if number == self.number else replace(self, number=number)
         people = tuple(replace(one, timestamp_ms=timestamp_ms) for one in self.people)
@@ -84,5 +89,5 @@ class Frame:
 
     @property
     def landmarks(self) -> Landmarks:
-        """Those of the first person; all NaN where nobody was found."""
+        """Return the landmarks of the first person; all NaN where nobody was found."""
         return self.people[0] if self.people else Landmarks.empty(self.timestamp_ms, self.aspect)

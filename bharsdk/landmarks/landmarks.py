@@ -1,9 +1,11 @@
 """What a landmarker saw: a frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
 
 Coordinates are MediaPipe's: x and y as fractions of image width and height, z in the unit of x,
-smaller is nearer. A joint, hand or person that was not detected is NaN, never zero: zeros look like
-a pose in the image corner. ``aspect`` (image width / height) travels along because without it the
-same gesture has another shape on another camera.
+smaller is nearer (0 for a landmarker that finds no depth). A joint, hand or person that was not
+detected is NaN, never zero: zeros look like a pose in the image corner.
+:mod:`bharsdk.landmarks.partial` says what a partly detected body counts as.
+``aspect`` (image width / height) travels along because without it the same gesture has another
+shape on another camera.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ import numpy.typing as npt
 from bharsdk.errors import InputError
 from bharsdk.files.limits import MAX_COORDINATE, MAX_FPS, MAX_TIMESTAMP_MS
 from bharsdk.landmarks.flat_layout import check_values
-from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, BodyJoint, HandJoint
+from bharsdk.landmarks.skeleton import (
+    MEDIAPIPE_BODY25,
+    MEDIAPIPE_HAND21,
+    BodyJoint,
+    HandJoint,
+    joint_mapping,
+    landmark_joints,
+    skeleton_by_name,
+)
 from bharsdk.values.brief import brief
 from bharsdk.values.checks import typed
 
@@ -54,6 +64,8 @@ BLOCK = 4096
 """Frames that are checked at a time: the checks of a long clip then need little memory."""
 BODY_SHAPE = (BodyJoint.COUNT, 4)
 HANDS_SHAPE = (2, HandJoint.COUNT, 3)
+SKELETONS = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
+"""Of body and hands, where landmarks name no others."""
 
 
 def pose_mirror() -> tuple[int, ...]:
@@ -70,26 +82,32 @@ class Landmarks:
 
     timestamp_ms: capture time, milliseconds, 0 to 1e15.
     body: float32 [33, 4], x, y, z, visibility. hands: float32 [2, 21, 3], left hand first.
-    aspect: image width / height. NaN marks what was not detected. Arrays are copied.
-    Raises InputError on other shapes, on infinities and coordinates beyond 1e9, and on a hand or
-    body that is partly NaN.
+    aspect: image width / height. NaN marks what was not detected: a body, a hand or a single joint.
+    skeletons: names of the skeletons of body and hands (:mod:`bharsdk.landmarks.skeleton`). Another
+    skeleton than MediaPipe's has as many joints as it names, in place of 33 and 21. Arrays are
+    copied. A landmarker without a body or without hands leaves them NaN: see :meth:`of_body` and
+    :meth:`of_hands`.
+    Raises InputError on other shapes, on unknown skeletons, on infinities and coordinates beyond
+    1e9, and on a joint of which some coordinates are NaN.
     """
 
     timestamp_ms: float
     body: FloatArray
     hands: FloatArray
     aspect: float = DEFAULT_ASPECT
+    skeletons: tuple[str, str] = SKELETONS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "body", _checked("body", self.body, BODY_SHAPE))
-        object.__setattr__(self, "hands", _checked("hands", self.hands, HANDS_SHAPE))
+        body_shape, hands_shape = shapes_of(self.skeletons)
+        object.__setattr__(self, "body", _checked("body", self.body, body_shape))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, hands_shape))
         check_time(self.timestamp_ms)
         check_aspect(self.aspect)
         _check_frames(self.body[None], self.hands[None])
 
     def __repr__(self) -> str:
         sides = zip(("left", "right"), self.hands, strict=True)
-        hands = [side for side, hand in sides if not np.isnan(hand[0, 0])]
+        hands = [side for side, hand in sides if not np.isnan(hand[:, 0]).all()]
         return brief(
             self,
             timestamp_ms=self.timestamp_ms,
@@ -100,13 +118,13 @@ class Landmarks:
 
     @property
     def has_body(self) -> bool:
-        """Whether a person was detected."""
-        return not bool(np.isnan(self.body[0, 0]))
+        """Whether any joint of a body was detected."""
+        return not bool(np.isnan(self.body[:, 0]).all())
 
     @property
     def is_seen(self) -> bool:
-        """Whether a body or a hand was detected."""
-        return self.has_body or not bool(np.isnan(self.hands[:, 0, 0]).all())
+        """Whether any joint of a body or a hand was detected."""
+        return self.has_body or not bool(np.isnan(self.hands[..., 0]).all())
 
     @classmethod
     def empty(cls, timestamp_ms: float, aspect: float = DEFAULT_ASPECT) -> Landmarks:
@@ -118,30 +136,67 @@ class Landmarks:
             aspect,
         )
 
+    @classmethod
+    def of_body(
+        cls,
+        timestamp_ms: float,
+        body: FloatArray,
+        skeleton: str = SKELETONS[0],
+        aspect: float = DEFAULT_ASPECT,
+    ) -> Landmarks:
+        """Return a body without hands. body: float32 [V, 4] of ``skeleton``."""
+        hands = np.full(HANDS_SHAPE, np.nan, np.float32)
+        return cls(timestamp_ms, body, hands, aspect, (skeleton, SKELETONS[1]))
+
+    @classmethod
+    def of_hands(
+        cls,
+        timestamp_ms: float,
+        hands: FloatArray,
+        skeleton: str = SKELETONS[1],
+        aspect: float = DEFAULT_ASPECT,
+    ) -> Landmarks:
+        """Return two hands without a body. hands: float32 [2, V, 3] of ``skeleton``."""
+        body = np.full(BODY_SHAPE, np.nan, np.float32)
+        return cls(timestamp_ms, body, hands, aspect, (SKELETONS[0], skeleton))
+
+    def mapped(self, skeletons: tuple[str, str] = SKELETONS) -> Landmarks:
+        """Return the same person with the joints of other ``skeletons``; NaN where they have more.
+
+        Raises InputError where no mapping between the two is declared.
+        """
+        if self.skeletons == skeletons:
+            return self
+        body, hands = _mapped(self.body, self.hands, self.skeletons, skeletons)
+        return Landmarks(self.timestamp_ms, body, hands, self.aspect, skeletons)
+
 
 @dataclass(frozen=True, eq=False)
 class LandmarkSequence:
     """T frames of one person, in time order.
 
     body: float32 [T, 33, 4]. hands: float32 [T, 2, 21, 3]. timestamps_ms: float64 [T], strictly
-    increasing, 0 to 1e15. aspect: image width / height. Arrays are copied. Raises InputError as
-    :class:`Landmarks` does, on T = 0 and on timestamps that do not increase.
+    increasing, 0 to 1e15. aspect: image width / height. skeletons: as of :class:`Landmarks`, which
+    also says the shapes of others. Arrays are copied. Raises InputError as :class:`Landmarks` does,
+    on T = 0 and on timestamps that do not increase.
     """
 
     timestamps_ms: npt.NDArray[np.float64]
     body: FloatArray
     hands: FloatArray
     aspect: float = DEFAULT_ASPECT
+    skeletons: tuple[str, str] = SKELETONS
 
     def __post_init__(self) -> None:
+        body_shape, hands_shape = shapes_of(self.skeletons)
         times = _kept(_times(self.timestamps_ms), np.float64)
         frames = len(times)
         if times.ndim != 1 or frames == 0:
             raise InputError(f"landmarks: got {times.shape} timestamps, expected at least one")
         check_increasing(times)
         object.__setattr__(self, "timestamps_ms", times)
-        object.__setattr__(self, "body", _checked("body", self.body, (frames, *BODY_SHAPE)))
-        object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *HANDS_SHAPE)))
+        object.__setattr__(self, "body", _checked("body", self.body, (frames, *body_shape)))
+        object.__setattr__(self, "hands", _checked("hands", self.hands, (frames, *hands_shape)))
         check_aspect(self.aspect)
         _check_frames(self.body, self.hands)
 
@@ -156,7 +211,11 @@ class LandmarkSequence:
 
     @classmethod
     def from_frames(cls, frames: Iterable[Landmarks]) -> LandmarkSequence:
-        """Stack single frames. Raises InputError when there are none or their aspects differ."""
+        """Stack single frames.
+
+        Frames in which nobody was found take the skeletons of the others. Raises InputError when
+        there are no frames, or their aspects or skeletons differ.
+        """
         items = [
             typed(Landmarks, item, "landmarks: got the frame")
             for item in typed(Iterable, frames, "landmarks: got the frames")
@@ -166,11 +225,14 @@ class LandmarkSequence:
         aspects = {item.aspect for item in items}
         if len(aspects) > 1:
             raise InputError(f"landmarks: got image aspects {sorted(aspects)}, expected one")
+        skeletons = next((item.skeletons for item in items if item.is_seen), items[0].skeletons)
+        items = [_on(item, skeletons) for item in items]
         return cls(
             np.array([item.timestamp_ms for item in items]),
             np.stack([item.body for item in items]),
             np.stack([item.hands for item in items]),
             items[0].aspect,
+            skeletons,
         )
 
     @classmethod
@@ -209,7 +271,21 @@ class LandmarkSequence:
         return cls(np.arange(len(array)) * (1000.0 / fps), body, hands, aspect)
 
     def to_flat(self) -> FloatArray:
-        """The 258-value layout, float32 [T, 258], zeros where nothing was detected."""
+        """Return the 258-value layout, float32 [T, 258], zeros where nothing was detected.
+
+        Raises InputError on another skeleton than MediaPipe's, and on a partly detected body or
+        hand, for which the layout has no room.
+        """
+        parts_missing = any(
+            (gone.any(axis=-1) != gone.all(axis=-1)).any()
+            for gone in (np.isnan(self.body[..., 0]), np.isnan(self.hands[..., 0]))
+        )
+        if self.skeletons != SKELETONS or parts_missing:
+            got = "a partly detected body or hand" if parts_missing else str(self.skeletons)
+            raise InputError(
+                f"landmarks: got {got} for the flat layout, expected all joints of MediaPipe: save"
+                " a session"
+            )
         parts = [self.body.reshape(len(self), -1), self.hands.reshape(len(self), -1)]
         flat: FloatArray = np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0)
         return flat
@@ -217,20 +293,70 @@ class LandmarkSequence:
     def frames(self) -> Iterator[Landmarks]:
         """The single frames, in order."""
         for time, body, hands in zip(self.timestamps_ms, self.body, self.hands, strict=True):
-            yield Landmarks(float(time), body, hands, self.aspect)
+            yield Landmarks(float(time), body, hands, self.aspect, self.skeletons)
 
     def mirrored(self) -> LandmarkSequence:
         """The same clip in a mirror: x flips, left and right joints and hands change places."""
         flip = np.array([-1, 1, 1], np.float32)
         shift = np.array([1, 0, 0], np.float32)
-        body = self.body[:, pose_mirror(), :].copy()
+        name = self.skeletons[0]
+        mirror = pose_mirror() if name == SKELETONS[0] else skeleton_by_name(name).mirror
+        body = self.body[:, mirror, :].copy()
         body[..., :3] = body[..., :3] * flip + shift
         return self.replaced(body=body, hands=self.hands[:, ::-1] * flip + shift)
 
+    def mapped(self, skeletons: tuple[str, str] = SKELETONS) -> LandmarkSequence:
+        """Return the same clip with the joints of other ``skeletons``, as of a frame."""
+        if self.skeletons == skeletons:
+            return self
+        body, hands = _mapped(self.body, self.hands, self.skeletons, skeletons)
+        return LandmarkSequence(self.timestamps_ms, body, hands, self.aspect, skeletons)
+
     def replaced(self, **changes: Any) -> LandmarkSequence:
         """A copy with the named fields changed, checked anew."""
-        fields = ("timestamps_ms", "body", "hands", "aspect")
+        fields = ("timestamps_ms", "body", "hands", "aspect", "skeletons")
         return LandmarkSequence(**{name: changes.get(name, getattr(self, name)) for name in fields})
+
+
+def shapes_of(skeletons: tuple[str, str]) -> tuple[tuple[int, int], tuple[int, int, int]]:
+    """Return the shapes of body and hands in a frame. Raises InputError on unknown skeletons."""
+    names = skeletons if isinstance(skeletons, tuple | list) else ()
+    if len(names) != 2 or not all(isinstance(name, str) for name in names):
+        raise InputError(f"landmarks: got skeletons {skeletons!r:.80}, expected two names")
+    body, hand = (landmark_joints(name) for name in names)
+    return (body, 4), (2, hand, 3)
+
+
+def _mapped(
+    body: FloatArray, hands: FloatArray, source: tuple[str, str], target: tuple[str, str]
+) -> tuple[FloatArray, FloatArray]:
+    """body [..., V, 4] and hands [..., 2, V, 3] with the joints of ``target``.
+
+    What was not found at all needs no mapping.
+    """
+    result = []
+    for points, one, other in zip((body, hands), source, target, strict=True):
+        indices = joint_mapping(one, other)
+        if indices is None and np.isnan(points[..., 0]).all():
+            indices = (-1,) * landmark_joints(other)
+        if indices is None:
+            raise InputError(
+                f"landmarks: got joints of {one}, expected {other}: use another landmarker or"
+                " model, or declare the mapping in bharsdk/landmarks/skeleton.py"
+            )
+        at = np.array(indices)
+        moved = points[..., np.maximum(at, 0), :].copy()
+        moved[..., at < 0, :] = np.nan
+        result.append(moved)
+    return result[0], result[1]
+
+
+def _on(item: Landmarks, skeletons: tuple[str, str]) -> Landmarks:
+    if item.skeletons == skeletons or not item.is_seen:
+        return item.mapped(skeletons)
+    raise InputError(
+        f"landmarks: got frames of skeletons {skeletons} and {item.skeletons}, expected one pair"
+    )
 
 
 def _flat_values(values: npt.ArrayLike, fps: float, where: str) -> FloatArray:
@@ -329,19 +455,19 @@ def _check_frames(body: FloatArray, hands: FloatArray) -> None:
 
 
 def _check_whole(name: str, points: FloatArray, begin: int) -> None:
-    """points [T, instances, joints, 3]: refuse infinities and instances only partly NaN."""
+    """points [T, instances, joints, 3]: refuse infinities and joints that are only partly NaN."""
     missing = np.isnan(points)
     if not ((np.abs(points) <= MAX_COORDINATE) | missing).all():
         raise InputError(
             f"landmarks: got an infinite or huge {name} coordinate, expected fractions of the"
             " image, or NaN for 'not detected'"
         )
-    lost = missing.any(axis=(2, 3))
-    if (lost != missing.all(axis=(2, 3))).any():
-        frame = begin + int(np.flatnonzero((lost != missing.all(axis=(2, 3))).any(axis=1))[0])
+    partly = missing.any(axis=3) != missing.all(axis=3)
+    if partly.any():
+        frame = begin + int(np.flatnonzero(partly.any(axis=(1, 2)))[0])
         raise InputError(
-            f"landmarks: got a {name} with some NaN coordinates in frame {frame}, expected all"
-            " finite, or all NaN for 'not detected'"
+            f"landmarks: got a joint of a {name} with some NaN coordinates in frame {frame},"
+            " expected all finite, or all NaN for 'not detected'"
         )
 
 

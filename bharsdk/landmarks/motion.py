@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.partial import is_body, is_hand, sum_of_bones
 from bharsdk.landmarks.skeleton import MEDIAPIPE_HAND21, BodyJoint, HandJoint
 
 __all__ = ["movement"]
@@ -24,13 +25,15 @@ def movement(sequence: LandmarkSequence, since_ms: float) -> float:
 
     The largest extent of its path in the image: of a wrist seen from the shoulders, in shoulder
     widths, or the median of a hand's joints seen from its wrist, in hand lengths (four mean bones).
-    0 where nothing was found often enough to say.
+    A joint counts where it was found, three times at least. 0 where nothing was found often enough
+    to say.
     """
+    sequence = sequence.mapped()
     first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
     flat = np.array([sequence.aspect, 1.0], np.float32)
     body = sequence.body[first:, :, :2] * flat
     extents = [0.0]
-    body = body[~np.isnan(body[:, 0, 0])]
+    body = body[is_body(body)]
     if len(body) >= MIN_FRAMES:
         shoulders = body[:, SHOULDERS]
         width = float(np.median(np.linalg.norm(shoulders[:, 0] - shoulders[:, 1], axis=1)))
@@ -39,17 +42,23 @@ def movement(sequence: LandmarkSequence, since_ms: float) -> float:
             extents.append(float(_extent(wrists).max()))
     for side in range(2):
         hand = sequence.hands[first:, side, :, :2] * flat
-        hand = hand[~np.isnan(hand[:, 0, 0])]
+        hand = hand[is_hand(hand)]
         if len(hand) >= MIN_FRAMES:
-            bones = np.linalg.norm(hand - hand[:, HAND_PARENTS], axis=2).sum(axis=1)
+            bones = sum_of_bones(np.linalg.norm(hand - hand[:, HAND_PARENTS], axis=2))
             length = 4 * float(np.median(bones)) / (MEDIAPIPE_HAND21.joint_count - 1)
             if length > 0:
                 shape = (hand - hand[:, HandJoint.WRIST : HandJoint.WRIST + 1]) / length
-                extents.append(float(np.median(_extent(shape))))
+                is_seen = (~np.isnan(shape[..., 0])).sum(axis=0) >= MIN_FRAMES
+                extents.append(float(np.median(_extent(shape)[is_seen])))
     return max(extents)
 
 
 def _extent(points: FloatArray) -> FloatArray:
-    """Points [T, V, 2] -> diagonal of the box of each one's path [V]."""
-    diagonal: FloatArray = np.linalg.norm(points.max(axis=0) - points.min(axis=0), axis=1)
+    """Points [T, V, 2] -> diagonal of the box of each one's path [V]; 0 where rarely seen."""
+    is_seen = ~np.isnan(points[..., :1])
+    high = np.where(is_seen, points, -np.inf).max(axis=0)
+    low = np.where(is_seen, points, np.inf).min(axis=0)
+    is_enough = is_seen.sum(axis=0) >= MIN_FRAMES
+    size = np.where(is_enough, np.where(is_enough, high, 0) - np.where(is_enough, low, 0), 0)
+    diagonal: FloatArray = np.linalg.norm(size, axis=1)
     return diagonal

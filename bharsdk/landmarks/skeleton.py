@@ -5,7 +5,7 @@ tree cannot show (shoulder to shoulder). Graph convolutions read :meth:`Skeleton
 features read :meth:`Skeleton.bone_matrix`; augmentation reads ``mirror``.
 
 Sources of the joint sets: MediaPipe Pose and Hands landmark tables; NTU RGB+D (Shahroudy et al.
-2016); Kinect SDK 1.x; OpenPose COCO-18.
+2016); Kinect SDK 1.x; OpenPose COCO-18; COCO keypoints (17).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bharsdk.errors import InputError
 
 __all__ = [
+    "COCO17",
     "KINECT20",
     "MEDIAPIPE_BODY25",
     "MEDIAPIPE_HAND21",
@@ -28,6 +29,8 @@ __all__ = [
     "BodyJoint",
     "HandJoint",
     "Skeleton",
+    "joint_mapping",
+    "landmark_joints",
     "skeleton_by_name",
 ]
 
@@ -246,6 +249,21 @@ OPENPOSE18 = _tree(
         "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
     ),
 )
+
+COCO17 = _tree(
+    "coco17",
+    _sided({
+        "*_eye": "nose", "*_ear": "*_eye", "*_shoulder": "nose", "*_elbow": "*_shoulder",
+        "*_wrist": "*_elbow", "*_hip": "*_shoulder", "*_knee": "*_hip", "*_ankle": "*_knee",
+    }),
+    root="nose",
+    order=(
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder",
+        "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
+        "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),
+    extra=(("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")),
+)
 # fmt: on
 
 
@@ -278,8 +296,12 @@ SKELETONS: dict[str, Skeleton] = {
         NTU25,
         KINECT20,
         OPENPOSE18,
+        COCO17,
     )
 }
+
+SAME_JOINTS = {(COCO17.name, MEDIAPIPE_BODY25.name)}
+"""(from, to): joints of one name are the same joint. A joint that only ``to`` has becomes NaN."""
 
 
 def skeleton_by_name(name: str) -> Skeleton:
@@ -287,3 +309,27 @@ def skeleton_by_name(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise InputError(f"skeleton: got {name!r}, expected one of {sorted(SKELETONS)}")
     return SKELETONS[name]
+
+
+def landmark_joints(name: str) -> int:
+    """Return how many joints landmarks of the skeleton ``name`` hold.
+
+    MediaPipe's body has 33 in landmarks; models use the first 25. Raises InputError on an unknown
+    name.
+    """
+    skeleton = skeleton_by_name(name)
+    return BodyJoint.COUNT if skeleton is MEDIAPIPE_BODY25 else skeleton.joint_count
+
+
+def joint_mapping(source: str, target: str) -> tuple[int, ...] | None:
+    """Return for each landmark of ``target`` its index in ``source``, -1 where it has none.
+
+    None: no mapping between the two is declared in :data:`SAME_JOINTS`.
+    """
+    if source == target:
+        return tuple(range(landmark_joints(target)))
+    if (source, target) not in SAME_JOINTS:
+        return None
+    there, wanted = skeleton_by_name(source).joints, skeleton_by_name(target).joints
+    found = [there.index(joint) if joint in there else -1 for joint in wanted]
+    return tuple(found + [-1] * (landmark_joints(target) - len(wanted)))

@@ -6,16 +6,19 @@ lengths of the person: the same step counts the same whether someone is near or 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bharsdk.errors import InputError, UsageError
 from bharsdk.files.limits import MAX_PERSONS
-from bharsdk.landmarks.landmarks import Landmarks
+from bharsdk.landmarks.box import Box
+from bharsdk.landmarks.landmarks import SKELETONS, Landmarks
+from bharsdk.landmarks.partial import is_hand, mean_of_seen
 from bharsdk.landmarks.skeleton import BodyJoint, HandJoint
 from bharsdk.values.brief import brief_config
 from bharsdk.values.checks import check_fields
@@ -31,6 +34,9 @@ SIZE_COST = 0.25
 """Of a place twice or half as large as expected; bodies turn and bend within a fifth of that."""
 UNSEEN_COST = 0.25
 """Of a track as long unseen as may be."""
+TORSO = [BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER, BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP]
+TORSO_PER_SHOULDERS = 1.4
+"""A torso is about half a meter long, shoulder joints about 0.36 m apart: whose hips are hidden."""
 PALMS_PER_TORSO = 5.0
 """A torso is about half a meter long, a palm a fifth of it: the size of who shows hands alone."""
 
@@ -45,8 +51,17 @@ class Place:
 
 
 def place_of(landmarks: Landmarks) -> Place | None:
-    """Place of a person, by shoulders and hips; by the hands where there is no body; else None."""
-    if landmarks.has_body:
+    """Return the place of a person; None where no joint was found.
+
+    By shoulders and hips; by the shoulders where hips are missing; else by the hands, and last by
+    the box of all joints, as for skeletons that have no mapping to MediaPipe's.
+    """
+    with contextlib.suppress(InputError):
+        landmarks = landmarks.mapped()
+    if landmarks.skeletons != SKELETONS:
+        return _box_place(landmarks)
+    known = ~np.isnan(landmarks.body[:, 0])
+    if known[TORSO].all():
         body = _true(landmarks.body, landmarks.aspect)
         shoulders = body[[BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER]]
         hips = body[[BodyJoint.LEFT_HIP, BodyJoint.RIGHT_HIP]]
@@ -54,12 +69,19 @@ def place_of(landmarks: Landmarks) -> Place | None:
         # Who bends forward has a short torso, who turns sideways narrow shoulders.
         length = math.dist(shoulders.mean(axis=0), hips.mean(axis=0))
         return _place(center, max(length, math.dist(*shoulders)))
-    hands = [hand for hand in landmarks.hands if not np.isnan(hand[0, 0])]
+    if known[TORSO[:2]].all():
+        left, right = _true(landmarks.body[TORSO[:2]], landmarks.aspect)
+        length = TORSO_PER_SHOULDERS * math.dist(left, right)
+        return _place((left + right) / 2.0 + (0.0, length / 2.0), length)
+    hands = [hand for hand in landmarks.hands if is_hand(hand)]
     if not hands:
-        return None
+        return _box_place(landmarks)
     true = np.stack([_true(hand, landmarks.aspect) for hand in hands])
     palms = [_palm(hand) for hand in true]
-    return _place(true.mean(axis=(0, 1)), PALMS_PER_TORSO * max(palms))
+    center = true.mean(axis=(0, 1))
+    if np.isnan(center).any():
+        center = np.nanmean(true, axis=(0, 1))
+    return _place(center, PALMS_PER_TORSO * max(palms))
 
 
 def own_hands(people: Sequence[Landmarks]) -> tuple[Landmarks, ...]:
@@ -73,7 +95,7 @@ def own_hands(people: Sequence[Landmarks]) -> tuple[Landmarks, ...]:
         (_reach(landmarks, side), person, side)
         for person, landmarks in enumerate(people)
         for side in range(2)
-        if landmarks.has_body and not np.isnan(landmarks.hands[side, 0, 0])
+        if landmarks.has_body and is_hand(landmarks.hands[side])
     )
     kept: list[tuple[int, Points]] = []
     hands = [landmarks.hands.copy() for landmarks in people]
@@ -84,8 +106,7 @@ def own_hands(people: Sequence[Landmarks]) -> tuple[Landmarks, ...]:
         else:
             kept.append((person, hand))
     return tuple(
-        Landmarks(landmarks.timestamp_ms, landmarks.body, own, landmarks.aspect)
-        for landmarks, own in zip(people, hands, strict=True)
+        replace(landmarks, hands=own) for landmarks, own in zip(people, hands, strict=True)
     )
 
 
@@ -272,17 +293,27 @@ def _place(center: Points, size: float) -> Place:
     return Place(float(center[0]), float(center[1]), max(size, 1e-3))
 
 
+def _box_place(landmarks: Landmarks) -> Place | None:
+    box = Box.around(landmarks)
+    if box is None:
+        return None
+    width, height = (box.right - box.left) * landmarks.aspect, box.bottom - box.top
+    center = np.array([(box.left + box.right) / 2 * landmarks.aspect, (box.top + box.bottom) / 2])
+    return _place(center, max(width, height))
+
+
 def _palm(hand: Points) -> float:
     return max(math.dist(hand[HandJoint.WRIST], hand[HandJoint.MIDDLE_MCP]), 1e-6)
 
 
 def _reach(landmarks: Landmarks, side: int) -> float:
-    """From the wrist of the pose to that of the hand, in image heights."""
+    """From the wrist of the pose to that of the hand, in image heights; inf where it is missing."""
     wrist = (BodyJoint.LEFT_WRIST, BodyJoint.RIGHT_WRIST)[side]
     body, hand = (_true(j, landmarks.aspect) for j in (landmarks.body, landmarks.hands[side]))
-    return math.dist(body[wrist], hand[HandJoint.WRIST])
+    reach = math.dist(body[wrist], hand[HandJoint.WRIST])
+    return math.inf if math.isnan(reach) else reach
 
 
 def _is_same_hand(one: Points, other: Points) -> bool:
-    apart = float(np.linalg.norm(one - other, axis=-1).mean())
+    apart = float(mean_of_seen(np.linalg.norm(one - other, axis=-1)))
     return apart < SAME_HAND * max(_palm(one), _palm(other))

@@ -304,7 +304,7 @@ class Handling(Generic[T]):
         try:
             people = checked_people(given, self._landmarker)
             self._failures.succeeded(found.captured.number)
-            self._saw_somebody |= any(person.has_body for person in people)
+            self._saw_somebody |= any(person.is_seen for person in people)
             landmarks_ms = (shared.clock() - found.begun_s) * 1000.0
             with self._lock:
                 if self._handler is None:  # closed meanwhile, without waiting for this thread

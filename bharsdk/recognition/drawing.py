@@ -17,7 +17,7 @@ from bharsdk.events import Event
 from bharsdk.files.writing import Replacement
 from bharsdk.landmarks.box import Box
 from bharsdk.landmarks.landmarks import Landmarks
-from bharsdk.landmarks.skeleton import MEDIAPIPE_BODY25, MEDIAPIPE_HAND21, Skeleton
+from bharsdk.landmarks.skeleton import Skeleton, skeleton_by_name
 from bharsdk.process.silence import STDERR, quiet_outputs
 from bharsdk.values.brief import brief
 from bharsdk.values.image import Image
@@ -111,12 +111,12 @@ def draw_landmarks(canvas: Image, landmarks: Landmarks) -> None:
     Raises:
         BackendMissingError: OpenCV is not installed (the extra ``camera``).
     """
-    count = MEDIAPIPE_BODY25.joint_count
-    body = landmarks.body[:count]
-    _skeleton(canvas, MEDIAPIPE_BODY25, body[:, :2], body[:, 3] >= MIN_VISIBILITY, BODY_COLOR)
-    shown = np.ones(MEDIAPIPE_HAND21.joint_count, bool)
+    body_skeleton, hand_skeleton = (skeleton_by_name(name) for name in landmarks.skeletons)
+    body = landmarks.body[: body_skeleton.joint_count]
+    _skeleton(canvas, body_skeleton, body[:, :2], body[:, 3] >= MIN_VISIBILITY, BODY_COLOR)
+    shown = np.ones(hand_skeleton.joint_count, bool)
     for hand, color in zip(landmarks.hands, HAND_COLORS, strict=True):
-        _skeleton(canvas, MEDIAPIPE_HAND21, hand[:, :2], shown, color)
+        _skeleton(canvas, hand_skeleton, hand[:, :2], shown, color)
 
 
 def _skeleton(

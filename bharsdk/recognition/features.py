@@ -7,7 +7,9 @@ distance to the camera and image aspect do not matter, and written as body and h
 
 Channels are x, y, z per modality (joint, bone, their motion from frame to frame) and, last,
 presence: the landmarker's visibility for body joints, 1 or 0 for hands. What was not detected is 0
-in every channel *and* 0 in presence, so that a missing hand never looks like a hand at rest.
+in every channel *and* 0 in presence, so that a missing hand never looks like a hand at rest. That
+holds for single joints too, and for the bones and motions that need one
+(:mod:`bharsdk.landmarks.partial`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from bharsdk.bundle.feature_config import FeatureConfig, Modality
 from bharsdk.errors import InputError, assert_never
 from bharsdk.kernels.ops import graph_aggregate
 from bharsdk.landmarks.landmarks import LandmarkSequence
+from bharsdk.landmarks.partial import BODY_ANCHORS, HAND_ANCHORS, sum_of_bones
 from bharsdk.landmarks.skeleton import (
     MEDIAPIPE_BODY25,
     MEDIAPIPE_HAND21,
@@ -36,7 +39,7 @@ FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 BODY, HAND = MEDIAPIPE_BODY25, MEDIAPIPE_HAND21
-BODY_BONES, HAND_BONES = BODY.bone_matrix()[None], HAND.bone_matrix()[None]
+BONES = {skeleton.name: skeleton.bone_matrix()[None] for skeleton in (BODY, HAND)}
 HAND_PARENTS = np.array(HAND.parents)
 
 MIN_SHOULDER_WIDTH = 0.02
@@ -66,8 +69,9 @@ def extract(
     """The features of the window that ends at ``end_ms`` (default: with the sequence).
 
     A window that reaches beyond the sequence sees its first or last frame held. Raises InputError
-    when ``end_ms`` is not finite.
+    when ``end_ms`` is not finite, or the skeleton has no mapping to MediaPipe's.
     """
+    sequence = sequence.mapped((BODY.name, HAND.name))
     times = sequence.timestamps_ms
     end = float(times[-1]) if end_ms is None else float(end_ms)
     if not np.isfinite(end):
@@ -77,24 +81,51 @@ def extract(
     max_gap_ms = config.max_gap_s * 1000.0
     metric = np.array([sequence.aspect, 1.0, sequence.aspect], np.float32)
 
-    body, body_seen = _resample(times, sequence.body[:, : BODY.joint_count], wanted, max_gap_ms)
-    points, visibility = body[..., :3] * metric, body[..., 3] * body_seen[:, None]
-    body_points = _normalize_body(points, body_seen)
-    hand_points, hand_seen = [], []
-    for side in range(2):
-        hand, seen = _resample(times, sequence.hands[:, side], wanted, max_gap_ms)
-        hand_points.append(normalize_hand(hand * metric, seen))
-        hand_seen.append(seen)
-    return Features(
-        body=_channels(body_points[None], body_seen[None], visibility[None], BODY_BONES, config),
-        hands=_channels(
-            np.stack(hand_points),
-            np.stack(hand_seen),
-            np.stack(hand_seen)[..., None].repeat(HAND.joint_count, axis=2),
-            HAND_BONES,
-            config,
-        ),
+    body, joints, body_seen = _resample_joints(
+        times, sequence.body[:, : BODY.joint_count], wanted, max_gap_ms, BODY_ANCHORS
     )
+    points, visibility = body[..., :3] * metric, body[..., 3] * joints
+    body_points = np.where(joints[..., None], _normalize_body(points, body_seen), np.float32(0))
+    hand_points, hand_joints = [], []
+    for side in range(2):
+        hand, joints_there, seen = _resample_joints(
+            times, sequence.hands[:, side], wanted, max_gap_ms, HAND_ANCHORS
+        )
+        hand_points.append(normalize_hand(hand * metric, seen, joints_there))
+        hand_joints.append(joints_there)
+    hands_there = np.stack(hand_joints)
+    return Features(
+        body=_channels(body_points[None], joints[None], visibility[None], BODY, config),
+        hands=_channels(np.stack(hand_points), hands_there, hands_there, HAND, config),
+    )
+
+
+def _resample_joints(
+    times: npt.NDArray[np.float64],
+    values: FloatArray,
+    wanted: npt.NDArray[np.float64],
+    max_gap_ms: float,
+    anchors: list[int],
+) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """As :func:`_resample`, each joint by itself where frames miss single joints.
+
+    anchors: joints without which the body or hand of a frame counts as missing. Returns values
+    [S, V, C], whether each joint was there [S, V], and whether the body or hand was [S].
+    """
+    missing = np.isnan(values[:, :, 0])
+    if (missing.any(axis=1) == missing.all(axis=1)).all():
+        out, seen = _resample(times, values, wanted, max_gap_ms)
+        return out, np.repeat(seen[:, None], values.shape[1], axis=1), seen
+    kept = values.copy()
+    kept[missing[:, anchors].any(axis=1)] = np.nan
+    _, seen = _resample(times, kept[:, anchors], wanted, max_gap_ms)
+    parts = [
+        _resample(times, kept[:, joint : joint + 1], wanted, max_gap_ms)
+        for joint in range(values.shape[1])
+    ]
+    there = np.stack([found for _, found in parts], axis=1) & seen[:, None]
+    out = np.concatenate([part for part, _ in parts], axis=1)
+    return np.where(there[..., None], out, np.float32(0)), there, seen
 
 
 def _resample(
@@ -145,28 +176,35 @@ def _normalize_body(points: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(seen[:, None, None], scaled, np.float32(0)).astype(np.float32)
 
 
-def normalize_hand(points: FloatArray, seen: BoolArray) -> FloatArray:
+def normalize_hand(
+    points: FloatArray, seen: BoolArray, joints: BoolArray | None = None
+) -> FloatArray:
     """points [T, 21, 3] of any unit -> hand lengths from the wrist, per frame. seen: bool [T].
+
+    joints: bool [T, 21], which joints were found; default, all of a hand that was seen.
 
     The unit is the window's median of the mean bone, which a turn of the hand changes little.
     """
     if not seen.any():
         return points
     centered = points - points[:, HandJoint.WRIST : HandJoint.WRIST + 1]
+    if joints is not None:
+        centered = np.where(joints[..., None], centered, np.float32(np.nan))
     bones = np.linalg.norm(centered[seen] - centered[seen][:, HAND_PARENTS], axis=2)
-    length = float(np.median(bones.sum(axis=1))) / (HAND.joint_count - 1) * HAND_LENGTH_IN_BONES
+    length = float(np.median(sum_of_bones(bones))) / (HAND.joint_count - 1) * HAND_LENGTH_IN_BONES
     scaled: FloatArray = centered / np.float32(max(length, 1e-4))
-    return scaled
+    return scaled if joints is None else np.where(joints[..., None], scaled, np.float32(0))
 
 
 def _channels(
     points: FloatArray,
-    seen: BoolArray,
+    joints: BoolArray,
     presence: npt.NDArray[np.generic],
-    bones: FloatArray,
+    skeleton: Skeleton,
     config: FeatureConfig,
 ) -> FloatArray:
-    """Points [M, T, V, 3], seen [M, T], presence [M, T, V] -> contiguous float32 [C, T, V, M]."""
+    """Points [M, T, V, 3], joints and presence [M, T, V] -> contiguous float32 [C, T, V, M]."""
+    bones, ends = BONES[skeleton.name], joints & joints[..., list(skeleton.parents)]
     joint = np.ascontiguousarray(points.transpose(0, 3, 1, 2), np.float32)
     parts: list[FloatArray] = []
     for modality in config.modalities:
@@ -174,16 +212,21 @@ def _channels(
             case Modality.JOINT:
                 parts.append(joint)
             case Modality.BONE:
-                parts.append(graph_aggregate(joint[:, None], bones))
+                parts.append(_bones(joint, ends, bones))
             case Modality.JOINT_MOTION:
-                parts.append(_motion(joint, seen))
+                parts.append(_motion(joint, joints))
             case Modality.BONE_MOTION:
-                parts.append(_motion(graph_aggregate(joint[:, None], bones), seen))
+                parts.append(_motion(_bones(joint, ends, bones), ends))
             case _:
                 assert_never(modality)
     if config.presence:
         parts.append(presence[:, None].astype(np.float32))
     return np.ascontiguousarray(np.concatenate(parts, axis=1).transpose(1, 2, 3, 0))
+
+
+def _bones(joint: FloatArray, ends: BoolArray, bones: FloatArray) -> FloatArray:
+    """Joint [M, 3, T, V] -> bones, 0 unless both ends [M, T, V] are there."""
+    return np.where(ends[:, None], graph_aggregate(joint[:, None], bones), np.float32(0))
 
 
 def _motion(values: FloatArray, seen: BoolArray) -> FloatArray:
@@ -192,7 +235,7 @@ def _motion(values: FloatArray, seen: BoolArray) -> FloatArray:
     Where either frame is missing it is 0, not a leap from or to the origin.
     """
     motion = np.zeros_like(values)
-    both = (seen[:, 1:] & seen[:, :-1])[:, None, :, None]
+    both = (seen[:, 1:] & seen[:, :-1])[:, None]
     motion[:, :, 1:] = np.where(both, values[:, :, 1:] - values[:, :, :-1], np.float32(0))
     return motion
 

@@ -63,6 +63,7 @@ class Stream:
         self._min_keypoint_score = options.min_keypoint_score
         config = options.decoder_config(manifest)
         self._features = manifest.features
+        self._skeletons = manifest.skeletons
         calibration = manifest.calibration
         self._window = LandmarkWindow(manifest.features, config.restart_gap_s, manifest.subject)
         self._hop = Hop(config.hop_s)
@@ -135,10 +136,12 @@ class Stream:
         """Take one frame, and return the events that it makes certain.
 
         Raises:
-            InputError: the frame is not later than the last one. The state stays as it was.
+            InputError: the frame is not later than the last one, or its skeleton is neither the
+                model's nor mapped to it. The state stays as it was.
         """
         begin_s = time.perf_counter()
         typed(Landmarks, landmarks, "stream: got")
+        landmarks = landmarks.mapped(self._skeletons)
         self._window.check(landmarks)
         landmarks = self._as_seen(landmarks)
         events: list[Event] = []

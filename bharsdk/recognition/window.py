@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bharsdk.bundle.feature_config import FeatureConfig, ModelInput
 from bharsdk.errors import InputError, assert_never
 from bharsdk.landmarks.landmarks import BODY_SHAPE, HANDS_SHAPE, Landmarks, LandmarkSequence
+from bharsdk.landmarks.partial import is_body, is_hand
 
 __all__ = ["Hop", "LandmarkWindow"]
 
@@ -121,9 +122,9 @@ class LandmarkWindow:
         first = self._start + int(np.searchsorted(times, self._last_ms - self._window_ms))
         match self._subject:
             case ModelInput.BODY:
-                seen = ~np.isnan(self._body[first : self._stop, 0, 0])
+                seen = is_body(self._body[first : self._stop])
             case ModelInput.HANDS:
-                seen = ~np.isnan(self._hands[first : self._stop, :, 0, 0]).all(axis=1)
+                seen = is_hand(self._hands[first : self._stop]).any(axis=1)
             case _:
                 assert_never(self._subject)
         return float(np.mean(seen))

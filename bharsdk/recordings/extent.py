@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bharsdk.errors import InputError
 from bharsdk.files.limits import MAX_EVENTS, MAX_HEADER_BYTES, MAX_PEOPLE, MAX_PERSON_FRAMES
+from bharsdk.landmarks.landmarks import SKELETONS, shapes_of
 
-__all__ = ["Extent", "RecordingFullError"]
+__all__ = ["Extent", "RecordingFullError", "frames_worth", "person_values"]
 
 
 class RecordingFullError(InputError):
@@ -39,3 +41,13 @@ class Extent:
                 raise RecordingFullError(
                     f"a recording of {count} {what}, expected at most {limit}: record in parts"
                 )
+
+
+def person_values(skeletons: tuple[str, str]) -> int:
+    """Return how many numbers one person takes in a frame: 258 for MediaPipe's skeletons."""
+    return sum(math.prod(shape) for shape in shapes_of(skeletons))
+
+
+def frames_worth(skeletons: tuple[str, str]) -> int:
+    """Return for how many of MediaPipe's frames a frame of ``skeletons`` counts, at least 1."""
+    return math.ceil(person_values(skeletons) / person_values(SKELETONS))

@@ -7,6 +7,8 @@
     F  length  crc  frame       float64 time_ms, float64 aspect, uint8 people, then for each
                                 body float32 [33, 4] and hands float32 [2, 21, 3]
     E  length  crc  JSON        an event that came with the frame before
+    S  length  crc  JSON        {"skeletons": [body, hands]}, before the first person, where these
+                                are not MediaPipe's: frames then have as many joints as these
 
 Little endian. A record that is torn, by a full disk or a lost process, ends the journal: what lies
 before it counts. What cannot be read again is not written (:mod:`bharsdk.files.limits`).
@@ -31,8 +33,9 @@ from bharsdk.files.leftovers import Lock, is_ours, lock
 from bharsdk.files.limits import MAX_EVENTS, MAX_PERSON_FRAMES, MAX_RECORD_BYTES
 from bharsdk.files.untrusted import parse_json, reading
 from bharsdk.landmarks.frame import Frame
+from bharsdk.landmarks.landmarks import SKELETONS
 from bharsdk.process.closeable import Closing
-from bharsdk.recordings.extent import Extent
+from bharsdk.recordings.extent import Extent, frames_worth, person_values
 from bharsdk.recordings.journal_frames import JournalFrames, packed, people_in
 from bharsdk.recordings.session import Session
 
@@ -46,7 +49,7 @@ __all__ = [
 
 MAGIC = b"BHARJRNL"
 FORMAT_VERSION = 1
-HEADER, FRAME, EVENT = b"H", b"F", b"E"
+HEADER, FRAME, EVENT, JOINTS = b"H", b"F", b"E", b"S"
 RECORD = struct.Struct("<cII")
 READ_AHEAD = 256 << 10
 HEADER_EXTRA, EVENT_EXTRA = 1024, 8
@@ -58,6 +61,11 @@ class _Header:
     format_version: int
     model: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Joints:
+    skeletons: tuple[str, str]
 
 
 class JournalWriter(Closing):
@@ -73,6 +81,7 @@ class JournalWriter(Closing):
         header = _record(HEADER, _encoded(_Header(FORMAT_VERSION, model, dict(options or {}))))
         self._extent = Extent(text_bytes=len(header) + HEADER_EXTRA)
         self._last_ms = -math.inf
+        self._skeletons: tuple[str, str] | None = None
         self._file = path.open("xb", buffering=0)
         # The lock says to others that somebody is recording; it goes however the process ends.
         if not is_ours(path, self._file.fileno()):
@@ -93,6 +102,16 @@ class JournalWriter(Closing):
                 f"recording: got the frame of {frame.timestamp_ms} ms after that of"
                 f" {self._last_ms} ms, expected times that increase"
             )
+        skeletons = frame.people[0].skeletons if frame.people else self._skeletons
+        begin = b""
+        if skeletons != self._skeletons:
+            if self._skeletons is not None:
+                raise InputError(
+                    f"recording: got joints of {skeletons} after {self._skeletons}, expected one"
+                    " pair of skeletons in a recording"
+                )
+            if skeletons is not None and skeletons != SKELETONS:
+                begin = _record(JOINTS, _encoded(_Joints(skeletons)))
         records = [_encoded(event) for event in events]
         extent = self._with(records)
         extent = replace(
@@ -100,9 +119,12 @@ class JournalWriter(Closing):
             frames=extent.frames + 1,
             people=max(extent.people, len(frame.people)),
         )
-        extent.check()
-        self._append(_record(FRAME, packed(frame)) + _event_records(records))
+        # As whoever reads it counts: all frames are as large as the skeletons make them.
+        worth = frames_worth(skeletons or SKELETONS)
+        replace(extent, frames=extent.frames * worth).check()
+        self._append(begin + _record(FRAME, packed(frame)) + _event_records(records))
         self._extent, self._last_ms = extent, frame.timestamp_ms
+        self._skeletons = skeletons
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Events that the end of the source brought."""
@@ -175,9 +197,10 @@ def read_journal(path: Path) -> Session:
     be, or when a record holds what none can, IncompatibleError when a later version wrote it.
     """
     with reading(path, expected="a journal that bhar wrote"):
-        extent = _extent_of(path)
-        extent.check()
-        frames = JournalFrames(extent.frames, extent.people)
+        extent, skeletons = _extent_of(path)
+        worth = frames_worth(skeletons)
+        replace(extent, frames=extent.frames * worth).check()
+        frames = JournalFrames(extent.frames, extent.people, skeletons)
         events: list[Event] = []
         header = _Header(FORMAT_VERSION)
         for number, (kind, data) in enumerate(_records(path)):
@@ -191,6 +214,8 @@ def read_journal(path: Path) -> Session:
                 break  # it has grown meanwhile
             elif kind == FRAME:
                 frames.add(data)
+            elif kind == JOINTS:
+                pass  # read by _extent_of
             elif kind == EVENT:
                 events.append(from_json_dict(Event, parse_json(data, "event"), "event"))
             else:
@@ -206,7 +231,7 @@ def read_journal(path: Path) -> Session:
         )
 
 
-def _encoded(value: _Header | Event) -> bytes:
+def _encoded(value: _Header | _Joints | Event) -> bytes:
     """``value`` as JSON that can be read again."""
     with reading("recording", expected="what JSON can hold"):
         data = json.dumps(to_json_dict(value), allow_nan=False).encode()
@@ -239,12 +264,13 @@ def _records(path: Path) -> Iterator[tuple[bytes, bytes]]:
             yield kind, data
 
 
-def _extent_of(path: Path) -> Extent:
-    """How large the session will be, at most, by the heads of the records alone.
+def _extent_of(path: Path) -> tuple[Extent, tuple[str, str]]:
+    """How large the session will be, at most, by the heads of the records; and its skeletons.
 
     Ends where it is too large, whatever the size of the file.
     """
     frames = people = events = text_bytes = 0
+    skeletons = SKELETONS
     size = path.stat().st_size
     with path.open("rb", READ_AHEAD) as file:
         at = len(MAGIC)
@@ -259,11 +285,15 @@ def _extent_of(path: Path) -> Extent:
                 break
             if kind == FRAME:
                 frames += 1
-                people = max(people, people_in(length))
+                people = max(people, people_in(length, skeletons))
+            elif kind == JOINTS and text_bytes and not people and skeletons == SKELETONS:
+                data = parse_json(file.read(length), "skeletons")
+                skeletons = from_json_dict(_Joints, data, "skeletons").skeletons
+                person_values(skeletons)  # refuses unknown ones
             elif kind == EVENT or not text_bytes:
                 events += kind == EVENT
                 text_bytes += length
             else:
                 break  # no record that may stand here
             file.seek(at)
-    return Extent(frames, people, events, text_bytes)
+    return Extent(frames, people, events, text_bytes), skeletons

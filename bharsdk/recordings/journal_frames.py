@@ -9,15 +9,14 @@ import numpy.typing as npt
 
 from bharsdk.errors import InputError
 from bharsdk.landmarks.frame import Frame
-from bharsdk.landmarks.landmarks import BODY_SHAPE, HANDS_SHAPE, LandmarkSequence, check_aspects
+from bharsdk.landmarks.landmarks import SKELETONS, LandmarkSequence, check_aspects, shapes_of
+from bharsdk.recordings.extent import person_values
 
 __all__ = ["FRAME_HEAD", "JournalFrames", "packed", "people_in"]
 
 FRAME_HEAD = struct.Struct("<ddB")
 """Time, aspect, people."""
 F4, F8 = np.dtype("<f4"), np.dtype("<f8")
-BODY_VALUES, HANDS_VALUES = int(np.prod(BODY_SHAPE)), int(np.prod(HANDS_SHAPE))
-PERSON_BYTES = (BODY_VALUES + HANDS_VALUES) * F4.itemsize
 BATCH_BYTES = 1 << 20
 """Frames are taken over together: one by one, an hour would take a second more."""
 
@@ -31,9 +30,9 @@ def packed(frame: Frame) -> bytes:
     return b"".join(parts)
 
 
-def people_in(length: int) -> int:
-    """How many people a record of ``length`` bytes may hold."""
-    return max(0, length - FRAME_HEAD.size) // PERSON_BYTES
+def people_in(length: int, skeletons: tuple[str, str] = SKELETONS) -> int:
+    """Return how many people of ``skeletons`` a record of ``length`` bytes may hold."""
+    return max(0, length - FRAME_HEAD.size) // (person_values(skeletons) * F4.itemsize)
 
 
 class JournalFrames:
@@ -42,12 +41,16 @@ class JournalFrames:
     Room that is not filled takes no memory. Raises InputError on records that are no frames.
     """
 
-    def __init__(self, frames: int, people: int) -> None:
+    def __init__(self, frames: int, people: int, skeletons: tuple[str, str] = SKELETONS) -> None:
+        self._skeletons = skeletons
+        self._body_shape, self._hands_shape = shapes_of(skeletons)
+        body_values, hands_values = int(np.prod(self._body_shape)), int(np.prod(self._hands_shape))
+        self._body_values = body_values
         self._times = np.empty(frames, np.float64)
         self._aspects = np.empty(frames, np.float64)
         places = max(1, people)
-        self._body = np.empty((places, frames, BODY_VALUES), np.float32)
-        self._hands = np.empty((places, frames, HANDS_VALUES), np.float32)
+        self._body = np.empty((places, frames, body_values), np.float32)
+        self._hands = np.empty((places, frames, hands_values), np.float32)
         self._filled = 0
         self._batch: list[bytes] = []
 
@@ -79,9 +82,10 @@ class JournalFrames:
         first, *others = (
             LandmarkSequence(
                 times,
-                body[whole].reshape(-1, *BODY_SHAPE),
-                hands[whole].reshape(-1, *HANDS_SHAPE),
+                body[whole].reshape(-1, *self._body_shape),
+                hands[whole].reshape(-1, *self._hands_shape),
                 float(aspects[0]),
+                self._skeletons,
             )
             for body, hands in zip(self._body, self._hands, strict=True)
         )
@@ -94,9 +98,10 @@ class JournalFrames:
             return
         count, length = len(self._batch), len(self._batch[0])
         raw = np.frombuffer(b"".join(self._batch), np.uint8).reshape(count, length)
-        people = people_in(length)
+        people = people_in(length, self._skeletons)
+        person_bytes = person_values(self._skeletons) * F4.itemsize
         if (
-            length != FRAME_HEAD.size + people * PERSON_BYTES
+            length != FRAME_HEAD.size + people * person_bytes
             or (raw[:, FRAME_HEAD.size - 1] != people).any()
         ):
             raise InputError(f"damaged: got a frame of {length} bytes for other people")
@@ -106,8 +111,8 @@ class JournalFrames:
         if people:
             values = np.ascontiguousarray(raw[:, FRAME_HEAD.size :]).view(F4)
             values = values.reshape(count, people, -1).swapaxes(0, 1)
-            self._body[:people, here] = values[..., :BODY_VALUES]
-            self._hands[:people, here] = values[..., BODY_VALUES:]
+            self._body[:people, here] = values[..., : self._body_values]
+            self._hands[:people, here] = values[..., self._body_values :]
         self._body[people:, here] = np.nan
         self._hands[people:, here] = np.nan
         self._filled += count

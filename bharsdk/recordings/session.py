@@ -54,12 +54,13 @@ class TrueEvent:
 class Session:
     """A recording: its frames and, where known, what happened in it.
 
-    sequence: the first person. truth: in time order; empty where nobody noted it. note: where the
-    frames come from. others: further people, at the same times, NaN where not seen. aspects:
-    float64 [T], image width / height of each frame, where it changed. events, model, options: what
-    was recognized when it was recorded, by which bundle (its sha256), and what was asked of it;
-    None where nothing was. Raises InputError on others at other times, and on other aspects than
-    images have.
+    sequence: the first person. truth: which signs were really made, in time order; empty where
+    nobody noted them. note: where the frames come from. others: further people at the same times
+    and of the same skeletons, NaN where not seen. aspects: float64 [T], image width / height of
+    each frame; None where it never changed. events: what was recognized during the recording.
+    model: sha256 of the bundle that recognized it. options: the recognizer's options. These three
+    are None where nothing was recognized. Raises InputError on others of other times or skeletons,
+    and on aspects that no image has.
     """
 
     sequence: LandmarkSequence
@@ -87,6 +88,10 @@ class Session:
                     "session: got people at different times or aspects, expected those of the"
                     " first: NaN marks when somebody was not seen"
                 )
+        if any(other.skeletons != self.sequence.skeletons for other in self.others):
+            raise InputError(
+                "session: got people of several skeletons, expected those of the first"
+            )
         if self.aspects is not None:
             if self.aspects.shape != times.shape:
                 raise InputError(
@@ -118,7 +123,7 @@ class Session:
         return float((len(times) - 1) * 1000.0 / (times[-1] - times[0]))
 
     def frames(self) -> Iterator[Frame]:
-        """The frames, each with those people who were seen in it."""
+        """Yield the frames, each with the people who were seen in it."""
         aspects = itertools.repeat(self.sequence.aspect)
         people = zip(*(person.frames() for person in (self.sequence, *self.others)), strict=True)
         for number, (found, aspect) in enumerate(

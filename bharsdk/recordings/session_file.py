@@ -10,6 +10,9 @@
     body-1.npy ...     of the second person, and so on
     aspects.npy        float64 [T], where the picture changed its shape
 
+Landmarks of another skeleton than MediaPipe's have as many joints as it names. The header then says
+``skeletons``: the names of body and hands. Files of MediaPipe's landmarks stay as they were.
+
 Time is the last axis: each coordinate then lies beside its own past and deflates a fifth smaller.
 Values come back exactly as stored; NaN means "not detected". Names, sizes and array headers are
 checked before anything is decompressed or parsed; there is no pickle. While a session is being
@@ -35,12 +38,12 @@ from bharsdk.files.limits import MAX_HEADER_BYTES
 from bharsdk.files.untrusted import parse_json, reading, reason_of
 from bharsdk.files.writing import write_atomically
 from bharsdk.landmarks.landmarks import (
-    BODY_SHAPE,
     DEFAULT_ASPECT,
-    HANDS_SHAPE,
+    SKELETONS,
     LandmarkSequence,
+    shapes_of,
 )
-from bharsdk.recordings.extent import Extent
+from bharsdk.recordings.extent import Extent, frames_worth
 from bharsdk.recordings.journal import is_journal, read_journal
 from bharsdk.recordings.session import Session, TrueEvent
 from bharsdk.recordings.session_arrays import (
@@ -55,8 +58,9 @@ from bharsdk.values.checks import as_path, typed
 __all__ = ["SUFFIX", "load_session", "save_session"]
 
 SUFFIX = ".bhar-session"
-FORMAT_VERSION = 2
-"""1 where a session uses nothing that came with 2: several people, events, changing shapes."""
+FORMAT_VERSION = 3
+"""The lowest that holds the session, so that older versions can read it. 2 brought several people,
+events and changing shapes; 3 brought skeletons."""
 HEADER, TIMES, ASPECTS = "session.json", "timestamps_ms.npy", "aspects.npy"
 EXPECTED = "a file that bhar wrote: copy or record it again"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -75,6 +79,7 @@ class _Header:
     events: tuple[Event, ...] | None = None
     model: str | None = None
     options: dict[str, Any] | None = None
+    skeletons: tuple[str, str] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -101,8 +106,9 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
     sequence, f8 = session.sequence, np.dtype("<f8")
     of_version_2 = (session.events, session.aspects, session.model, session.options)
     later = session.others or any(part is not None for part in of_version_2)
+    other_joints = sequence.skeletons != SKELETONS
     header = _Header(
-        FORMAT_VERSION if later else 1,
+        FORMAT_VERSION if other_joints else 2 if later else 1,
         len(sequence),
         sequence.aspect,
         session.truth,
@@ -112,6 +118,7 @@ def save_session(path: str | Path, session: Session, *, dtype: npt.DTypeLike = n
         session.events,
         session.model if later else None,
         session.options if later else None,
+        sequence.skeletons if other_joints else None,
     )
     members = {HEADER: _header_bytes(header), TIMES: npy_bytes(sequence.timestamps_ms, f8)}
     parts = [part for one in (sequence, *session.others) for part in (one.body, one.hands)]
@@ -172,12 +179,15 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Session:
         raise InputError(f"got members {names}, expected {expected}")
     timestamps = read_values(archive, TIMES, header.frames)
     aspects = read_values(archive, ASPECTS, header.frames) if has_aspects else None
+    skeletons = SKELETONS if header.skeletons is None else header.skeletons
+    body_shape, hands_shape = shapes_of(skeletons)
     first, *others = (
         LandmarkSequence(
             timestamps,
-            read_landmarks(archive, body, BODY_SHAPE, header.frames),
-            read_landmarks(archive, hands, HANDS_SHAPE, header.frames),
+            read_landmarks(archive, body, body_shape, header.frames),
+            read_landmarks(archive, hands, hands_shape, header.frames),
             header.aspect,
+            skeletons,
         )
         for body, hands in zip(header.names[::2], header.names[1::2], strict=True)
     )
@@ -200,7 +210,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
     if archive.getinfo(HEADER).file_size > MAX_HEADER_BYTES:
         raise InputError(f"got a {HEADER} above {MAX_HEADER_BYTES} bytes, no session")
     data = parse_json(archive.read(HEADER), HEADER, max_bytes=MAX_HEADER_BYTES)
-    if not isinstance(data, dict) or data.get("format_version") != 1:
+    if not isinstance(data, dict) or data.get("format_version") not in (1, 2):
         check_version(data, FORMAT_VERSION, str(path), "use the bharsdk version that wrote it")
     header = from_json_dict(_Header, data, HEADER)
     if header.frames < 1 or (header.persons is not None and header.persons < 1):
@@ -212,4 +222,6 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> _Header:
 
 
 def _extent_of(header: _Header) -> Extent:
-    return Extent(header.frames, header.persons or 1, len(header.events or ()))
+    # Larger skeletons take more memory: a frame of theirs counts several times.
+    frames = header.frames * frames_worth(header.skeletons or SKELETONS)
+    return Extent(frames, header.persons or 1, len(header.events or ()))

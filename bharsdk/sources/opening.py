@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bharsdk.cameras.address import parse_address
-from bharsdk.cameras.camera import Camera
+from bharsdk.cameras.address import CameraKind, parse_address
+from bharsdk.cameras.camera import open_address
 from bharsdk.cameras.given_pictures import (
     GivenPictures,
     LimitedPictures,
@@ -24,8 +25,13 @@ from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cameras.video import Video
 from bharsdk.cameras.waiting import AwaitedPictures, wait_for
 from bharsdk.errors import BharError, InputError, SourceError
-from bharsdk.landmarkers.failures import check_landmarker
 from bharsdk.landmarkers.landmarker import Landmarker
+from bharsdk.landmarkers.registry import (
+    LandmarkerLike,
+    check_choice,
+    open_landmarker,
+    opened_landmarker,
+)
 from bharsdk.landmarks.frame import Frame
 from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
 from bharsdk.pipeline.pipeline import Pipeline
@@ -55,31 +61,34 @@ or gray; they are copied, so their memory may be used again for the next one."""
 
 def open_source(
     source: SourceLike,
-    landmarker: Landmarker | None = None,
+    landmarker: LandmarkerLike | None = None,
     config: SourceConfig | None = None,
 ) -> Source:
     """Open whatever ``source`` names; use it in a ``with`` block.
 
     A path that ends in ``.bhar-session`` is a recorded session, a folder holds pictures, any other
-    file is a video. landmarker: finds the joints in pictures; default :func:`default_landmarker`,
-    closed with the source.
+    file is a video. landmarker: finds the joints in pictures. A name
+    (:mod:`bharsdk.landmarkers.registry`; default ``body-hands``) is opened and closed with the
+    source. An object stays open.
 
-    Raises InputError on another type, and when a file is missing or unusable (a video without any
-    person: at its end), SourceError when a camera cannot be opened or is lost, or the landmarker
-    fails on ten pictures in a row or on all there are (an error of bharsdk that it raises keeps its
-    class), BackendMissingError when OpenCV or MediaPipe is missing. A single picture on which the
-    landmarker fails is a warning, and counted as dropped.
+    Raises InputError on another type, when a file is missing or unusable, and at the end of a video
+    that shows nobody. Raises UsageError on an address or a landmarker's name that is unknown.
+    Raises SourceError when a camera cannot be opened or is lost, and when the landmarker fails on
+    ten pictures in a row or on all pictures; an error of bharsdk that the landmarker raises keeps
+    its class. Raises BackendMissingError when OpenCV or MediaPipe is missing. When the landmarker
+    fails on a single picture, that picture is counted as dropped, with a warning.
     """
     config = typed(SourceConfig | None, config, "source: got config") or SourceConfig()
-    if landmarker is not None:
-        check_landmarker(landmarker)
+    check_choice(landmarker)
     opened = open_pictures_or_frames(source, config)
     if isinstance(opened, Source):
         return opened
-    owns = landmarker is None
-    pipeline = Pipeline(
-        opened, landmarker or _landmarker_for(opened), _Frames(), config, owns_landmarker=owns
-    )
+    try:
+        finder, owns = opened_landmarker(landmarker)
+    except BaseException:
+        opened.close()
+        raise
+    pipeline = Pipeline(opened, finder, _Frames(), config, owns_landmarker=owns)
     return _FoundFrames(pipeline, opened)
 
 
@@ -91,7 +100,7 @@ def open_pictures_or_frames(
     on_back: Callable[[], None] = lambda: None,
     on_wait: Callable[[BharError], None] = lambda error: None,
 ) -> Pictures | Source:
-    """Pictures that need a landmarker, or a source of frames that have their landmarks.
+    """Open pictures, which need a landmarker, or a source of frames that have their landmarks.
 
     on_lost, on_back: told when a live source is lost, and when it delivers again. on_wait: told
     when a source is waited for that is not there yet. Raises what :func:`open_source` does.
@@ -106,12 +115,13 @@ def open_pictures_or_frames(
             def open_camera() -> Pictures:
                 origin_s = time.monotonic()
                 return ReconnectingPictures(
-                    lambda: Camera(camera, origin_s), config, on_lost=on_lost, on_back=on_back
+                    lambda: open_address(camera, origin_s), config, on_lost=on_lost, on_back=on_back
                 )
 
             if config.wait_for_source_s == 0:
                 return _limited_pictures(open_camera(), config.max_frames)
-            import_cv2()  # what is not installed does not come by waiting
+            if camera.kind is not CameraKind.MODULE:
+                import_cv2()  # what is not installed does not come by waiting
             awaited = AwaitedPictures(open_camera, camera.name, config, on_wait=on_wait)
             return _limited_pictures(awaited, config.max_frames)
         if config.wait_for_source_s > 0 and not address.exists():
@@ -138,22 +148,17 @@ def open_pictures_or_frames(
 
 
 def default_landmarker(max_persons: int = 1) -> Landmarker:
-    """MediaPipe's pose and hands. Raises BackendMissingError when MediaPipe is missing."""
-    from bharsdk.landmarkers.body_hands import BodyHandsConfig, BodyHandsLandmarker
-
-    return BodyHandsLandmarker(BodyHandsConfig(max_persons=max_persons))
+    """Open the default landmarker. Deprecated: use :func:`open_landmarker`."""
+    warnings.warn(
+        "default_landmarker is deprecated: use bharsdk.landmarkers.registry.open_landmarker",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return open_landmarker(max_persons=max_persons)
 
 
 def _of_path(path: Path, config: SourceConfig) -> Pictures:
     return PictureFolder(path, config.folder_fps) if is_folder(path) else Video(path)
-
-
-def _landmarker_for(pictures: Pictures) -> Landmarker:
-    try:
-        return default_landmarker()
-    except BaseException:
-        pictures.close()
-        raise
 
 
 def _of_iterable(items: Iterator[Any], max_frames: int | None) -> Pictures | Source:
@@ -225,7 +230,7 @@ class _Frames:
 def awaited_session(
     path: Path, config: SourceConfig, on_wait: Callable[[BharError], None] = lambda error: None
 ) -> Source:
-    """The frames of a recorded session that is loaded when it is there.
+    """Return the frames of a recorded session, which is loaded as soon as it is there.
 
     Its frame rate and length are not known before. Raises while iterating what loading raises.
     """

@@ -14,9 +14,9 @@ __all__ = ["Source"]
 class Source(Closing):
     """Frames in time order, closed at the end of a ``with`` block.
 
-    fps: nominal frames a second, None where unknown. frame_count: how many frames the container
-    announces, None where it has no end or does not say. interrupt: ends a wait for the next frame,
-    if it can be ended, from any thread.
+    fps: nominal frames a second; None where unknown. frame_count: how many frames the file
+    announces; None for a live source, or where the file does not say. interrupt: a function that
+    ends a wait for the next frame; any thread may call it.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Source(Closing):
         return self._frames
 
     def interrupt(self) -> None:
-        """End a wait for the next frame soon, if that can be; from any thread."""
+        """End a wait for the next frame soon, where the source can. Any thread may call it."""
         if self._interrupt is not None:
             self._interrupt()
 

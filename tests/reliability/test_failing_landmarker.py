@@ -200,7 +200,7 @@ def test_what_is_no_landmarks_says_what_was_got_and_expected(
     assert run.counts.pending == 0
 
 
-@pytest.mark.parametrize("wrong", ["mediapipe", 3, dict])
+@pytest.mark.parametrize("wrong", [b"mediapipe", 3, dict])
 def test_what_is_no_landmarker_is_refused_before_anything_is_opened(
     recognizer: Recognizer, wrong: object
 ):
@@ -279,7 +279,7 @@ def test_bhar_run_says_what_failed_once(
     from bharsdk.cli import main
 
     landmarker = KnownLandmarker(waving, fails=lambda number: number == 2)
-    monkeypatch.setattr("bharsdk.recognizer.default_landmarker", lambda persons: landmarker)
+    monkeypatch.setattr("bharsdk.recognizer.opened_landmarker", lambda *_: (landmarker, True))
     landmarker.detect = _by_order(landmarker)  # type: ignore[method-assign]
     arguments = ["run", str(VIDEO), "--model", str(presence_bundle), "--max-frames", "6"]
     assert main(arguments) == 0

@@ -169,7 +169,7 @@ def test_a_landmarker_of_the_run_is_closed_under_a_thread_that_waits_for_it(
             closed.set()
 
     monkeypatch.setattr(
-        "bharsdk.recognizer.default_landmarker", lambda persons: EndsWhenClosed(waving)
+        "bharsdk.recognizer.opened_landmarker", lambda *_: (EndsWhenClosed(waving), True)
     )
     run = recognizer.run(NumberedPictures(TIMES))
     assert waits.wait(20)

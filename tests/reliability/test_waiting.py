@@ -41,7 +41,7 @@ class Socket:
         self.attempts = 0
         self.tried, self.plugged = threading.Event(), threading.Event()
         self.cameras: list[NumberedPictures] = []
-        monkeypatch.setattr("bharsdk.sources.opening.Camera", self._open)
+        monkeypatch.setattr("bharsdk.cameras.camera.Camera", self._open)
 
     def _open(self, address: object, origin_s: float) -> NumberedPictures:
         self.attempts += 1
@@ -136,7 +136,7 @@ def test_a_camera_that_came_and_went_is_lost_and_not_waited_for(
             yield from super().__iter__()
             raise SourceError("camera 7: stopped delivering pictures")
 
-    monkeypatch.setattr("bharsdk.sources.opening.Camera", lambda *_: Unplugged(TIMES, is_live=True))
+    monkeypatch.setattr("bharsdk.cameras.camera.Camera", lambda *_: Unplugged(TIMES, is_live=True))
     config = SourceConfig(wait_for_source_s=math.inf, reconnect_for_s=0)
     with pytest.raises(SourceError, match="stopped delivering"):
         list(recognizer.run(7, landmarker=KnownLandmarker(waving), config=config))

@@ -116,10 +116,10 @@ def test_a_sequence_needs_a_frame() -> None:
 
 
 @pytest.mark.parametrize("name", ["body", "hands"])
-def test_a_partly_missing_detection_is_refused(name: str) -> None:
-    """MediaPipe finds a body or hand as a whole; half of one is a bug upstream."""
+def test_a_partly_missing_joint_is_refused(name: str) -> None:
+    """A joint is found or not: half of one is a bug upstream."""
     values = {"body": _body(4), "hands": _hands(4)}
-    values[name][2, 1, 0] = np.nan
+    values[name][2, 1, ..., 0] = np.nan
     with pytest.raises(InputError, match="some NaN coordinates in frame 2"):
         _sequence(**values)
 

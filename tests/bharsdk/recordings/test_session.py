@@ -111,8 +111,8 @@ def test_a_flipped_byte_anywhere_is_refused_or_harmless(path: Path, recording: L
 
 
 def test_a_later_format_version_is_another_error_than_damage(path: Path):
-    _rewrite(path, session__json=b'{"format_version": 3, "anything": []}')
-    with pytest.raises(IncompatibleError, match="got format version 3, expected 2"):
+    _rewrite(path, session__json=b'{"format_version": 4, "anything": []}')
+    with pytest.raises(IncompatibleError, match="got format version 4, expected 3"):
         load_session(path)
 
 

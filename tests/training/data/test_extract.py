@@ -137,7 +137,7 @@ def test_a_video_that_crashes_its_process_is_reported(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from bhar_training.data import extract\n"
         "from bharsdk.errors import InputError\n"
-        "def landmarks(video, fps):\n"
+        "def landmarks(video, fps, landmarker):\n"
         "    if video.name == 'crash.mp4': os._exit(11)\n"
         "    return InputError(f'{video.name}: refused')\n"
         "extract._landmarks = landmarks\n"
@@ -161,6 +161,33 @@ def test_a_video_that_crashes_its_process_is_reported(tmp_path: Path) -> None:
     assert "c.mp4: refused" in result.stdout
 
 
+@needs_camera
+def test_clips_are_extracted_with_a_landmarker_of_ones_own(tmp_path: Path) -> None:
+    """An object serves, and a name that nobody knows is refused before any process is started."""
+    program = (
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from bhar_training.data import extract\n"
+        "from bharsdk import Landmarks\n"
+        "class Mine:\n"
+        "    def detect(self, image, timestamp_ms):\n"
+        "        return (Landmarks.of_body(timestamp_ms, np.full((17, 4), 0.5, 'f4'), 'coco17'),)\n"
+        "    def close(self): ...\n"
+        "if __name__ == '__main__':\n"
+        f"    jobs = [extract.Job(Path({str(VIDEO)!r}), 'x')]\n"
+        "    print(extract.extract(jobs, Path('out'), landmarker=Mine()).written)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "1\n", done.stderr
+    (made,) = (tmp_path / "out/x").iterdir()
+    assert load_session(made).sequence.skeletons == ("coco17", "mediapipe_hand21")
+    with pytest.raises(UsageError, match="expected one of body-hands, holistic"):
+        extract([Job(VIDEO, "sign")], tmp_path, landmarker="nobody")
+
+
 @pytest.mark.parametrize("name", ["mediapipe", "cv2"])
 def test_without_mediapipe_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
@@ -173,7 +200,7 @@ def test_without_mediapipe_the_extra_is_named(
 
 def test_finished_videos_need_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An existing output is left alone, whatever is in it."""
-    monkeypatch.setattr(module, "_require_camera_packages", lambda: None)
+    monkeypatch.setattr(module, "_require_camera_packages", lambda landmarker: None)
     job = Job(VIDEO, "sign")
     output = job.output(tmp_path)
     output.parent.mkdir()
@@ -227,7 +254,7 @@ def _extracted(
 ) -> Summary:
     """As if MediaPipe had found these ``landmarks`` in the videos."""
     found = list(zip(jobs, landmarks, strict=True))
-    monkeypatch.setattr(module, "_require_camera_packages", lambda: None)
+    monkeypatch.setattr(module, "_require_camera_packages", lambda landmarker: None)
     monkeypatch.setattr(module, "_results", lambda todo, count, fps: iter(found))
     return extract(jobs, out)
 

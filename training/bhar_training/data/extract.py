@@ -9,7 +9,7 @@ stopped.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import copy
 import multiprocessing
 import os
 import signal
@@ -24,8 +24,15 @@ from bhar_training.data.clip_files import VIDEO_SUFFIXES, Job, LeftOut, find_vid
 from bhar_training.data.looks import Look
 from bhar_training.data.ranges import Ranges, read_ranges
 from bharsdk.cameras.file_kind import FileKind
+from bharsdk.cameras.opencv import import_cv2
 from bharsdk.cameras.picture_folder import DEFAULT_FPS, PictureFolder
 from bharsdk.errors import BackendMissingError, BharError, InputError
+from bharsdk.landmarkers.registry import (
+    DEFAULT_LANDMARKER,
+    LandmarkerLike,
+    check_choice,
+    check_packages,
+)
 from bharsdk.landmarks.landmarks import LandmarkSequence
 from bharsdk.recordings.session import Session
 from bharsdk.recordings.session_file import save_session
@@ -55,16 +62,20 @@ def extract(
     *,
     processes: int | None = None,
     fps: float = DEFAULT_FPS,
+    landmarker: LandmarkerLike = DEFAULT_LANDMARKER,
 ) -> Summary:
     """Find the landmarks of every clip and write ``out/<label>/<name>.bhar-session``.
 
-    processes: default, as many as there are cores. fps: of folders of pictures. A video that cannot
+    processes: default, as many as there are cores. fps: of folders of pictures. landmarker: a name,
+    opened anew for every video, or an object; an object must be picklable, and every video gets a
+    copy. A video that cannot
     be used (damaged, no person in it) is reported on stderr and skipped; one in which nothing
     happens is written, with a warning. A ``ranges.csv`` beside the labels' folders says which parts
     of its videos count. Raises BackendMissingError without MediaPipe, InputError naming the line of
     a range of no video, and when a clip cannot be written.
     """
-    _require_camera_packages()
+    check_choice(landmarker)
+    _require_camera_packages(landmarker)
     ranges = _ranges_of(jobs)
     todo = [job for job in jobs if not job.output(out).exists()]
     count = min(processes or os.cpu_count() or 1, len(todo))
@@ -72,7 +83,7 @@ def extract(
     left_out: list[LeftOut] = []
     looks: list[Look] = []
     with progress_bar(total=len(todo), shown=bool(todo), desc="extract", unit="video") as bar:
-        for job, result in _results(todo, count, fps):
+        for job, result in _results(todo, count, fps, landmarker):
             if isinstance(result, BackendMissingError):
                 raise result
             made = result if isinstance(result, BharError) else _session(job, result, ranges)
@@ -120,19 +131,20 @@ def _session(
     return Session(sequence, truth, note=f"landmarks of {job.video.name}")
 
 
-def _require_camera_packages() -> None:
-    for module in ("mediapipe", "cv2"):
-        if importlib.util.find_spec(module) is None:
-            raise BackendMissingError.for_extra(module, "camera")
+def _require_camera_packages(landmarker: LandmarkerLike) -> None:
+    if isinstance(landmarker, str):
+        check_packages(landmarker)
+    else:
+        import_cv2()
 
 
 class _Worker:
     """A process that takes one video after another."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, landmarker: LandmarkerLike) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, fps), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, fps, landmarker), daemon=True)
         with _interrupts_ignored():
             self._process.start()
         theirs.close()
@@ -168,14 +180,14 @@ class _Worker:
 
 
 def _results(
-    todo: Sequence[Job], processes: int, fps: float
+    todo: Sequence[Job], processes: int, fps: float, landmarker: LandmarkerLike
 ) -> Iterator[tuple[Job, LandmarkSequence | BharError]]:
     """Every job with what came of it, in the order in which they finish."""
     waiting = list(reversed(todo))
     workers: list[_Worker] = []
     try:
         for _ in range(processes):
-            workers.append(_Worker(fps))
+            workers.append(_Worker(fps, landmarker))
             workers[-1].give(waiting.pop())
         while any(worker.job for worker in workers):
             busy = {worker.connection: worker for worker in workers if worker.job}
@@ -187,7 +199,7 @@ def _results(
                     if not worker.alive:
                         workers.remove(worker)
                         worker.stop()
-                        worker = _Worker(fps)
+                        worker = _Worker(fps, landmarker)
                         workers.append(worker)
                     worker.give(waiting.pop())
                 yield finished
@@ -196,18 +208,18 @@ def _results(
             worker.stop()
 
 
-def _serve(connection: Connection, fps: float) -> None:
+def _serve(connection: Connection, fps: float, landmarker: LandmarkerLike) -> None:
     """The process: answer each path with its landmarks, until the other end is closed."""
     with contextlib.suppress(EOFError):
         while True:
-            connection.send(_landmarks(connection.recv(), fps))
+            connection.send(_landmarks(connection.recv(), fps, copy.deepcopy(landmarker)))
 
 
-def _landmarks(video: Path, fps: float) -> LandmarkSequence | BharError:
+def _landmarks(video: Path, fps: float, landmarker: LandmarkerLike) -> LandmarkSequence | BharError:
     try:
         # What in a folder is no picture was named when the clips were looked for.
         clip = PictureFolder(video, fps, warns=False) if video.is_dir() else video
-        with open_source(clip) as source:
+        with open_source(clip, landmarker) as source:
             return LandmarkSequence.from_frames(frame.landmarks for frame in source)
     except BharError as error:
         return error
