@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bharsdk.landmarkers.body_hands import BodyHandsConfig, BodyHandsLandmarker
     from bharsdk.landmarkers.landmarker import Landmarker, PipelinedLandmarker
     from bharsdk.landmarkers.mediapipe import HolisticLandmarker
+    from bharsdk.landmarkers.registry import LANDMARKERS, LandmarkerLike, open_landmarker
     from bharsdk.landmarks.box import Box
     from bharsdk.landmarks.frame import Frame
     from bharsdk.landmarks.landmarks import Landmarks, LandmarkSequence
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from bharsdk.values.image import Image
 
 __all__ = [
+    "LANDMARKERS",
     "AccuracyGateError",
     "AnnotatedVideo",
     "BackendMissingError",
@@ -81,6 +83,7 @@ __all__ = [
     "InputError",
     "LandmarkSequence",
     "Landmarker",
+    "LandmarkerLike",
     "Landmarks",
     "ModelStream",
     "OnStatus",
@@ -112,6 +115,7 @@ __all__ = [
     "exit_code_of",
     "load_bundle",
     "load_session",
+    "open_landmarker",
     "open_source",
     "save_bundle",
     "save_session",
@@ -144,8 +148,10 @@ _HOME = {
     "Image": "values.image",
     "IncompatibleError": "errors",
     "InputError": "errors",
+    "LANDMARKERS": "landmarkers.registry",
     "LandmarkSequence": "landmarks.landmarks",
     "Landmarker": "landmarkers.landmarker",
+    "LandmarkerLike": "landmarkers.registry",
     "Landmarks": "landmarks.landmarks",
     "ModelStream": "engines.engine",
     "OnStatus": "pipeline.status",
@@ -176,6 +182,7 @@ _HOME = {
     "exit_code_of": "cli.exit_codes",
     "load_bundle": "bundle.bundle",
     "load_session": "recordings.session_file",
+    "open_landmarker": "landmarkers.registry",
     "open_source": "sources.opening",
     "save_bundle": "bundle.bundle",
     "save_session": "recordings.session_file",
