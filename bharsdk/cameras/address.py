@@ -61,8 +61,10 @@ class CameraKind(enum.Enum):
 class CameraAddress:
     """A live source.
 
-    name: for messages, without a password. target: what is opened. module: what opens it, in place
-    of OpenCV.
+    Attributes:
+        name: for messages, without a password.
+        target: what is opened.
+        module: the module that opens it; None for OpenCV.
     """
 
     kind: CameraKind
@@ -72,10 +74,10 @@ class CameraAddress:
 
 
 def parse_address(source: int | str | Path) -> CameraAddress | Path:
-    """Return the camera, or the path, that ``source`` names.
+    """Return the camera or the path that ``source`` names.
 
-    Raises UsageError on an unknown scheme, an address that cannot be one, and a camera number
-    above 99. No message says more of an address than its scheme, host and port.
+    Raises UsageError on an unknown scheme, a wrong address, and a camera number above 99. Messages
+    show only scheme, host and port.
     """
     if isinstance(source, int):
         return _numbered(source, str(source) if abs(source) < 10**9 else "of many digits")

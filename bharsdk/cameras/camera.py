@@ -1,4 +1,4 @@
-"""Pictures of a live source: a camera of this machine or in the network, or what a module opens."""
+"""Live pictures: from a camera of this machine, from the network, or from a module of its own."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ def open_address(address: CameraAddress, origin_s: float) -> Pictures:
 
 
 class Camera(Closing):
-    """A live source, through OpenCV.
+    """A live source, read through OpenCV.
 
-    Time counts from ``origin_s`` (``time.monotonic()``), default its opening.
-
-    A picture's time is that of its arrival. Raises SourceError when it cannot be opened, and while
-    iterating when it stops delivering.
+    The time of a picture is the time of its arrival. It counts from ``origin_s``
+    (``time.monotonic()``), by default from the opening. Raises SourceError when it cannot be
+    opened, and while iterating when it stops.
     """
 
     is_live = True
@@ -73,7 +72,7 @@ class Camera(Closing):
             yield CapturedImage(image, last_ms, capture_ms)
 
     def interrupt(self) -> None:
-        """A read ends by itself: within one frame, or within the network's time-out."""
+        """Do nothing: a read ends within one frame, or within the time-out of the network."""
 
     def close(self) -> None:
         """Release the camera. A second call does nothing."""

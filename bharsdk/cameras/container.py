@@ -1,4 +1,4 @@
-"""What a video file says of itself beside its pictures, and every player obeys."""
+"""What a video file says beside its pictures, and every player obeys."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ AVI_HEAD = 4096
 class Orientation:
     """How stored pictures are turned before they are shown.
 
-    is_transposed: rows become columns, before the flips. flips_x: left and right change places.
-    flips_y: top and bottom do.
+    Attributes:
+        is_transposed: rows become columns, before the flips.
+        flips_x: left and right are swapped.
+        flips_y: top and bottom are swapped.
     """
 
     is_transposed: bool = False
@@ -41,10 +43,9 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: Sequence[float]) -> Orientation | None:
-        """Return the orientation that ``matrix`` (a, b, c, d) stands for, None where it is none.
+        """Return the orientation of ``matrix`` (a, b, c, d); None for other angles than 90 degrees.
 
-        A point (x, y) of the stored picture is shown at (a x + c y, b x + d y), y downwards. None:
-        an angle that is no multiple of 90 degrees, or nothing at all.
+        A point (x, y) of the stored picture is shown at (a x + c y, b x + d y), y downwards.
         """
         scale = max(abs(value) for value in matrix)
         if not 0 < scale < math.inf:
@@ -59,7 +60,7 @@ class Orientation:
         return None
 
     def apply(self, image: Image) -> Image:
-        """Return ``image`` [height, width, 3] as it is shown; itself when nothing is to be done."""
+        """Return ``image`` [height, width, 3] as it is shown."""
         if self == UPRIGHT:
             return image
         shown = image.swapaxes(0, 1) if self.is_transposed else image
@@ -75,12 +76,14 @@ UPRIGHT = Orientation()
 
 @dataclass(frozen=True)
 class Container:
-    """What a file says of its first video track.
+    """What a file says about its first video track.
 
-    codec: as the container writes it, None where it does not say. orientation: how its pictures are
-    to be turned. size: (width, height) of the stored pictures, before that; None where unknown.
-    pictures: how many a player shows, None where the container does not count them. is_cut: the
-    file ends before the container does.
+    Attributes:
+        codec: as the container writes it; None where it does not say.
+        orientation: how its pictures are turned.
+        size: (width, height) of the stored pictures; None where unknown.
+        pictures: how many a player shows; None where the container does not count them.
+        is_cut: the file ends before the container does.
     """
 
     codec: str | None = None
@@ -91,7 +94,7 @@ class Container:
 
 
 def codec_name(code: str) -> str:
-    """Return what people call a codec, and ``code`` itself, with what is no letter left out."""
+    """Return the usual name of a codec with its code, without characters that are no letters."""
     shown = "".join(sign for sign in code if sign.isascii() and sign.isprintable())[:32].strip()
     for name, codes in CODECS.items():
         if shown.lower() in codes:

@@ -1,4 +1,4 @@
-"""What a file holds, by its first bytes: names do not say it (``b.m4v``, ``clip``, ``x.mp4``)."""
+"""Tell what a file holds by its first bytes; its name may be wrong (``b.m4v``, ``clip``)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRANSPORT_PACKET, TRANSPORT_SYNC = 188, 0x47
 
 
 class FileKind(enum.Enum):
-    """What the first bytes say. The value is what one would call it."""
+    """What the first bytes say; the value is what one would call it."""
 
     MP4 = "an MP4 or QuickTime file"
     AVI = "an AVI file"
@@ -47,12 +47,12 @@ class FileKind(enum.Enum):
 
     @property
     def is_video(self) -> bool:
-        """Whether it is a video for certain."""
+        """Return whether it is certainly a video."""
         return self in (FileKind.MP4, FileKind.AVI, FileKind.MATROSKA, FileKind.VIDEO)
 
 
 def is_junk(path: Path) -> bool:
-    """Whether nobody put the file or folder there as data: hidden, or a file manager's own."""
+    """Return whether nobody put the file there as data: it is hidden, or a file manager made it."""
     return path.name.startswith(".") or path.name.lower() in JUNK
 
 

@@ -1,4 +1,4 @@
-"""Pictures that somebody else makes, and live ones that come back after they were lost."""
+"""Pictures from a caller, and live pictures that come back after they were lost."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class GivenPictures:
-    """Any iterable of (image, timestamp_ms), in milliseconds; images as :func:`taken_over` has it.
+    """Any iterable of (image, timestamp_ms), times in milliseconds.
 
-    Whoever gives the pictures may use their memory again for the next one. Raises InputError while
-    iterating when an item is something else.
+    :func:`taken_over` says which images are accepted. Images are copied, so their memory may be
+    used again. Raises InputError while iterating on anything else.
     """
 
     name = "pictures"
@@ -54,17 +54,17 @@ class GivenPictures:
             yield CapturedImage(image, _time_of(pair[1], number))
 
     def interrupt(self) -> None:
-        """Whoever gives the pictures decides when the next one comes."""
+        """Do nothing: the caller decides when the next picture comes."""
 
     def close(self) -> None:
-        """Close what was given, if it can be. A second call does nothing."""
+        """Close the iterable, if it can be closed. A second call does nothing."""
         close, self._close = self._close, None
         if close is not None:
             close()
 
 
 class TakenPictures:
-    """Pictures of a class that somebody else wrote, which may use its memory again."""
+    """Pictures of a class of the caller; they are copied, so its memory may be used again."""
 
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
@@ -137,7 +137,7 @@ def _time_of(value: Any, number: int) -> float:
 
 
 class LimitedPictures:
-    """The first ``max_frames`` of ``pictures``; they end there as at their own end."""
+    """The first ``max_frames`` of ``pictures``."""
 
     def __init__(self, pictures: Pictures, max_frames: int) -> None:
         self._pictures, self._max_frames = pictures, max_frames
@@ -150,7 +150,7 @@ class LimitedPictures:
 
     @property
     def frame_count(self) -> int | None:
-        """As the pictures' own, and no more than asked for."""
+        """Return the number of frames, at most ``max_frames``."""
         count = self._pictures.frame_count
         return self._max_frames if count is None else min(self._max_frames, count)
 
@@ -167,11 +167,16 @@ class LimitedPictures:
 
 
 class ReconnectingPictures:
-    """A live source that is opened again whenever it is lost, with ever longer pauses.
+    """A live source that is opened again when it is lost, with growing pauses.
 
-    open_again: opens it, or raises SourceError. on_lost, on_back: told when that happens. Raises
-    the last SourceError once it was lost for ``config.reconnect_for_s``. Nothing is made up for the
-    pictures in between.
+    Raises the last SourceError after ``config.reconnect_for_s`` without a picture. No pictures are
+    made up for the time in between.
+
+    Args:
+        open_again: opens it, or raises SourceError.
+        config: how long to try, and how long to pause.
+        on_lost: called when it is lost.
+        on_back: called when it delivers again.
     """
 
     is_live = True
@@ -231,7 +236,7 @@ class ReconnectingPictures:
             pictures.close()
 
     def interrupt(self) -> None:
-        """End the pause between two attempts, and iterating after the next picture."""
+        """End the pause between two attempts, and the iteration after the next picture."""
         self._closed.set()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""What a Matroska or WebM file says of its pictures: codec, and how they are turned.
+"""Read what a Matroska or WebM file says about its pictures: codec and rotation.
 
-Bounded: only the elements before and in ``Tracks`` are looked into, the rest is passed over.
+Only the elements before and in ``Tracks`` are read; the rest is passed over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an MP4 or QuickTime file says of its pictures: ISO/IEC 14496-12, as far as players obey it.
+"""Read what an MP4 or QuickTime file says about its pictures (ISO/IEC 14496-12).
 
-Bounded: the boxes before the index are passed over by their sizes, the index (``moov``) is read
-whole if it is no larger than ``limits.MAX_VIDEO_INDEX_BYTES``. What is out of bounds or damaged is
-not said (None), and left to OpenCV.
+Boxes before the index are passed over by their sizes. The index (``moov``) is read whole if it has
+at most ``limits.MAX_VIDEO_INDEX_BYTES``. What is damaged or larger counts as unknown, and OpenCV
+decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OpenCV and MediaPipe on demand: imported when first needed, with one clear line when missing."""
+"""Import OpenCV and MediaPipe when first needed, with a clear error when they are missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def import_cv2() -> ModuleType:
 
 @contextlib.contextmanager
 def silent_log(cv2: Any) -> Iterator[None]:
-    """Let OpenCV log nothing: asked for much, it prints whole addresses, also to stdout."""
+    """Silence the log of OpenCV in the block; it prints whole addresses, also to stdout."""
     if not hasattr(cv2, "setLogLevel"):
         yield
         return
@@ -48,10 +48,10 @@ def silent_log(cv2: Any) -> Iterator[None]:
 
 
 def import_camera_module(name: str) -> ModuleType:
-    """Import a module that the extra ``camera`` brings, without its start-up messages.
+    """Import a module of the extra ``camera`` without its start-up messages.
 
-    Raises BackendMissingError naming the pip extra, or the Debian packages when the module is there
-    and a system library is not.
+    Raises BackendMissingError. It names the pip extra, the Debian packages of a missing system
+    library, or the Python versions that MediaPipe has wheels for.
     """
     for key, value in SILENCE.items():
         os.environ.setdefault(key, value)

@@ -1,4 +1,4 @@
-"""A folder of pictures as a clip: JPEG, PNG and what else OpenCV reads, in natural order."""
+"""Read a folder of pictures as a clip: JPEG, PNG and what else OpenCV reads, in natural order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG"
 class PictureFolder(Closing):
     """The pictures in ``folder``, ``fps`` a second, in natural order: ``2.jpg`` before ``10.jpg``.
 
-    What is no picture is named in a warning, unless ``warns`` is False; hidden files are passed
+    A warning names files that are no picture, unless ``warns`` is False; hidden files are passed
     over. A picture that cannot be read is left out with a warning, and the others keep their times.
-    Pictures of another size are brought to the first one's. Raises InputError when there is no
-    picture, and while iterating when none can be read or one has another shape.
+    All pictures are scaled to the size of the first. Raises InputError when there is no picture,
+    and while iterating when none can be read or one has another shape.
     """
 
     is_live = False
@@ -106,14 +106,14 @@ class PictureFolder(Closing):
         return resized
 
     def interrupt(self) -> None:
-        """A read ends by itself."""
+        """Do nothing: a read ends by itself."""
 
     def close(self) -> None:
         """Nothing is open between two pictures."""
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether there is a folder at ``path``; no, too, where it can be the name of nothing."""
+    """Return whether there is a folder at ``path``; False for text that cannot be a path."""
     try:
         return Path(path).is_dir()
     except (OSError, ValueError):
@@ -121,10 +121,10 @@ def is_folder(path: str | Path) -> bool:
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the pictures in ``folder`` and what else is there, each in natural order.
+    """Return the pictures in ``folder`` and all other files, each in natural order.
 
-    By content, not by name. Hidden files and what file managers leave are in neither. Raises
-    InputError when the folder cannot be read.
+    The content decides, not the name. Hidden files and what file managers leave are in neither
+    list. Raises InputError when the folder cannot be read.
     """
     pictures: list[Path] = []
     others: list[Path] = []
@@ -141,7 +141,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """``paths`` by name, numbers in it by their value: ``a2`` before ``a10``."""
+    """Return ``paths`` by name, with numbers by their value: ``a2`` before ``a10``."""
 
     def key(path: Path) -> tuple[list[str | int], str]:
         parts = re.split(r"([0-9]+)", path.name.casefold())

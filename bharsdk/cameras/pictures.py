@@ -14,7 +14,13 @@ __all__ = ["CapturedImage", "Pictures"]
 
 @dataclass(frozen=True, eq=False)
 class CapturedImage:
-    """A picture with its capture time and how long reading and decoding took, milliseconds."""
+    """A picture with its capture time.
+
+    Attributes:
+        image: uint8 [height, width, 3], BGR.
+        timestamp_ms: capture time in milliseconds.
+        capture_ms: how long reading and decoding took, in milliseconds.
+    """
 
     image: Image
     timestamp_ms: float
@@ -25,29 +31,26 @@ class CapturedImage:
 
 
 class Pictures(Protocol):
-    """A camera, a video or an iterable: pictures in time order.
-
-    Iterated and closed by one thread.
-    """
+    """Pictures in time order: a camera, a video, a folder. One thread iterates and closes it."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Return a name for messages."""
         ...
 
     @property
     def is_live(self) -> bool:
-        """Whether pictures come whether or not anybody is ready."""
+        """Return whether pictures come at their own pace."""
         ...
 
     @property
     def fps(self) -> float | None:
-        """Nominal frames a second; None where unknown."""
+        """Return the nominal frames a second; None where unknown."""
         ...
 
     @property
     def frame_count(self) -> int | None:
-        """How many there will be; None where unknown."""
+        """Return how many pictures there will be; None where unknown."""
         ...
 
     def __iter__(self) -> Iterator[CapturedImage]:
@@ -55,7 +58,7 @@ class Pictures(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """End any pause between pictures soon; from any thread."""
+        """End any pause between pictures soon. Any thread may call it."""
         ...
 
     def close(self) -> None:

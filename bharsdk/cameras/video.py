@@ -1,8 +1,8 @@
-"""Pictures of a video file, through OpenCV, as every player shows them.
+"""Read the pictures of a video file through OpenCV, as every player shows them.
 
-The container says how pictures are turned, how wide a pixel is and which of them are shown. OpenCV
-does some of that, and its defaults changed between versions; so it is told to turn nothing, and
-what the container says is done here.
+The container says how pictures are turned, how wide a pixel is, and which pictures are shown.
+OpenCV does a part of that, and its defaults change between versions. So OpenCV turns nothing, and
+this module does what the container says.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ DECODED = (
 
 
 class Video(Closing):
-    """A video file. Times are the container's, or counted at its frame rate where it has none.
+    """A video file.
 
-    Pictures are turned as the container says, and stretched where its pixels are not square.
-    Raises InputError when the file is missing, empty, no video, or of a codec that OpenCV does not
-    know, and at the end of iterating when it held no picture or far fewer than it announces (a
-    truncated file).
+    Times are those of the container, or counted at its frame rate where it has none. Pictures are
+    turned as the container says, and stretched where its pixels are not square.
+
+    Raises InputError when the file is missing, empty, no video, or has a codec that OpenCV does not
+    know. Raises it at the end of iterating when the file held no picture, or far fewer than it
+    announces.
     """
 
     is_live = False
@@ -140,7 +142,7 @@ class Video(Closing):
             )
 
     def interrupt(self) -> None:
-        """A read ends by itself."""
+        """Do nothing: a read ends by itself."""
 
     def close(self) -> None:
         """Release the file. A second call does nothing."""
@@ -149,9 +151,9 @@ class Video(Closing):
 
 
 def read_container(path: Path) -> tuple[FileKind, Container]:
-    """Return the kind of the file at ``path`` and what it says of its pictures.
+    """Return the kind of the file at ``path`` and its container.
 
-    Raises InputError when it cannot be read.
+    Raises InputError when it is unreadable.
     """
     try:
         with path.open("rb") as file:

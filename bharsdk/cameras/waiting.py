@@ -1,4 +1,4 @@
-"""Sources that are not there yet: a camera to be plugged in, a file to be written."""
+"""Wait for a source that is not there yet: a camera to be plugged in, a file to be written."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ def wait_for(
     closed: Event,
     on_wait: Callable[[BharError], None],
 ) -> T | None:
-    """What ``open_now`` gives once it does not fail any more. None: ``closed`` was set before.
+    """Return what ``open_now`` returns once it succeeds; None if ``closed`` was set before.
 
-    is_missing: whether an error says that the source is not there yet; any other one is raised at
-    once. on_wait: told of the first error. Raises the last one after ``config.wait_for_source_s``.
+    Args:
+        open_now: opens the source, or raises.
+        is_missing: whether an error says that the source is not there yet; others are raised at
+            once.
+        config: how long to wait, and how long to pause. After it, the last error is raised.
+        closed: ends the wait.
+        on_wait: called with the first error.
     """
     until_s = time.monotonic() + config.wait_for_source_s
     pause_s, is_told = config.retry_s, False
@@ -47,11 +52,14 @@ def wait_for(
 
 
 class AwaitedPictures:
-    """Pictures of a source that is opened when it is there, by the thread that iterates.
+    """Pictures of a source that the iterating thread opens as soon as it is there.
 
-    open_now: opens it. path: the file that is not there yet; None for a camera. on_wait: told once
-    why it waits. fps, frame_count: None until it was opened. Raises while iterating what opening
-    raises, a missing source only after ``config.wait_for_source_s``.
+    Args:
+        open_now: opens it.
+        name: for messages.
+        config: how long to wait. Iterating then raises what opening raises.
+        path: the file that is not there yet; None for a camera.
+        on_wait: called once with the reason to wait.
     """
 
     def __init__(
@@ -93,7 +101,7 @@ class AwaitedPictures:
         return not self._path.exists()
 
     def interrupt(self) -> None:
-        """End the wait, and iterating as the pictures' own ``interrupt`` does."""
+        """End the wait, or interrupt the pictures."""
         self._closed.set()
         if self._pictures is not None:
             self._pictures.interrupt()

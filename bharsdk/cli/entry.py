@@ -1,10 +1,10 @@
-"""How every command begins: Ctrl-C ends it in one line, also while its modules are imported.
+"""Begin every command so that Ctrl-C ends it in one line, also while modules are imported.
 
-The scripts ``bhar``, ``bhar-train`` and ``bhar-export`` import their ``cli`` module before anything
-can catch Ctrl-C, so such a module imports this one alone, and this one imports next to nothing.
-An exception is no way out of an import: numpy makes an ImportError of it, other compiled modules
-end the process, and what Python calls in between swallows it. So until the work begins, and nothing
-is there to be closed, Ctrl-C ends the process itself.
+The scripts ``bhar``, ``bhar-train`` and ``bhar-export`` import their ``cli`` package before
+anything can catch Ctrl-C. So that package imports this module alone, and this module imports next
+to nothing. An exception is no way out of an import: numpy turns it into ImportError, other compiled
+modules end the process, and some Python code swallows it. So Ctrl-C ends the process itself until
+the work begins.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def enter(program: str, begin: Callable[[], Callable[[], int]]) -> int:
 
 
 def preload(*modules: str) -> None:
-    """Import what the work will need; what is missing is told by whoever needs it."""
+    """Import what the work needs. A missing module is reported by the code that uses it."""
     from importlib import import_module
 
     for name in modules:

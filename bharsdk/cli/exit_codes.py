@@ -47,11 +47,15 @@ def exit_code_of(
 ) -> int:
     """Do the ``work`` of ``program`` and return its exit code: its own, or that of its error.
 
-    arguments: of its command line; an output among them that is an input is refused first
-    (:mod:`bharsdk.files.outputs`). extra: what to install when a package is missing.
-    when_interrupted: what is left after Ctrl-C, SIGTERM or SIGHUP. What is printed holds nothing
-    that a terminal obeys (:mod:`bharsdk.values.terminal`). What is not an error of data, settings
-    or the machine keeps its traceback: it is a bug.
+    An error becomes one line on stderr that no terminal obeys. An error that is not of data,
+    settings or machine keeps its traceback: it is a bug.
+
+    Args:
+        work: returns an exit code.
+        program: name of the command, for messages.
+        arguments: of its command line; an output that is an input is refused first.
+        extra: what to install when a package is missing.
+        when_interrupted: what is left after Ctrl-C, SIGTERM or SIGHUP.
     """
     try:
         with stopped_by_signals(), raised_outside_imports(), warnings_as_lines(program):

@@ -1,7 +1,7 @@
-"""Signals that wait for the end of an import.
+"""Delay signals until an import has ended.
 
-An exception that a signal raises in the middle of an import may be lost there, become an
-ImportError, or end the process: so the handler of the signal is called when the import is done.
+An exception that a signal raises inside an import may be lost, become an ImportError, or end the
+process. So the handler of the signal is called when the import is done.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class _Later:
 
 @contextlib.contextmanager
 def raised_outside_imports() -> Iterator[None]:
-    """In this block, SIGINT and SIGTERM come to their handlers when no import is under way.
+    """Call the handlers of SIGINT and SIGTERM only when no import is under way.
 
-    The handlers stay those that are there. Outside the main thread this does nothing.
+    The handlers stay as they are. Outside of the main thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Warnings of the package, as a command shows them: one line each on stderr."""
+"""Show warnings of the package in a command: one line each on stderr."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LOGGER = logging.getLogger("bharsdk")
 
 @contextlib.contextmanager
 def warnings_as_lines(program: str) -> Iterator[None]:
-    """Print warnings and errors that are logged as ``program: warning: ...``, once.
+    """Print logged warnings and errors as ``program: warning: ...``, once each.
 
-    While the block runs they go nowhere else: a library that a command imports may have set up
-    logging of its own, which would say them again.
+    While the block runs they go nowhere else: an imported library may have set up logging, which
+    would print them again.
     """
     handler, propagated = _Lines(program), LOGGER.propagate
     LOGGER.addHandler(handler)

@@ -1,4 +1,4 @@
-"""How far a command has come: on a stderr that is a terminal, and nowhere else."""
+"""Show how far a command is, on a stderr that is a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ProgressLine:
         self._width = 0
 
     def show(self, text: str) -> None:
-        """Show ``text`` in place of what is there."""
+        """Show ``text`` in place of the line."""
         if not self.is_shown:
             return
         text = one_line(text)
@@ -25,7 +25,7 @@ class ProgressLine:
         self._width = len(text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
         self._width = 0

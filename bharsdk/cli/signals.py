@@ -1,7 +1,7 @@
-"""Signals that end a command: SIGTERM and SIGHUP are Ctrl-C.
+"""Treat SIGTERM and SIGHUP as Ctrl-C.
 
-systemd and containers stop a process by SIGTERM, and a terminal that closes sends SIGHUP. Each
-raises KeyboardInterrupt in the main thread, so what is being recorded or drawn is closed.
+systemd and containers stop a process by SIGTERM, and a closing terminal sends SIGHUP. Each raises
+KeyboardInterrupt in the main thread, so recordings and videos are closed.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class _Stop:
 def stopped_by_signals() -> Iterator[None]:
     """End this block by KeyboardInterrupt at SIGINT, SIGTERM and SIGHUP.
 
-    A signal that is ignored stays ignored (nohup, a script's background), and one that somebody
-    else handles stays theirs. Outside the main thread this does nothing.
+    A signal that is ignored stays ignored (nohup, the background of a script). A signal that other
+    code handles stays with it. Outside of the main thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

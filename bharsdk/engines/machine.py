@@ -1,8 +1,8 @@
-"""What was found out about this machine, kept for the next start: small JSON files in one folder.
+"""Keep what was measured on this machine for the next start, as small JSON files in one folder.
 
-``$XDG_CACHE_HOME/bharsdk`` (default ``~/.cache``), which anybody may delete; ``BHAR_CACHE=0``
-leaves the folder alone. A file that cannot be read, or speaks of something else, is as good as
-none, and one that cannot be written is done without.
+The folder is ``$XDG_CACHE_HOME/bharsdk`` (default ``~/.cache``); anybody may delete it.
+``BHAR_CACHE=0`` leaves it alone. A file that cannot be read counts as missing, and a file that
+cannot be written is done without.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ POLL_S = 0.02
 
 
 def load_kept(kind: str, key: Any, kept: type[T]) -> T | None:
-    """Return what was stored under ``key``, a ``kept`` with that key in it; None if nothing was."""
+    """Return what was stored under ``key``; None if nothing was."""
     path = _path(kind, key)
     try:
         # read_json asks first whether it is a file: to open a pipe would wait for a writer.
@@ -57,7 +57,7 @@ def load_kept(kind: str, key: Any, kept: type[T]) -> T | None:
 
 
 def store_kept(kind: str, kept: Any) -> None:
-    """Keep ``kept`` under its key, if the machine lets us."""
+    """Store ``kept`` under its key, if the machine allows it."""
     path = _path(kind, kept.key)
     if path is None:
         return
@@ -68,10 +68,9 @@ def store_kept(kind: str, kept: Any) -> None:
 
 @contextlib.contextmanager
 def alone(wait_s: float = WAIT_S) -> Iterator[bool]:
-    """Hold the lock of the folder for the block; yield whether another start had to be waited for.
+    """Hold the lock of the folder in the block; yield whether another start was waited for.
 
-    The lock ends with the process, whatever ends it. Where there can be none, or after ``wait_s``,
-    the block runs without.
+    The lock ends with the process. Without locks, or after ``wait_s``, the block runs without one.
     """
     folder = _folder()
     handle, waited = None, False

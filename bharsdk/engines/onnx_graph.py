@@ -1,14 +1,13 @@
-"""The structure of an ONNX graph, read by ourselves before ONNX Runtime sees a byte of it.
+"""Read the structure of an ONNX graph ourselves, before ONNX Runtime sees a byte of it.
 
-What a graph does follows from its nodes, so these are looked at, and not the bytes of the file:
+What a graph does follows from its nodes. So the nodes are checked, not the bytes of the file:
 
-- no data outside the file, of any tensor, wherever it is: not by ``external_data``, not by
-  ``data_location``;
-- no graph inside a node (If, Loop, Scan), no functions, no training, no sparse tensors;
-- operators of ONNX itself (and Microsoft's two that quantize), of the list in
-  :mod:`bharsdk.engines.onnx_rules`, which knows how large what each of them makes is;
-- every field of every message is known to us, and there once: nothing hides from one parser that
-  another one sees.
+- no tensor has data outside the file: no ``external_data``, no ``data_location``;
+- no node holds a graph (If, Loop, Scan); there are no functions, no training, no sparse tensors;
+- operators are ONNX's own (and two of Microsoft that quantize), from the list in
+  :mod:`bharsdk.engines.onnx_rules`, which knows how large each result is;
+- every field of every message is known and occurs once, so nothing hides from one parser that
+  another sees.
 
 Fields: onnx/onnx.proto of ONNX 1.21.
 """
@@ -91,7 +90,7 @@ class Tensor:
 
     @cached_property
     def integers(self) -> tuple[int, ...] | None:
-        """Its values, if they are int64 or int32; else None."""
+        """Return its values if they are int64 or int32; else None."""
         if self.kind not in (INT64, INT32):
             return None
         if 9 in self.fields:
@@ -103,7 +102,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An operator. Attributes: whole numbers, lists of them, and tensors, by name."""
+    """An operator. attributes: whole numbers, lists of them, and tensors, by name."""
 
     op: str
     inputs: tuple[str, ...]
@@ -113,7 +112,7 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """What there is: nodes in their order, constants and inputs by name; names of the outputs.
+    """A graph: nodes in order, constants and inputs by name, names of the outputs.
 
     The first axis of an input is None where it is free.
     """

@@ -1,7 +1,7 @@
-"""For each operator that a graph may have: the shape of what it makes, and its multiply-adds.
+"""Compute for each allowed operator the shape of its result and its multiply-adds.
 
-A rule raises ValueError, IndexError, KeyError or TypeError where shapes contradict. What an
-operator does is in ONNX's own documentation (onnx.ai/onnx/operators).
+A rule raises ValueError, IndexError, KeyError or TypeError where shapes contradict. The
+documentation of ONNX (onnx.ai/onnx/operators) says what an operator does.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class Known(Protocol):
     """What is known of a graph up to a node."""
 
     def shape(self, node: Node, index: int = 0) -> Shape:
-        """Of an input."""
+        """Return the shape of an input."""
         ...
 
     def has(self, node: Node, index: int) -> bool:
-        """Whether an input is given."""
+        """Return whether an input is given."""
         ...
 
     def integers(self, node: Node, index: int) -> Shape:
-        """An input that says how large something is; InputError unless it is a constant."""
+        """Return an input that sets a size. Raises InputError unless it is a constant."""
         ...
 
     def argument(self, node: Node, name: str, index: int) -> Shape | None:
-        """A list that is an attribute in old operator sets, and an input in new ones."""
+        """Return a list that is an attribute in old operator sets and an input in new ones."""
         ...
 
     def count(self, multiply_adds: float, scratch: int = 0) -> None:
-        """Add work. scratch: values that are there while a node runs, and then no more."""
+        """Add work. scratch: values that exist only while the node runs."""
         ...
 
 

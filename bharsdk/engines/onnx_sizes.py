@@ -1,13 +1,11 @@
-"""What an ONNX graph would take, from its own figures: the shape of every tensor before it is made.
+"""Compute what an ONNX graph costs, from its own figures, before a tensor is made.
 
-The graph runs through these rules, each node behind those that it reads, with a batch of one clip
-(ONNX Runtime sorts nodes too: the converter to half precision does not). A rule gives the shape of
-what an operator makes from the shapes of what it reads (:mod:`bharsdk.engines.onnx_rules`);
-arguments that are shapes themselves, axes and paddings must be constants.
-So it is known what is there at every moment (a tensor from the node that makes it to the last that
-reads it; what follows from constants alone is folded as the graph loads, and stays), and how many
-multiply-adds there are. Operators without a rule are refused: those that run other graphs, those
-whose results have a size that depends on values, and those nobody here exports.
+Each node runs through its rule after the nodes that it reads, for a batch of one clip. A rule gives
+the shape of the result from the shapes of the inputs (:mod:`bharsdk.engines.onnx_rules`). Arguments
+that set shapes, axes or paddings must be constants. So the memory at every moment is known, and the
+number of multiply-adds. A tensor lives from the node that makes it to the last node that reads it;
+constants stay. Operators without a rule are refused: those that run other graphs, those whose size
+depends on values, and those that no export here uses.
 """
 
 from __future__ import annotations
@@ -29,10 +27,9 @@ TOUCH = 8
 
 @dataclass(frozen=True)
 class GraphCost:
-    """For one clip.
+    """The cost of one clip.
 
-    values: most numbers that are there at once. work: multiply-adds, and TOUCH for each value that
-    is made.
+    values: most numbers held at once. work: multiply-adds, and TOUCH for each value that is made.
     """
 
     values: int
@@ -40,9 +37,9 @@ class GraphCost:
 
 
 def check_graph_cost(data: bytes) -> GraphCost:
-    """Return what the ONNX model ``data`` takes for one clip.
+    """Return what the ONNX model ``data`` costs for one clip.
 
-    Raises InputError when that is too much, or the graph is none that we would run.
+    Raises InputError when it costs too much, or when the graph is not allowed.
     """
     return _Sizes(read_graph(data)).cost()
 

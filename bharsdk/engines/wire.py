@@ -1,8 +1,8 @@
-"""Protocol buffers as they lie in a file: fields one after another, read without trusting a length.
+"""Read protocol buffers field by field, without trusting a length.
 
-Only what an ONNX graph needs: each message is a list of fields, whose numbers its reader must know.
-A field that is none of them, that has another type, or that may be there once and is there twice,
-is refused: other parsers merge or skip such a field, and so might see another graph than we do.
+It reads what an ONNX graph needs. The reader must know each field of a message. A field that is
+unknown, has another type, or occurs twice where it may occur once, is refused. Other parsers merge
+or skip such a field, so they could see another graph than we do.
 
 Format: protobuf.dev/programming-guides/encoding.
 """

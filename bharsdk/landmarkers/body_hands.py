@@ -1,8 +1,7 @@
-"""Landmarks of body and hands by MediaPipe's models, of one person or several, in a pipeline.
+"""Find body and hands with MediaPipe's models: one person or several, in a pipeline.
 
-The same models, tracking and smoothing as Holistic, and for one person the same landmarks to the
-bit, without the face that Holistic also looks for. While the hands of one picture are looked at,
-the pose of the next is.
+Models, tracking and smoothing are those of Holistic, without its face. For one person the landmarks
+are the same to the bit. The pose of a picture is found while the hands of the last picture are.
 """
 
 from __future__ import annotations
@@ -46,15 +45,18 @@ HIPS, RIM, SHOULDERS = 0, 1, 2
 
 @dataclass(frozen=True)
 class BodyHandsConfig:
-    """How people are looked for.
+    """How people are found.
 
-    max_persons: followed at a time, 1 to 8; each costs a pose and two hands. depth: pictures that
-    may be under way at once, 1 to 16: one in each of the two stages, pose and hands, and more only
-    where what receives them pauses; on a busy machine each adds a frame's time to the wait.
-    min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1.
-    detection_interval_ms: with max_persons > 1, between two looks for another person while some are
-    followed and there is room; 0 looks in every picture.
-    Raises UsageError on values outside.
+    Attributes:
+        max_persons: how many people are followed, 1 to 8. Each costs a pose and two hands.
+        depth: how many pictures may be under way, 1 to 16. Two keep both stages busy, pose and
+            hands. Each more adds the time of a frame to the delay on a busy machine.
+        min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1.
+        detection_interval_ms: with several people, the time between two searches for another person
+            while there is room; 0 searches every picture.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     max_persons: int = 1
@@ -90,13 +92,18 @@ class _Picture:
 
 
 class BodyHandsLandmarker(Closing):
-    """Follows up to ``max_persons`` from picture to picture; several pictures may be under way.
+    """Follow up to ``max_persons`` from picture to picture.
 
-    For one source. One thread may send while another receives; any thread may close. With several
-    people, somebody new is followed ``depth`` pictures after they are detected; results do not
-    depend on whether pictures are sent ahead. depth: how many pictures may be sent before the first
-    is received. Raises BackendMissingError when MediaPipe, or a
-    library that it needs, is not installed.
+    It belongs to one source. One thread may send while another receives, and any thread may close
+    it. With several people, a new person is followed ``depth`` pictures after their detection.
+    Results do not depend on whether pictures are sent ahead.
+
+    Attributes:
+        config: how people are found.
+        depth: how many pictures may be sent before the first is received.
+
+    Raises:
+        BackendMissingError: MediaPipe or a library that it needs is not installed.
     """
 
     def __init__(self, config: BodyHandsConfig | None = None) -> None:
@@ -125,9 +132,9 @@ class BodyHandsLandmarker(Closing):
         return brief(self, config=self.config)
 
     def detect(self, image: Image, timestamp_ms: float) -> Sequence[Landmarks]:
-        """Everyone in ``image``: :meth:`send` and :meth:`receive` in one, nothing else under way.
+        """Return everyone in ``image``: :meth:`send` and :meth:`receive` in one.
 
-        Raises as these do, and UsageError when pictures sent before were not received.
+        Raises what these raise, and UsageError when pictures sent before were not received.
         """
         if self._graph.in_flight:
             raise UsageError(
@@ -138,10 +145,14 @@ class BodyHandsLandmarker(Closing):
         return self.receive()
 
     def send(self, image: Image, timestamp_ms: float) -> None:
-        """Start on ``image`` (uint8 [height, width, 3], BGR), taken at ``timestamp_ms``.
+        """Start on ``image``, uint8 [height, width, 3] BGR, taken at ``timestamp_ms``.
 
-        The image may be changed afterwards. Raises InputError on another kind of array, UsageError
-        when ``depth`` pictures are under way or after close(), SourceError when the graph failed.
+        The image may be changed afterwards.
+
+        Raises:
+            InputError: it is another kind of array.
+            UsageError: ``depth`` pictures are under way, or the landmarker is closed.
+            SourceError: the graph has failed.
         """
         check_image(image)
         if self._graph.in_flight >= self.depth:
@@ -164,11 +175,13 @@ class BodyHandsLandmarker(Closing):
         self._sent += 1
 
     def receive(self) -> Sequence[Landmarks]:
-        """Everyone in the earliest picture not yet received; empty when there is nobody.
+        """Wait for the oldest picture and return everyone in it; empty when there is nobody.
 
-        Left and right are the person's own; NaN marks a hand that was not found. Waits. Raises
-        UsageError with nothing under way or when closed meanwhile, SourceError when the graph has
-        failed, which loses this picture.
+        Left and right are the person's own. NaN marks a hand that was not found.
+
+        Raises:
+            UsageError: nothing is under way, or the landmarker was closed meanwhile.
+            SourceError: the graph has failed, and this picture is lost.
         """
         # Taken even if the graph fails: the next picture's people must not get this one's time.
         picture = self._under_way.popleft() if self._under_way else None

@@ -1,4 +1,4 @@
-"""A landmarker that fails: on single pictures a warning, on many in a row or on all an error."""
+"""Count the failures of a landmarker: a warning for single pictures, an error for many."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_FAILURES = 10
 
 
 class Failures:
-    """Counts the pictures of ``source`` on which a landmarker failed; for any number of threads.
+    """Count the pictures of ``source`` on which the landmarker failed. Any thread may use it.
 
-    The error that it raises is a SourceError, or of the class of the landmarker's own error where
-    that is one of bharsdk's (a package that is missing stays a BackendMissingError).
+    It raises SourceError, or the class of the landmarker's own error where that is one of
+    bharsdk's.
     """
 
     def __init__(self, source: str) -> None:
@@ -33,15 +33,16 @@ class Failures:
         self._last: Exception | None = None
 
     def succeeded(self, number: int) -> None:
-        """Picture ``number`` was searched; later ones may have failed by now."""
+        """Note that picture ``number`` was searched; later ones may have failed by now."""
         with self._lock:
             self._in_a_row = [failed for failed in self._in_a_row if failed > number]
             self._has_succeeded, self._last = True, None
 
     def failed(self, number: int, error: Exception) -> None:
-        """``error`` was raised for picture ``number``. Raises when too many in a row failed.
+        """Note that ``error`` was raised for picture ``number``.
 
-        Otherwise warns: of the 1st, 2nd, 4th, 8th... so that a log stays readable.
+        Raises when too many in a row failed. Otherwise warns at the 1st, 2nd, 4th, 8th, so that a
+        log stays readable.
         """
         with self._lock:
             self._in_a_row.append(number)
@@ -56,7 +57,7 @@ class Failures:
             )
 
     def check_end(self) -> None:
-        """The source has ended. Raises when not one picture was searched and some failed."""
+        """Raise at the end of the source when every picture failed."""
         with self._lock:
             total, last = self._total, self._last
             if self._has_succeeded or last is None:
@@ -65,7 +66,7 @@ class Failures:
         raise self._wrapped(f"all {total} pictures that it was given", last) from last
 
     def forget(self) -> None:
-        """Let go of the last error, whose traceback holds frames of the run."""
+        """Forget the last error, whose traceback holds frames of the run."""
         with self._lock:
             self._last = None
 
@@ -78,7 +79,7 @@ class Failures:
 
 
 def check_landmarker(landmarker: object) -> None:
-    """Raise InputError unless ``landmarker`` can be asked for people."""
+    """Raise InputError unless ``landmarker`` has the methods of a landmarker."""
     if not callable(getattr(landmarker, "detect", None)):
         raise InputError(
             f"landmarker: got {_a(landmarker)}, expected an object with detect(image, timestamp_ms)"
@@ -87,7 +88,7 @@ def check_landmarker(landmarker: object) -> None:
 
 
 def checked_people(found: object, landmarker: object) -> Sequence[Landmarks]:
-    """What ``landmarker`` gave for a picture. Raises InputError unless it is as demanded."""
+    """Return what ``landmarker`` found. Raises InputError unless these are Landmarks."""
     if isinstance(found, Sequence):
         wrong = [one for one in found if not isinstance(one, Landmarks)]
         if not wrong:

@@ -1,7 +1,8 @@
-"""Landmarks by MediaPipe Holistic: 33 pose joints and 2 x 21 hand joints of one person.
+"""Find landmarks with MediaPipe Holistic: 33 pose joints and 2 x 21 hand joints of one person.
 
-Uses the solutions API of MediaPipe 0.10.14 to 0.10.21, whose wheels carry the models of complexity
-1 and open no connection. The same landmarks as in the public recordings that the models train on.
+It uses the solutions API of MediaPipe 0.10.14 to 0.10.21. Their wheels carry the models of
+complexity 1 and open no connection. The public recordings that the models train on have the same
+landmarks.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ WARM_UP_SHAPE = (48, 64, 3)
 
 
 class HolisticLandmarker(Closing):
-    """MediaPipe Holistic in video mode: follows one person from picture to picture.
+    """Follow one person from picture to picture with MediaPipe Holistic in video mode.
 
-    min_detection_confidence, min_tracking_confidence: as MediaPipe names them, 0 to 1. Not shared
-    between sources or threads. Raises BackendMissingError when MediaPipe, or a library that it
-    needs, is not installed.
+    It is not shared between sources or threads.
+
+    Args:
+        min_detection_confidence: as MediaPipe names it, 0 to 1.
+        min_tracking_confidence: as MediaPipe names it, 0 to 1.
+
+    Raises:
+        BackendMissingError: MediaPipe or a library that it needs is not installed.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class HolisticLandmarker(Closing):
         return brief(self, closed=self._holistic is None or None)
 
     def detect(self, image: Image, timestamp_ms: float) -> tuple[Landmarks, ...]:
-        """The person in ``image``, if any: uint8 [height, width, 3], BGR.
+        """Return the person in ``image``, if any: uint8 [height, width, 3], BGR.
 
         Left and right are the person's own. Raises InputError on another kind of array, UsageError
         after close().

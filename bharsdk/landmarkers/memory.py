@@ -1,8 +1,7 @@
-"""Memory that a graph frees as it closes goes back to the system, and not to the C library.
+"""Return memory that a graph frees to the system, not to the C library.
 
-MediaPipe's graph frees some 100 MB in the threads that it ran on. glibc keeps what a thread freed
-for that thread's heap: the holes, and at the top of each heap up to 64 MB, as much as its threshold
-has grown by then. Graphs opened and closed one after another would leave twice the memory of one.
+The graph of MediaPipe frees some 100 MB in its threads. glibc keeps what a thread freed for the
+heap of that thread. Graphs opened and closed one after another would leave twice the memory of one.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _CLOSING = 0
 
 @contextlib.contextmanager
 def memory_returned() -> Iterator[None]:
-    """Return to the system what is freed in this block; does nothing without glibc."""
+    """Return to the system what is freed in this block; do nothing without glibc."""
     glibc = _glibc()
     if glibc is None:
         yield

@@ -1,11 +1,8 @@
-"""Where in a clip the action is: decided here, once, for everything that looks at part of a clip.
+"""Find where in a clip the action is: one rule for everything that looks at part of a clip.
 
-Training, validation, evaluation, calibration, export and enrollment all ask :func:`find_action`. A
-clip that fits into a window is all action. In a longer one, the action is where the hands are, and
-where they move.
-
-Whoever knows better gives a time range, and only that part counts (:func:`part_of`,
-:func:`parse_range`).
+Training, validation, evaluation, calibration, export and enrollment ask :func:`find_action`. A clip
+that fits into a window is all action. In a longer clip, the action is where the hands are and where
+they move. A time range from the user goes first (:func:`part_of`, :func:`parse_range`).
 """
 
 from __future__ import annotations
@@ -37,10 +34,10 @@ RANGE = re.compile(r"(?P<clip>.+)@(?P<start>\d+(?:\.\d+)?)-(?P<end>\d+(?:\.\d+)?
 
 @dataclass(frozen=True)
 class ActionSpan:
-    """From where to where the action of a clip lies, milliseconds of the clip's own times.
+    """Where the action of a clip begins and ends, in milliseconds of its own times.
 
-    Every window within it shows most of the action; :attr:`middle_ms` is the middle of the window
-    that everything but training looks at.
+    Every window within it shows most of the action. Everything but training looks at the window in
+    its middle.
     """
 
     start_ms: float
@@ -48,28 +45,28 @@ class ActionSpan:
 
     @property
     def duration_ms(self) -> float:
-        """Milliseconds."""
+        """Return its length in milliseconds."""
         return self.end_ms - self.start_ms
 
     @property
     def middle_ms(self) -> float:
-        """The middle of it."""
+        """Return its middle."""
         return (self.start_ms + self.end_ms) / 2
 
 
 def fits(sequence: LandmarkSequence, window_ms: float) -> bool:
-    """Whether all of ``sequence`` lies within one window."""
+    """Return whether all of ``sequence`` lies within one window."""
     times = sequence.timestamps_ms
     return bool(times[-1] - times[0] <= window_ms * (1 + 1e-9))
 
 
 def find_action(sequence: LandmarkSequence, window_ms: float) -> ActionSpan:
-    """Where the action of ``sequence`` is, for windows of ``window_ms``.
+    """Return where the action of ``sequence`` is, for windows of ``window_ms``.
 
-    All of it, if it fits into a window. Otherwise the best window is the one with the most of hands
-    and movement, those in the middle of the clip first; the span is that window and its neighbors,
-    as far as they show nearly as much. Where nothing tells one part from another, that is the whole
-    clip. The same clip always gives the same span.
+    It is the whole clip if that fits into a window. Otherwise the best window has the most hands
+    and movement, and lies nearest to the middle of the clip among equals. The span is that window
+    and its neighbors, as far as they show nearly as much. Where no part differs from another, it is
+    the whole clip. The same clip always gives the same span.
     """
     times = sequence.timestamps_ms
     whole = ActionSpan(float(times[0]), float(times[-1]))
@@ -92,7 +89,7 @@ def find_action(sequence: LandmarkSequence, window_ms: float) -> ActionSpan:
 
 
 def parse_range(text: str) -> tuple[str, tuple[float, float]] | None:
-    """``CLIP@1.5-3.0`` -> ("CLIP", (1.5, 3.0)): seconds from its first frame. None: no such text.
+    """Split ``CLIP@1.5-3.0`` into ("CLIP", (1.5, 3.0)), seconds from the first frame; else None.
 
     Raises InputError where the range ends before it starts.
     """
@@ -116,10 +113,9 @@ def check_range(start_s: float, end_s: float, where: str) -> None:
 def part_of(
     sequence: LandmarkSequence, start_s: float, end_s: float, where: str = "clip"
 ) -> LandmarkSequence:
-    """The frames from ``start_s`` to ``end_s``, seconds from the first frame; times stay.
+    """Return the frames from ``start_s`` to ``end_s``, seconds from the first frame; times stay.
 
-    Raises InputError, naming ``where``, on a range that is none or in which the clip has not two
-    frames.
+    Raises InputError, naming ``where``, on a wrong range and where it holds fewer than two frames.
     """
     check_range(start_s, end_s, where)
     first_ms = float(sequence.timestamps_ms[0])
@@ -134,7 +130,7 @@ def part_of(
 
 
 def frames_between(sequence: LandmarkSequence, start_ms: float, end_ms: float) -> LandmarkSequence:
-    """The frames whose times lie between two, both included; the nearest one if there is none."""
+    """Return the frames between two times, both included; the nearest frame if there is none."""
     times = sequence.timestamps_ms
     # A frame at 19/15 s belongs to a range that was written with a few digits.
     rows = np.flatnonzero((times >= start_ms - ROUNDING_MS) & (times <= end_ms + ROUNDING_MS))

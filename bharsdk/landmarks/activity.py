@@ -1,8 +1,8 @@
-"""What happens in a clip from moment to moment: who is seen, which hands, and how fast they move.
+"""Measure what happens in a clip: who is seen, which hands, and how fast they move.
 
-The measure behind :mod:`bharsdk.landmarks.action`. Speeds are in shoulder widths a second, seen
-from the shoulders, so that neither the distance to the camera nor a step aside counts. Nothing here
-needs a model; the same clip gives the same numbers everywhere.
+:mod:`bharsdk.landmarks.action` uses it. Speeds are in shoulder widths a second, seen from the
+shoulders. So the distance to the camera and a step aside do not count. No model is needed, and the
+same clip gives the same numbers everywhere.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAIN = 0.4
 
 @dataclass(frozen=True)
 class Burst:
-    """A stretch of movement between two rests, milliseconds of the clip's own times."""
+    """A movement between two rests, in milliseconds of the clip."""
 
     start_ms: float
     end_ms: float
@@ -61,9 +61,13 @@ class Burst:
 class Activity:
     """A clip at even times, [n].
 
-    times_ms: of the clip's clock. person, hands: whether a body, and at least one hand, is seen.
-    moving: how fast a hand or wrist moves, 0 (still) to 1 (fast). places: float64 [n, 2, 2], where
-    the wrists are, shoulder widths from the shoulders, NaN where they are not seen.
+    Attributes:
+        times_ms: times of the clip.
+        person: whether a body is seen.
+        hands: whether at least one hand is seen.
+        moving: how fast a hand or wrist moves, 0 (still) to 1 (fast).
+        places: float64 [n, 2, 2], the wrists in shoulder widths from the shoulders; NaN if not
+            seen.
     """
 
     times_ms: FloatArray
@@ -74,26 +78,26 @@ class Activity:
 
     @property
     def hands_share(self) -> float:
-        """Part of the clip that shows a hand, 0 to 1."""
+        """Return the part of the clip that shows a hand, 0 to 1."""
         return float(self.hands.mean())
 
     @property
     def moving_share(self) -> float:
-        """Part of the clip in which a hand or wrist moves, 0 to 1."""
+        """Return the part of the clip in which a hand or wrist moves, 0 to 1."""
         return float((self._smooth() >= MOVING).mean())
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing happens: no hand is seen, and no wrist moves."""
+        """Return whether nothing happens: no hand is seen, and no wrist moves."""
         return not self.hands.any() and self.moving_share == 0
 
     def bursts(self) -> list[Burst]:
-        """The movements of a clip that rests tell apart, in time order.
+        """Return the movements of the clip, separated by rests, in time order.
 
-        A rest lasts :data:`PAUSE_MS`, and the hands are out of sight then, or where they are before
-        the first movement or after the last: a pose that is held is part of its movement. What is
-        small beside the largest movement is left out, and where hands are seen in one, what shows
-        none.
+        A rest lasts :data:`PAUSE_MS`. During a rest the hands are out of sight, or where they are
+        before the first or after the last movement. A pose that is held belongs to its movement.
+        Movements that are small beside the largest are left out. So are movements without hands,
+        where another movement has them.
         """
         smooth = self._smooth()
         runs = _runs(smooth >= MOVING)

@@ -1,4 +1,4 @@
-"""Where somebody is in a picture."""
+"""Where a person is in a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Box"]
 
 @dataclass(frozen=True)
 class Box:
-    """An upright rectangle: fractions of image width and height, from the left and the top."""
+    """An upright rectangle, in fractions of image width and height from the left and the top."""
 
     left: float
     top: float
@@ -22,7 +22,7 @@ class Box:
 
     @classmethod
     def around(cls, landmarks: Landmarks) -> Box | None:
-        """The box of all joints that were found, within the image; None: there are none."""
+        """Return the box of all found joints, within the image; None if there are none."""
         points = np.concatenate([landmarks.body[:, :2], landmarks.hands.reshape(-1, 3)[:, :2]])
         points = points[~np.isnan(points).any(axis=1)]
         if not len(points):
@@ -31,6 +31,6 @@ class Box:
         return cls(*(float(np.clip(x, 0.0, 1.0)) for x in (left, top, right, bottom)))
 
     def holds(self, point: tuple[float, float]) -> bool:
-        """Whether ``point``, x and y, lies inside."""
+        """Return whether ``point``, x and y, lies inside."""
         x, y = point
         return self.left <= x <= self.right and self.top <= y <= self.bottom

@@ -1,8 +1,8 @@
-"""Whether values that are read as MediaPipe's are in its order and units.
+"""Check that values read as MediaPipe's have its order and units.
 
-The public flat layouts are recognized by how many values a frame has. Other orders have as many:
-hands before the pose, the face elsewhere, the right hand first; and so have pixels, and -1 for what
-was not detected. What the values mean shows in what they are, over some frames.
+Flat layouts are recognized by the number of values a frame. Other orders have the same number:
+hands before the pose, the face elsewhere, the right hand first. So have pixels, and -1 for "not
+detected". The values themselves tell, over some frames.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ LEAST_HANDS = 50
 
 
 def check_values(body: FloatArray, hands: FloatArray, aspect: float, where: str) -> None:
-    """Raise InputError, naming ``where``, unless values can be MediaPipe's.
+    """Raise InputError, naming ``where``, unless the values can be MediaPipe's.
 
-    body [T, 33, 4], hands [T, 2, 21, 3], NaN where not detected. Looks for a value that stands for
-    "not detected" in place of 0, for pixels, for a visibility that is none, and for hands that are
-    at the other wrist or at the face. What is odd and not certain is left to the other functions.
+    body: [T, 33, 4]. hands: [T, 2, 21, 3], NaN where not detected. It looks for a value that stands
+    for "not detected" in place of 0, for pixels, for a visibility out of range, and for hands at
+    the other wrist or at the face.
     """
     for name, points in (("body", body[:, None, :, :3]), ("hand", hands)):
         real = _checked_constants(name, points, where)
@@ -92,9 +92,9 @@ def _is_constant(points: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def visibility_finding(body: FloatArray) -> tuple[str, bool] | None:
-    """What visibilities of body [T, 33, 4] say is wrong, and whether it is sure; None if nothing.
+    """Return what is wrong with the visibilities of body [T, 33, 4], and whether it is certain.
 
-    Sure where x and y are in the picture all the same: a recording in another order, and no noise.
+    None if nothing is. It is certain where x and y lie in the picture all the same.
     """
     seen = body[np.isfinite(body[:, 0, 0]) & ~_is_constant(body[:, None, :, :3])[:, 0]]
     visibility = seen[..., 3]
@@ -111,9 +111,9 @@ def visibility_finding(body: FloatArray) -> tuple[str, bool] | None:
 
 
 def wrist_distances(body: FloatArray, hands: FloatArray, aspect: float) -> npt.NDArray[np.float64]:
-    """How far each hand is from its own wrist, from the other and from the nose: [K, 3].
+    """Return the distance of each hand to its own wrist, the other wrist and the nose: [K, 3].
 
-    In widths of the shoulders, of every hand in a frame in which the wrists are apart.
+    The unit is the width of the shoulders. Only frames count in which the wrists are apart.
     """
     scale = np.array([aspect, 1.0])
     shoulders = body[:, [BodyJoint.LEFT_SHOULDER, BodyJoint.RIGHT_SHOULDER], :2] * scale
@@ -131,7 +131,7 @@ def wrist_distances(body: FloatArray, hands: FloatArray, aspect: float) -> npt.N
 
 
 def wrist_finding(distances: npt.NDArray[np.float64]) -> tuple[str, bool] | None:
-    """What distances [K, 3] say is wrong, and whether it is sure; None if nothing."""
+    """Return what is wrong with the distances [K, 3], and whether it is certain; else None."""
     if len(distances) < LEAST_HANDS:
         return None
     swapped = float(np.mean(distances[:, 0] > distances[:, 1]))

@@ -1,11 +1,10 @@
-"""What a landmarker saw: a frame (:class:`Landmarks`) or a whole clip (:class:`LandmarkSequence`).
+"""What a landmarker saw: a frame (:class:`Landmarks`) or a clip (:class:`LandmarkSequence`).
 
-Coordinates are MediaPipe's: x and y as fractions of image width and height, z in the unit of x,
-smaller is nearer (0 for a landmarker that finds no depth). A joint, hand or person that was not
-detected is NaN, never zero: zeros look like a pose in the image corner.
-:mod:`bharsdk.landmarks.partial` says what a partly detected body counts as.
-``aspect`` (image width / height) travels along because without it the same gesture has another
-shape on another camera.
+Coordinates are those of MediaPipe. x and y are fractions of image width and height. z has the unit
+of x, and smaller is nearer; it is 0 for a landmarker without depth. What was not detected is NaN,
+never zero: zeros look like a pose in the corner of the image. :mod:`bharsdk.landmarks.partial` says
+what a partly detected body counts as. ``aspect`` (image width / height) travels along, because the
+same gesture has another shape on another camera.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ SKELETONS = (MEDIAPIPE_BODY25.name, MEDIAPIPE_HAND21.name)
 
 
 def pose_mirror() -> tuple[int, ...]:
-    """For each of the 33 pose landmarks the index of its counterpart on the other side."""
+    """Return for each of the 33 pose landmarks the index of its counterpart on the other side."""
     upper = MEDIAPIPE_BODY25.mirror
     # Knees, ankles, heels and feet follow as left/right pairs.
     lower = tuple(i + 1 if i % 2 else i - 1 for i in range(len(upper), BodyJoint.COUNT))
@@ -78,17 +77,24 @@ def pose_mirror() -> tuple[int, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """One frame of one person.
+    """One frame of one person. Arrays are copied.
 
-    timestamp_ms: capture time, milliseconds, 0 to 1e15.
-    body: float32 [33, 4], x, y, z, visibility. hands: float32 [2, 21, 3], left hand first.
-    aspect: image width / height. NaN marks what was not detected: a body, a hand or a single joint.
-    skeletons: names of the skeletons of body and hands (:mod:`bharsdk.landmarks.skeleton`). Another
-    skeleton than MediaPipe's has as many joints as it names, in place of 33 and 21. Arrays are
-    copied. A landmarker without a body or without hands leaves them NaN: see :meth:`of_body` and
+    A landmarker without a body or without hands leaves them NaN: see :meth:`of_body` and
     :meth:`of_hands`.
-    Raises InputError on other shapes, on unknown skeletons, on infinities and coordinates beyond
-    1e9, and on a joint of which some coordinates are NaN.
+
+    Attributes:
+        timestamp_ms: capture time in milliseconds, 0 to 1e15.
+        body: float32 [33, 4]: x, y, z, visibility.
+        hands: float32 [2, 21, 3], the left hand first.
+        aspect: image width / height.
+        skeletons: names of the skeletons of body and hands (:mod:`bharsdk.landmarks.skeleton`).
+            Another skeleton than MediaPipe's has its own number of joints in place of 33 and 21.
+
+    NaN marks what was not detected: a body, a hand or a single joint.
+
+    Raises:
+        InputError: a wrong shape, an unknown skeleton, an infinity or a coordinate beyond 1e9, or a
+            joint of which only some coordinates are NaN.
     """
 
     timestamp_ms: float
@@ -118,17 +124,17 @@ class Landmarks:
 
     @property
     def has_body(self) -> bool:
-        """Whether any joint of a body was detected."""
+        """Return whether any joint of the body was detected."""
         return not bool(np.isnan(self.body[:, 0]).all())
 
     @property
     def is_seen(self) -> bool:
-        """Whether any joint of a body or a hand was detected."""
+        """Return whether any joint of body or hands was detected."""
         return self.has_body or not bool(np.isnan(self.hands[..., 0]).all())
 
     @classmethod
     def empty(cls, timestamp_ms: float, aspect: float = DEFAULT_ASPECT) -> Landmarks:
-        """A frame in which nobody was detected."""
+        """Return a frame in which nobody was detected."""
         return cls(
             timestamp_ms,
             np.full(BODY_SHAPE, np.nan, np.float32),
@@ -173,12 +179,17 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False)
 class LandmarkSequence:
-    """T frames of one person, in time order.
+    """T frames of one person, in time order. Arrays are copied.
 
-    body: float32 [T, 33, 4]. hands: float32 [T, 2, 21, 3]. timestamps_ms: float64 [T], strictly
-    increasing, 0 to 1e15. aspect: image width / height. skeletons: as of :class:`Landmarks`, which
-    also says the shapes of others. Arrays are copied. Raises InputError as :class:`Landmarks` does,
-    on T = 0 and on timestamps that do not increase.
+    Attributes:
+        body: float32 [T, 33, 4].
+        hands: float32 [T, 2, 21, 3].
+        timestamps_ms: float64 [T], strictly increasing, 0 to 1e15.
+        aspect: image width / height.
+        skeletons: as in :class:`Landmarks`.
+
+    Raises:
+        InputError: as :class:`Landmarks`; also on T = 0 and on timestamps that do not increase.
     """
 
     timestamps_ms: npt.NDArray[np.float64]
@@ -244,14 +255,15 @@ class LandmarkSequence:
         aspect: float = DEFAULT_ASPECT,
         where: str = "landmarks",
     ) -> LandmarkSequence:
-        """Read the public flat layouts: ``values`` [T, 126], [T, 258], [T, 1662] or [T, 1692].
+        """Read a public flat layout: ``values`` [T, 126], [T, 258], [T, 1662] or [T, 1692].
 
-        Pose 33 x (x, y, z, visibility), then in the longest forms the face (468 or 478 points),
-        then the left and the right hand, 21 x (x, y, z) each; all zeros means "not detected". In
-        the shortest form the hands are alone and no body was detected. Frames are stamped at
-        ``fps``, which these files do not store. Raises InputError naming ``where``, the count that
-        was found, any value that is not finite, and values of another order or unit
-        (:mod:`bharsdk.landmarks.flat_layout`).
+        The order is: pose 33 x (x, y, z, visibility), in the two longest forms the face (468 or 478
+        points), left hand, right hand, 21 x (x, y, z) each. All zeros mean "not detected". The
+        shortest form has hands alone. Frames are stamped at ``fps``, which these files do not
+        store.
+
+        Raises InputError naming ``where`` on another number of values, on values that are not
+        finite, and on another order or unit (:mod:`bharsdk.landmarks.flat_layout`).
         """
         array = _flat_values(values, fps, where)
         check_aspect(aspect)
@@ -291,12 +303,12 @@ class LandmarkSequence:
         return flat
 
     def frames(self) -> Iterator[Landmarks]:
-        """The single frames, in order."""
+        """Yield the single frames in order."""
         for time, body, hands in zip(self.timestamps_ms, self.body, self.hands, strict=True):
             yield Landmarks(float(time), body, hands, self.aspect, self.skeletons)
 
     def mirrored(self) -> LandmarkSequence:
-        """The same clip in a mirror: x flips, left and right joints and hands change places."""
+        """Return the clip in a mirror: x flips, left and right joints and hands are swapped."""
         flip = np.array([-1, 1, 1], np.float32)
         shift = np.array([1, 0, 0], np.float32)
         name = self.skeletons[0]
@@ -313,7 +325,7 @@ class LandmarkSequence:
         return LandmarkSequence(self.timestamps_ms, body, hands, self.aspect, skeletons)
 
     def replaced(self, **changes: Any) -> LandmarkSequence:
-        """A copy with the named fields changed, checked anew."""
+        """Return a copy with the named fields changed and checked."""
         fields = ("timestamps_ms", "body", "hands", "aspect", "skeletons")
         return LandmarkSequence(**{name: changes.get(name, getattr(self, name)) for name in fields})
 

@@ -1,4 +1,4 @@
-"""How much somebody moves: what tells a gesture from the pose that it ends in, held."""
+"""Measure how far a person moves: it tells a gesture from the pose that it ends in."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MIN_FRAMES = 3
 
 
 def movement(sequence: LandmarkSequence, since_ms: float) -> float:
-    """How far a wrist or a hand moved from ``since_ms`` to the end of ``sequence``.
+    """Return how far a wrist or a hand moved from ``since_ms`` to the end of ``sequence``.
 
-    The largest extent of its path in the image: of a wrist seen from the shoulders, in shoulder
-    widths, or the median of a hand's joints seen from its wrist, in hand lengths (four mean bones).
-    A joint counts where it was found, three times at least. 0 where nothing was found often enough
-    to say.
+    It is the largest extent of a path in the image. A wrist is seen from the shoulders, in shoulder
+    widths. A hand is the median of its joints, seen from its wrist, in hand lengths (four mean
+    bones). A joint counts if it was found at least three times. The result is 0 where too little
+    was found.
     """
     sequence = sequence.mapped()
     first = int(np.searchsorted(sequence.timestamps_ms, since_ms))

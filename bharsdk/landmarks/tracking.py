@@ -1,7 +1,7 @@
-"""Who is who when there are several people: whose a hand is, and track ids that stay with a person.
+"""Tell several people apart: whose a hand is, and track ids that stay with a person.
 
-Pure rules over landmarks and capture times. Distances are true to the image's aspect, in torso
-lengths of the person: the same step counts the same whether someone is near or far.
+These are pure rules over landmarks and capture times. Distances respect the aspect of the image and
+are in torso lengths of the person. So a step counts the same near and far.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Place:
 def place_of(landmarks: Landmarks) -> Place | None:
     """Return the place of a person; None where no joint was found.
 
-    By shoulders and hips; by the shoulders where hips are missing; else by the hands, and last by
-    the box of all joints, as for skeletons that have no mapping to MediaPipe's.
+    It follows from shoulders and hips, from the shoulders where hips are missing, else from the
+    hands, and last from the box of all joints.
     """
     with contextlib.suppress(InputError):
         landmarks = landmarks.mapped()
@@ -85,11 +85,10 @@ def place_of(landmarks: Landmarks) -> Place | None:
 
 
 def own_hands(people: Sequence[Landmarks]) -> tuple[Landmarks, ...]:
-    """The same people, with every hand that several of them claim left to the nearest wrist alone.
+    """Return the same people; a hand that several of them claim stays with the nearest wrist.
 
-    Where people touch, one's crop may show another's hand. The claim whose pose has its wrist
-    nearer to that of the hand stays, the earlier in order if both are as near; of others the hand
-    becomes NaN, that is, not detected.
+    Where people touch, the crop of one may show the hand of the other. The person whose pose has
+    its wrist nearer to the hand keeps it. For the others that hand becomes NaN.
     """
     claims = sorted(
         (_reach(landmarks, side), person, side)
@@ -114,10 +113,15 @@ def own_hands(people: Sequence[Landmarks]) -> tuple[Landmarks, ...]:
 class PeopleConfig:
     """How people are told apart.
 
-    max_lost_s: after so long unseen an id is retired, seconds. max_step: how far from where they
-    are expected people may turn up, torso lengths. max_speed: how much farther for every second
-    unseen. velocity_time_s: over how long velocity is averaged. coast_s: how long somebody unseen
-    is expected to go on moving. Raises UsageError unless all are more than 0.
+    Attributes:
+        max_lost_s: an id is retired after so many seconds unseen.
+        max_step: how far from the expected place a person may turn up, in torso lengths.
+        max_speed: how much farther for each second unseen.
+        velocity_time_s: time over which velocity is averaged.
+        coast_s: how long an unseen person is expected to go on moving.
+
+    Raises:
+        UsageError: a value is not above 0.
     """
 
     max_lost_s: float = 1.0
@@ -147,11 +151,11 @@ class _Track:
 
 
 class PeopleTracker:
-    """Gives everybody an id that stays while they are seen, or soon seen again; never used twice.
+    """Give each person an id that stays while they are seen, or soon seen again.
 
-    Ids count from 1 as people appear, the largest first. Deterministic, whatever the order in which
-    people are given. max_persons: how many at a time have an id, 1 to 8; beyond, the smallest
-    newcomers have none. Raises UsageError on another number.
+    Ids count from 1 in the order of appearance, the largest person first. No id is used twice. The
+    order in which people are given changes nothing. max_persons: how many have an id at a time, 1
+    to 8; more newcomers get none. Raises UsageError on another number.
     """
 
     def __init__(self, max_persons: int, config: PeopleConfig | None = None) -> None:
@@ -165,13 +169,14 @@ class PeopleTracker:
 
     @property
     def track_ids(self) -> frozenset[int]:
-        """Ids in use: of who was seen in the last frame, and of who may yet be seen again."""
+        """Return the ids in use: of people seen in the last frame, or who may be seen again."""
         return frozenset(track.number for track in self._tracks)
 
     def update(self, people: Sequence[Landmarks], timestamp_ms: float) -> dict[int, Landmarks]:
-        """Ids of the ``people`` of one frame, ascending; who shows neither body nor hand has none.
+        """Return id -> person of one frame, ascending. A person without body and hands has no id.
 
-        timestamp_ms: capture time, strictly increasing. Raises InputError when it does not.
+        timestamp_ms: capture time, strictly increasing. Raises InputError when it does not
+        increase.
         """
         if not (math.isfinite(timestamp_ms) and timestamp_ms > self._time_ms):
             raise InputError(

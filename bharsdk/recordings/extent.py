@@ -1,4 +1,4 @@
-"""How large a recording is: one measure for those who write it and those who read it."""
+"""Measure how large a recording is: one measure for writers and readers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Extent", "RecordingFullError", "frames_worth", "person_values"]
 
 
 class RecordingFullError(InputError):
-    """A recording has no room for more; what it holds is whole."""
+    """The recording has no room for more; what it holds is whole."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What whoever reads a recording has to hold at once.
+    """What the reader of a recording holds at once.
 
-    people: the most in one frame: a recording keeps a place for each of them in every frame.
+    people: the largest number in one frame; a recording keeps a place for each in every frame.
     text_bytes: JSON of events, options, truth and note.
     """
 
@@ -30,7 +30,7 @@ class Extent:
     text_bytes: int = 0
 
     def check(self) -> None:
-        """Raise RecordingFullError where a recording can be no larger."""
+        """Raise RecordingFullError where a recording cannot be larger."""
         for what, count, limit in (
             ("people in a frame", self.people, MAX_PEOPLE),
             ("frames times people", self.frames * max(1, self.people), MAX_PERSON_FRAMES),

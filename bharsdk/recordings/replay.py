@@ -1,4 +1,4 @@
-"""Recorded landmarks, one after another: a run without threads of its own."""
+"""Run recorded landmarks one after another, without threads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Replay"]
 
 
 class Replay:
-    """Recorded landmarks through a recognition, one after another, in the consumer's thread.
+    """Recorded landmarks through a frame handler, in the thread of the consumer.
 
-    Frames whose time does not increase are dropped and counted. Iterates as a pipeline does; any
-    thread may close it. interrupt: ends a wait for the next frame, if that can be.
+    Frames whose time does not increase are dropped and counted. It iterates as a pipeline does, and
+    any thread may close it. interrupt: ends a wait for the next frame, where that is possible.
     """
 
     is_live = False
@@ -41,7 +41,7 @@ class Replay:
 
     @property
     def counts(self) -> FrameCounts:
-        """What became of the frames so far."""
+        """Return what became of the frames so far."""
         return self._ledger.counts
 
     def __iter__(self) -> Replay:
@@ -72,7 +72,7 @@ class Replay:
     def close(self, within_s: float = CLOSE_S) -> None:
         """Finish the recording and close the source. A second call does nothing.
 
-        A thread that waits for a frame is left to it: it closes the source when it returns.
+        A thread that waits for a frame closes the source when it returns.
         """
         try:
             with self._lock:

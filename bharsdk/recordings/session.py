@@ -24,9 +24,9 @@ __all__ = ["Session", "TrueEvent"]
 
 @dataclass(frozen=True)
 class TrueEvent:
-    """What really happened: a sign between two capture times, milliseconds.
+    """A sign that was really made between two capture times, in milliseconds.
 
-    Raises InputError on times out of order and on a label as :class:`bharsdk.Event` does.
+    Raises InputError on times out of order and on a wrong label, as :class:`bharsdk.Event` does.
     """
 
     label: str

@@ -1,7 +1,7 @@
-"""The arrays of a session file: checked by their own figures, then read straight into their place.
+"""Read the arrays of a session file, after checking their own figures.
 
-Nothing is allocated for a member before its size, type and shape are known to be those of the
-session, so that a file costs what the session costs and not what it claims.
+Memory is taken for an array only when its size, type and shape are those of the session. So a file
+costs what the session costs, not what it claims.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ class _File(io.BufferedReader):
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The zip at ``path``. Raises InputError on what no session has, or what zipfile raises."""
+    """Return the zip at ``path``.
+
+    Raises InputError on what no session has, or what zipfile raises.
+    """
     with _File(path) as file, zipfile.ZipFile(file) as archive:
         file.limit = 2 * BLOCK_BYTES
         for member in archive.infolist():
@@ -67,7 +70,10 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def npy_bytes(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
-    """``values`` as an .npy file. Raises InputError where ``dtype`` cannot hold one of them."""
+    """Return ``values`` as an .npy file.
+
+    Raises InputError where ``dtype`` cannot hold one of them.
+    """
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(values, dtype)
     if dtype == FLOATS[0] and np.isinf(array).any():
@@ -78,7 +84,7 @@ def npy_bytes(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> bytes:
 
 
 def read_values(archive: zipfile.ZipFile, name: str, frames: int) -> npt.NDArray[np.float64]:
-    """A member of one float64 a frame, [T]."""
+    """Return a member of one float64 a frame, [T]."""
     with _open(archive, name, (frames,), (F8,)) as (member, dtype):
         return np.frombuffer(_exactly(member, frames * dtype.itemsize), dtype)
 
@@ -86,7 +92,7 @@ def read_values(archive: zipfile.ZipFile, name: str, frames: int) -> npt.NDArray
 def read_landmarks(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], frames: int
 ) -> npt.NDArray[np.float32]:
-    """A member of float16 or float32 [*shape, T], as float32 [T, *shape]."""
+    """Return a member of float16 or float32 [*shape, T] as float32 [T, *shape]."""
     values = math.prod(shape)
     with _open(archive, name, (*shape, frames), FLOATS) as (member, dtype):
         result = np.empty((frames, values), np.float32)
