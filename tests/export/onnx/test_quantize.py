@@ -33,7 +33,8 @@ class Graphs(torch.nn.Module):
         self.register_buffer("stacked", torch.rand(3, 1, 25, 25) / 25)
         self.register_buffer("plain", torch.rand(21, 21) / 21)
 
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        body, hands = inputs["body"], inputs["hands"]
         x = self.enter(body[..., 0]).reshape(-1, 3, 8, 6, 25) @ self.stacked
         x = torch.nn.functional.leaky_relu(x.sum(1), 0.1)
         padded = torch.nn.functional.pad(x, (0, 0, 2, 2), mode="replicate")
@@ -91,7 +92,8 @@ class Refined(torch.nn.Module):
         self.value = torch.nn.Conv2d(8, 8, 1)
         self.moving = torch.nn.Conv2d(7, 8, 1)
 
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        body, hands = inputs["body"], inputs["hands"]
         x = self.enter(body[..., 0])
         query = self.query(x.mean(2, keepdim=True))
         y = self.value(x) @ torch.tanh(query - query.transpose(2, 3))
@@ -120,7 +122,8 @@ class Attention(torch.nn.Module):
         self.leave = torch.nn.Linear(8, 5)
         self.register_buffer("directions", torch.randn(8, 12))
 
-    def forward(self, body: torch.Tensor, hands: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        body, hands = inputs["body"], inputs["hands"]
         x = self.enter(body[..., 0]).mean(2).transpose(1, 2)
         tokens = x.reshape(-1, 25, 8)
         features = torch.exp(tokens @ self.directions - tokens.square().sum(2, keepdim=True) / 2)
