@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bhar_export.graph.exported_model import ExportedModel
-from bhar_export.graph.spec import Target
 from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import ENROLLMENT_KNOWN
 from bharsdk.bundle.manifest import EnrollmentRecord, Precision
 from bharsdk.gestures.fit import Samples

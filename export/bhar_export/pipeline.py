@@ -8,20 +8,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from bhar_export.build_targets import Calibrated, Deployed, make_forms
+from bhar_export.build_targets import build_targets
 from bhar_export.enrollment import known_files
 from bhar_export.graph.exported_model import ExportedModel, form_name
 from bhar_export.graph.graph import deploy, inputs_of, to_onnx
-from bhar_export.graph.spec import ExportSpec, Target
+from bhar_export.graph.spec import ExportSpec
 from bhar_export.quantization.calibration_clips import LabeledFeatures, load_features
+from bhar_export.quantization.job import Deployed, ExportJob, QuantizationData
 from bhar_export.quantization.selection import JUDGED_CLIPS, Judge
 from bhar_export.quantization.verify import Replay, run_exported, run_torch, tool_versions
 from bhar_export.report.card import write_card
 from bhar_export.report.proof import Evaluated, Proof, check_gates, prove
+from bhar_export.step.form import is_causal
+from bhar_export.step.target import build as build_step
+from bhar_export.targets import Target
 from bhar_training.checkpoint import Checkpoint, CheckpointMeta, load_checkpoint
 from bhar_training.data.batches import input_specs
 from bharsdk.bundle.bundle import (
@@ -80,15 +85,19 @@ def export_bundle(
     graph = to_onnx(module, features)
     exact = run_torch(checkpoint.model, evaluation)
     shapes = replace(_manifest(spec, checkpoint.meta, 1.0), inputs=inputs_of(graph)).input_shapes
-    model = Deployed(module, graph, shapes, len(checkpoint.meta.labels))
+    step = partial(build_step, model=module, shapes=shapes, precision=spec.precision)
+    model = Deployed(
+        module, graph, shapes, len(checkpoint.meta.labels), step if is_causal(module) else None
+    )
     progress("quantize")
-    calibrated = _calibrated(spec, checkpoint, calibration, evaluation, exact, progress)
+    data = _quantization_data(spec, checkpoint, calibration, evaluation, exact, progress)
+    job = ExportJob(spec, model, data)
     with Replay(evaluation) as replay:
-        exported_models, impossible = make_forms(spec, model, calibrated, replay.start)
+        exported_models = build_targets(job, replay.start)
         progress("verify")
         logits = replay.logits()
     evaluated = Evaluated(evaluation, exact, logits)
-    proof = prove(spec, checkpoint, exported_models, impossible, calibration, evaluated)
+    proof = prove(spec, checkpoint, exported_models, job.impossible, calibration, evaluated)
     tell(proof)
     check_gates(spec, proof)
     progress("bundle")
@@ -127,14 +136,14 @@ def _noise(meta: CheckpointMeta) -> LabeledFeatures:
     return LabeledFeatures("", inputs, np.zeros(NOISE_CLIPS, np.int64), ())
 
 
-def _calibrated(
+def _quantization_data(
     spec: ExportSpec,
     checkpoint: Checkpoint,
     calibration: LabeledFeatures | None,
     evaluation: LabeledFeatures,
     exact: FloatArray,
     progress: Callable[[str], None],
-) -> Calibrated | None:
+) -> QuantizationData | None:
     """What integers need; ``exact``: logits of the evaluation clips, for the gate."""
     if calibration is None or not spec.precision.in_integers:
         return None
@@ -148,7 +157,7 @@ def _calibrated(
 
     clips = calibration.evenly(JUDGED_CLIPS)
     judge = Judge(clips, run_torch(checkpoint.model, clips), passes, progress)
-    return Calibrated(calibration, judge)
+    return QuantizationData(calibration, judge)
 
 
 def _write(

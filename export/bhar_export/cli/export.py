@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhar_export.cli.options import Export
-from bhar_export.devices import DEVICES, Device
-from bhar_export.graph.spec import DECODERS, GPUS, DataSpec, ExportSpec, Target
+from bhar_export.graph.spec import DECODERS, GPUS, DataSpec, ExportSpec
+from bhar_export.targets import DEVICES, Device, Target
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.cli.command import Command
 from bharsdk.errors import InputError, UsageError

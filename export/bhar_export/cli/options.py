@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from bhar_export.devices import DEVICES
-from bhar_export.graph.spec import MAX_DROP, Target
+from bhar_export.graph.spec import MAX_DROP
+from bhar_export.targets import DEVICES, Target
+from bhar_export.targets import TARGETS as RECORDS
 from bharsdk.bundle.precision import Precision
 from bharsdk.errors import UsageError
 from bharsdk.files.limits import MAX_FPS
@@ -32,8 +33,9 @@ class Export:
     targets: Annotated[
         tuple[str, ...],
         Help(
-            "where it runs: onnx (always there), native (bharsdk's own kernels), tflite (LiteRT),"
-            " jetson (TensorRT), or all; again for more"
+            "where it runs: "
+            + ", ".join(f"{name.value} ({of.description})" for name, of in RECORDS.items())
+            + ", or all; again for more"
         ),
         Cli(names=("--target",), choices=TARGETS, default="onnx"),
     ] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bhar_export.graph.spec import Target
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import GOLDEN, Precision
 from bharsdk.engines.engine import Backend
 from bharsdk.engines.onnx_session import EMBEDDING, single_thread_session

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from bhar_export.targets import Target
 from bharsdk.bundle.decoder_config import DecoderConfig
 from bharsdk.bundle.precision import Precision
 from bharsdk.errors import UsageError
@@ -19,7 +19,6 @@ __all__ = [
     "MIN_CALIBRATION_CLIPS",
     "DataSpec",
     "ExportSpec",
-    "Target",
 ]
 
 MIN_CALIBRATION_CLIPS = 300
@@ -43,19 +42,6 @@ by 0.06 or more. ``spelling``: letters follow without a pause and return soon, s
 than words. ``min_duration_s`` leaves out shapes that the hand only passes through. The values were
 chosen with a small network on strings of letters, of a signer that it had not seen. An entry at 0.5
 lost the fewest letters; patience hardly mattered; more than 0.2 s loses fast letters."""
-
-
-class Target(enum.Enum):
-    """Where the bundle will run."""
-
-    ONNX = "onnx"
-    """ONNX Runtime on CPUs. Every bundle has this form; the others must compute the same."""
-    NATIVE = "native"
-    """bharsdk's own kernels."""
-    TFLITE = "tflite"
-    """LiteRT, on phones and small boards."""
-    JETSON = "jetson"
-    """TensorRT, which builds its engine on the device."""
 
 
 @dataclass(frozen=True)

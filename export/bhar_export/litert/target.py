@@ -7,7 +7,7 @@ activations in eight bits, bytes in and out where the accuracy allows it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -16,18 +16,19 @@ from torch import nn
 
 from bhar_export.graph.exported_model import ExportedModel
 from bhar_export.graph.graph import OfInputs
-from bhar_export.graph.spec import Target
 from bhar_export.litert.quantize import FlatbufferQuantizer, halved
 from bhar_export.litert.rewrite import InOperatorsOfLiteRt, litert_form
 from bhar_export.litert.tools import imported, silent
 from bhar_export.quantization.calibration_clips import LabeledFeatures
+from bhar_export.quantization.job import ExportJob
 from bhar_export.quantization.ranges import RangeMethod
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Precision
 from bharsdk.engines.engine import Backend
 from bharsdk.engines.tflite import TfliteModel
 from bharsdk.errors import UsageError
 
-__all__ = ["TfliteQuantizer", "build", "build_half", "convert", "convert_called"]
+__all__ = ["TfliteQuantizer", "build", "build_half", "convert", "convert_called", "models"]
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> ExportedModel:
@@ -105,3 +106,14 @@ def _exported(
         backend=Backend.TFLITE,
         golden=golden,
     )
+
+
+def models(job: ExportJob) -> Iterator[ExportedModel]:
+    """Yield the model in float32, the step form of a causal model, and the asked precision."""
+    in_float32 = build(job.model.module, job.model.shapes)
+    yield in_float32
+    yield from job.step_models(Target.TFLITE)
+    if job.precision is Precision.FP16:
+        yield build_half(in_float32)
+    if job.precision.in_integers:
+        yield job.chosen(TfliteQuantizer(in_float32, job.clips, job.precision))

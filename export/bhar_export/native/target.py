@@ -7,7 +7,7 @@ activation applied where the sums are made, and branches write side by side what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from bhar_export.graph.exported_model import ExportedModel
-from bhar_export.graph.spec import Target
 from bhar_export.native.attention_writer import (
     write_interaction,
     write_normalized,
@@ -26,7 +25,9 @@ from bhar_export.native.degcn_writer import write_expert, write_features
 from bhar_export.native.network_writer import Flow, NetworkWriter, no_native_form
 from bhar_export.native.prgcn_writer import write_prgcn
 from bhar_export.native.quantize import NetworkQuantizer
+from bhar_export.quantization.job import ExportJob
 from bhar_export.quantization.ranges import RangeMethod
+from bhar_export.targets import Target
 from bhar_training.models.backbone import Backbone
 from bhar_training.models.bharnet import (
     BHaRNetE,
@@ -56,8 +57,9 @@ from bharsdk.engines.network import (
     Source,
     encode_network,
 )
+from bharsdk.errors import UsageError
 
-__all__ = ["NativeQuantizer", "build"]
+__all__ = ["NativeQuantizer", "build", "models"]
 
 
 def build(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int) -> ExportedModel:
@@ -195,3 +197,17 @@ def _write_all_branches(w: NetworkWriter, model: BHaRNetE, streams: tuple[Flow, 
 def _times(factor: int, layer: nn.Module | Tensor) -> nn.Linear:
     assert isinstance(layer, nn.Linear)
     return linear(layer.weight * factor, layer.bias * factor)
+
+
+def models(job: ExportJob) -> Iterator[ExportedModel]:
+    """Yield the network in float32, and in integers if asked for.
+
+    Raises UsageError for half precision, which the kernels do not have.
+    """
+    model = job.model.module, job.model.shapes, job.model.classes
+    yield build(*model)
+    if job.precision is Precision.FP16:
+        raise UsageError("target native computes in float32 or integers: fp32, int8 or mixed")
+    if job.precision.in_integers:
+        clips = job.clips.batches(tuple(job.model.shapes))
+        yield job.chosen(NativeQuantizer(*model, clips, job.precision))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
@@ -13,12 +13,14 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from bhar_export.graph.exported_model import ExportedModel, exported_onnx
 from bhar_export.graph.graph import logits_alone
 from bhar_export.onnx.quantize import GraphQuantizer, Profile, integer_nodes
+from bhar_export.quantization.job import ExportJob
 from bhar_export.quantization.ranges import RangeMethod
+from bhar_export.targets import Target
 from bhar_training.console.quiet import quiet
 from bharsdk.bundle.bundle import Precision
 from bharsdk.errors import UsageError
 
-__all__ = ["OnnxQuantizer", "build"]
+__all__ = ["OnnxQuantizer", "build", "graph_quantizer", "models"]
 
 
 def build(graph: onnx.ModelProto, precision: Precision = Precision.FP32) -> ExportedModel:
@@ -56,3 +58,18 @@ class OnnxQuantizer:
     def exported(self, model: bytes) -> ExportedModel:
         """The form that ``model`` is."""
         return replace(exported_onnx(self.precision, model), nodes=partial(integer_nodes, model))
+
+
+def models(job: ExportJob) -> Iterator[ExportedModel]:
+    """Yield the graph in float32, the step form of a causal model, and the asked precision."""
+    yield build(job.model.graph)
+    yield from job.step_models(Target.ONNX)
+    if job.precision is Precision.FP16:
+        yield build(job.model.graph, Precision.FP16)
+    if job.precision.in_integers:
+        yield job.chosen(OnnxQuantizer(graph_quantizer(job), job.precision))
+
+
+def graph_quantizer(job: ExportJob) -> GraphQuantizer:
+    """Return the quantizer of all targets that are ONNX graphs: tensors are observed once."""
+    return job.shared("graph", lambda: GraphQuantizer(job.model.graph, job.clips))

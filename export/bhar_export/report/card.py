@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bhar_export.graph.spec import Target
 from bhar_export.report.proof import Proof
+from bhar_export.targets import Target
 from bhar_training.checkpoint import CheckpointMeta
 from bharsdk.bundle.bundle import Manifest
 from bharsdk.bundle.feature_config import ModelInput

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from bhar_export.graph.exported_model import ExportedModel
-from bhar_export.graph.spec import Target
 from bhar_export.litert.target import convert_called
 from bhar_export.step.form import StepModel, step_form, to_step_onnx
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, STEP_TFLITE, Precision
 from bharsdk.engines.engine import Backend
 from bharsdk.engines.onnx_step import LOGITS, NEXT, STATE, OnnxStep

@@ -9,22 +9,24 @@ same graph, which is how its accuracy is known.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import onnx
 
 from bhar_export.graph.exported_model import ExportedModel, onnx_runner
 from bhar_export.graph.graph import logits_alone
-from bhar_export.graph.spec import GPUS, Target
+from bhar_export.graph.spec import GPUS
 from bhar_export.onnx.quantize import Profile
-from bhar_export.onnx.target import OnnxQuantizer
+from bhar_export.onnx.target import OnnxQuantizer, graph_quantizer
 from bhar_export.onnx.target import build as build_onnx
+from bhar_export.quantization.job import ExportJob
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import QDQ_LOGITS, QDQ_MODEL, Precision
 from bharsdk.engines.tensorrt_build import build_engine
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
 
-__all__ = ["TensorrtQuantizer", "accepted_by_tensorrt", "build_half"]
+__all__ = ["TensorrtQuantizer", "accepted_by_tensorrt", "build_half", "models"]
 
 
 class TensorrtQuantizer(OnnxQuantizer):
@@ -66,3 +68,19 @@ def accepted_by_tensorrt(
         }
     except BundleError as error:
         raise UsageError(str(error)) from error
+
+
+def models(job: ExportJob) -> Iterator[ExportedModel]:
+    """Yield the graph in half precision or integers, once TensorRT has accepted it.
+
+    Raises UsageError for float32, and when TensorRT refuses the graph.
+    """
+    if job.precision is Precision.FP32:
+        raise UsageError("target jetson: got fp32, expected --precision fp16, int8 or mixed")
+    if job.precision is Precision.FP16:
+        exported = build_half(job.model.graph)
+    else:
+        exported = job.chosen(TensorrtQuantizer(graph_quantizer(job), job.precision))
+    (graph,) = exported.files.values()
+    accepted_by_tensorrt(graph, job.model.shapes, job.spec.gpus)
+    yield exported

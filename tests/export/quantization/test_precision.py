@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bhar_export.devices import DEVICES
 from bhar_export.graph.graph import deploy, inputs_of, to_onnx
 from bhar_export.graph.spec import DataSpec
 from bhar_export.litert import target as tflite
@@ -19,6 +18,7 @@ from bhar_export.quantization.calibration_clips import load_features
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_export.quantization.selection import Quantizer
 from bhar_export.quantization.verify import difference, run_exported, run_torch
+from bhar_export.targets import DEVICES
 from bhar_export.tensorrt import target as tensorrt
 from bhar_training.checkpoint import load_checkpoint
 from bharsdk.bundle.bundle import Bundle, Precision, load_bundle

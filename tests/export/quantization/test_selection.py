@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from bhar_export.graph.exported_model import ExportedModel
-from bhar_export.graph.spec import Target
 from bhar_export.quantization.calibration_clips import LabeledFeatures
 from bhar_export.quantization.ranges import RangeMethod
 from bhar_export.quantization.selection import Judge, quantize, sensitivities
+from bhar_export.targets import Target
 from bharsdk.bundle.bundle import Precision
 
 FloatArray = npt.NDArray[np.float32]
