@@ -30,9 +30,10 @@ __all__ = ["InOperatorsOfLiteRt", "litert_form"]
 def litert_form(model: nn.Module) -> nn.Module:
     """The deployed ``model``, changed in place."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, DeployedRefinedGraphConv):
+        rewritten = REWRITES.get(type(module))
+        if rewritten is not None:
             parent, _, own = name.rpartition(".")
-            setattr(model.get_submodule(parent), own, _RefinedGraphConv(module))
+            setattr(model.get_submodule(parent), own, rewritten(module))
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data = tensor.data.contiguous()
     return model
@@ -60,6 +61,12 @@ class _RefinedGraphConv(DeployedRefinedGraphConv):
             out = part if out is None else out + part
         shifted: Tensor = self.shift(out)
         return shifted
+
+
+REWRITES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    DeployedRefinedGraphConv: _RefinedGraphConv,
+}
+"""Class of a deployed layer -> the same in operators that LiteRT converts; others stay."""
 
 
 class InOperatorsOfLiteRt(TorchFunctionMode):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from bhar_export.native.network_writer import (
@@ -88,13 +90,23 @@ def _write_sampled(
 
 
 def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flow) -> Flow:
-    if isinstance(graph, DeployedStaticGraphConv):
-        # The first block: no residual of a graph convolution but that of the block.
-        return w.static_graph(
-            x, graph.conv, graph.adjacency, graph.shift, slope=SLOPE, add=residual
-        )
-    if not isinstance(graph, DeployedRefinedGraphConv):
+    """Write ``graph`` by the writer of its class. Raises UsageError for a class without one."""
+    write = GRAPH_WRITERS.get(type(graph))
+    if write is None:
         raise no_native_form(graph)
+    return write(w, x, graph, residual)
+
+
+def _write_static(
+    w: NetworkWriter, x: Flow, graph: DeployedStaticGraphConv, residual: Flow
+) -> Flow:
+    # The first block: no residual of a graph convolution but that of the block.
+    return w.static_graph(x, graph.conv, graph.adjacency, graph.shift, slope=SLOPE, add=residual)
+
+
+def _write_refined(
+    w: NetworkWriter, x: Flow, graph: DeployedRefinedGraphConv, residual: Flow
+) -> Flow:
     # [G, I / G, K * C / G]: the partitions of a group side by side.
     weight, weight_bias = grouped_pointwise(graph.value)
     # [G, K, C / G, R], of all channels for each partition.
@@ -121,6 +133,13 @@ def _write_graph_conv(w: NetworkWriter, x: Flow, graph: nn.Module, residual: Flo
     )
     w.add(Layer(aggregate=layer))
     return out
+
+
+GRAPH_WRITERS: dict[type[nn.Module], Callable[..., Flow]] = {
+    DeployedStaticGraphConv: _write_static,
+    DeployedRefinedGraphConv: _write_refined,
+}
+"""Class of a deployed graph convolution -> what writes it: (writer, x, layer, residual) -> out."""
 
 
 def _running(running: RunningTopology | None) -> tuple[int, int]:

@@ -7,7 +7,7 @@ activation applied where the sums are made, and branches write side by side what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -152,35 +152,61 @@ def _fusion(model: nn.Module) -> FusionRule:
 
 
 def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source]) -> None:
-    index = {name: i for i, name in enumerate(sources)}
-    if type(model) is BHaRNetExpertOnly:
-        write_expert(w, model.body, index["body"], sources["body"])
-        write_expert(w, model.hand, index["hands"], sources["hands"])
-    elif isinstance(model, BHaRNetE):
-        _write_all_branches(w, model, _write_streams(w, model, sources, index))
-    elif isinstance(model, BHaRNetP):
-        body, hand = _write_streams(w, model, sources, index)
-        write_pooled_attention(w, body, hand, model.body_attention)
-        write_pooled_attention(w, hand, body, model.hand_attention)
-    elif isinstance(model, SingleBranch):
-        (name,) = model.reads
-        write_expert(w, model.net, index[name], sources[name])
-    elif isinstance(model, JoinedPRGCN):
-        write_prgcn(w, model, sources, index)
-    else:
+    """Write ``model`` by the writer of its class. Raises UsageError for a class without one."""
+    write = MODEL_WRITERS.get(type(model))
+    if write is None:
         raise no_native_form(model)
+    write(w, model, sources, {name: i for i, name in enumerate(sources)})
 
 
-def _write_streams(
+def _write_experts(
+    w: NetworkWriter, model: BHaRNetExpertOnly, sources: dict[str, Source], index: dict[str, int]
+) -> None:
+    write_expert(w, model.body, index["body"], sources["body"])
+    write_expert(w, model.hand, index["hands"], sources["hands"])
+
+
+def _write_bharnet_e(
+    w: NetworkWriter, model: BHaRNetE, sources: dict[str, Source], index: dict[str, int]
+) -> None:
+    _write_all_branches(w, model, _write_branches(w, model, sources, index))
+
+
+def _write_bharnet_p(
+    w: NetworkWriter, model: BHaRNetP, sources: dict[str, Source], index: dict[str, int]
+) -> None:
+    body, hand = _write_branches(w, model, sources, index)
+    write_pooled_attention(w, body, hand, model.body_attention)
+    write_pooled_attention(w, hand, body, model.hand_attention)
+
+
+def _write_single(
+    w: NetworkWriter, model: SingleBranch, sources: dict[str, Source], index: dict[str, int]
+) -> None:
+    (name,) = model.reads
+    write_expert(w, model.net, index[name], sources[name])
+
+
+MODEL_WRITERS: dict[type[nn.Module], Callable[..., None]] = {
+    BHaRNetExpertOnly: _write_experts,
+    BHaRNetE: _write_bharnet_e,
+    BHaRNetP: _write_bharnet_p,
+    SingleBranch: _write_single,
+    JoinedPRGCN: write_prgcn,
+}
+"""Class of a model -> what writes it: (writer, model, sources by name, number of each source)."""
+
+
+def _write_branches(
     w: NetworkWriter, model: BHaRNetExpertOnly, sources: dict[str, Source], index: dict[str, int]
 ) -> tuple[Flow, Flow]:
     body = write_features(w, model.body, index["body"], sources["body"])
     return body, write_features(w, model.hand, index["hands"], sources["hands"])
 
 
-def _write_all_branches(w: NetworkWriter, model: BHaRNetE, streams: tuple[Flow, Flow]) -> None:
-    """Two experts, and two branches that look at the other stream."""
-    body, hand = streams
+def _write_all_branches(w: NetworkWriter, model: BHaRNetE, experts: tuple[Flow, Flow]) -> None:
+    """Write two experts, and two branches that look at the other expert."""
+    body, hand = experts
     of_body, of_hand = write_normalized(w, body), write_normalized(w, hand)
     # Of four logits the sum is four times the mean: exact in floating point.
     factor = 4 if model.fusion is Fusion.MEAN else 1

@@ -8,8 +8,9 @@ Fed frame by frame, from states of zeros, the logits are those of the clip of al
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import onnx
 import torch
@@ -28,7 +29,7 @@ from bhar_export.step.layers import (
 )
 from bhar_export.step.state import FRAMES, LayerState, Memory
 from bhar_training.models.backbone import Backbone
-from bhar_training.models.bharnet import BHaRNetExpertOnly
+from bhar_training.models.bharnet import BHaRNetE, BHaRNetExpertOnly, BHaRNetP
 from bhar_training.models.causal import CausalMaxPool
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
@@ -88,18 +89,10 @@ def step_form(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> StepMo
     def state(name: str, of: str) -> LayerState:
         return LayerState(memory, name, rows=shapes[of][-1])
 
-    parts: dict[str, nn.Module]
-    if isinstance(model, JoinedPRGCN):
-        parts = {"net": _of_prgcn(model.net, state("net", "body"))}
-    elif isinstance(model, SingleBranch):
-        parts = {"net": _of_backbone(model.net, state("net", *shapes))}
-    elif isinstance(model, BHaRNetExpertOnly):
-        body = _of_backbone(model.body, state("body", "body"))
-        hand = _of_backbone(model.hand, state("hand", "hands"))
-        groups = shapes["body"][-1] if shapes["body"][-1] == shapes["hands"][-1] else 1
-        parts = {"body": body, "hand": hand, **_of_attention(model, body.state, groups)}
-    else:
+    replace_parts = STEP_MODELS.get(type(model))
+    if replace_parts is None:
         raise _no_step_form(model)
+    parts = replace_parts(model, state, shapes)
     for name, part in parts.items():
         setattr(model, name, part)
     return StepModel(model, memory, frame).eval()
@@ -150,15 +143,49 @@ def _of_backbone(net: Backbone, state: LayerState) -> StepBackbone:
 def _of_attention(
     model: BHaRNetExpertOnly, features: LayerState, groups: int
 ) -> dict[str, nn.Module]:
-    """The layers that look from branch to branch. features: any state of theirs."""
+    """Return the layers that look from branch to branch. features: any state of theirs."""
     parts: dict[str, nn.Module] = {}
     for name, layer in model.named_children():
-        state = replace(features, path=name)
-        if isinstance(layer, DeployedInteractiveBranch):
-            parts[name] = StepInteractiveBranch(layer, state, groups)
-        elif isinstance(layer, DeployedPooledAttention):
-            parts[name] = StepPooledAttention(layer, state)
+        of_class = STEP_ATTENTION.get(type(layer))
+        if of_class is not None:
+            parts[name] = of_class(layer, replace(features, path=name), groups)
     return parts
+
+
+STEP_ATTENTION: dict[type[nn.Module], Callable[[Any, LayerState, int], nn.Module]] = {
+    DeployedInteractiveBranch: StepInteractiveBranch,
+    DeployedPooledAttention: lambda layer, state, groups: StepPooledAttention(layer, state),
+}
+"""Class of a deployed layer between branches -> its step counterpart of (layer, state, groups)."""
+
+State = Callable[[str, str], LayerState]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def _joined_prgcn(model: JoinedPRGCN, state: State, shapes: Shapes) -> dict[str, nn.Module]:
+    return {"net": _of_prgcn(model.net, state("net", "body"))}
+
+
+def _single_branch(model: SingleBranch, state: State, shapes: Shapes) -> dict[str, nn.Module]:
+    (name,) = shapes
+    return {"net": _of_backbone(model.net, state("net", name))}
+
+
+def _experts(model: BHaRNetExpertOnly, state: State, shapes: Shapes) -> dict[str, nn.Module]:
+    body = _of_backbone(model.body, state("body", "body"))
+    hand = _of_backbone(model.hand, state("hand", "hands"))
+    groups = shapes["body"][-1] if shapes["body"][-1] == shapes["hands"][-1] else 1
+    return {"body": body, "hand": hand, **_of_attention(model, body.state, groups)}
+
+
+STEP_MODELS: dict[type[nn.Module], Callable[..., dict[str, nn.Module]]] = {
+    JoinedPRGCN: _joined_prgcn,
+    SingleBranch: _single_branch,
+    BHaRNetExpertOnly: _experts,
+    BHaRNetE: _experts,
+    BHaRNetP: _experts,
+}
+"""Class of a model -> its parts in step form, of (model, state of a part, shapes), by name."""
 
 
 def _replace_block(block: Block, state: LayerState) -> int:
