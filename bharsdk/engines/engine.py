@@ -7,14 +7,16 @@ case in :func:`open_engine`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import NATIVE_NETWORK, STEP_MODEL, TFLITE_MODEL, Bundle
-from bharsdk.errors import BackendMissingError, UsageError, assert_never
+from bharsdk.errors import BackendMissingError, UsageError
 
 __all__ = [
     "LISTED_BACKENDS",
@@ -22,6 +24,7 @@ __all__ = [
     "EmbeddingEngine",
     "Engine",
     "ModelStream",
+    "Opening",
     "StreamingEngine",
     "backend_by_name",
     "backends_of",
@@ -147,17 +150,50 @@ def embedding_engine(engine: Engine) -> EmbeddingEngine:
     )
 
 
-class Backend(enum.Enum):
-    """What runs a model. ``AUTO`` takes the fastest on this machine."""
+@dataclass(frozen=True)
+class Opening:
+    """How a model is opened.
 
-    AUTO = "auto"
-    ONNX = "onnx"
-    NATIVE = "native"
-    TFLITE = "tflite"
-    TENSORRT = "tensorrt"
-    ONNX_STEP = "onnx-step"
+    Attributes:
+        optimized: ONNX Runtime may fuse the graph.
+        build: TensorRT may build its engine, which takes about a minute.
+        vouched: the structure of the model was checked before.
+    """
+
+    optimized: bool = True
+    build: bool = True
+    vouched: bool = False
+
+
+FileOf = Callable[[Bundle], str | None]
+
+
+class Backend(enum.Enum):
+    """What runs a model: name, module and model file. ``AUTO`` takes the fastest on this machine.
+
+    The value is the name. module: below ``bharsdk.engines``; its function ``open_bundle(bundle,
+    opening)`` loads the model, and is imported then. file: bundle -> the file that this backend
+    runs; None if the bundle can have none.
+    """
+
+    AUTO = "auto", "", lambda bundle: None
+    ONNX = "onnx", "onnx", lambda bundle: bundle.manifest.precision.model_file
+    NATIVE = "native", "native", lambda bundle: NATIVE_NETWORK
+    TFLITE = "tflite", "tflite", lambda bundle: TFLITE_MODEL
+    TENSORRT = "tensorrt", "tensorrt", lambda bundle: bundle.tensorrt_file
+    ONNX_STEP = "onnx-step", "onnx_step", lambda bundle: STEP_MODEL
     """ONNX Runtime, with the clips of a causal model frame by frame. ``bhar verify`` runs it;
     nothing lists it to users."""
+
+    _value_: str
+    module: str
+    file: FileOf
+
+    def __new__(cls, name: str, module: str = "", file: FileOf = lambda bundle: None) -> Backend:
+        """Make one row of the table."""
+        self = object.__new__(cls)
+        self._value_, self.module, self.file = name, module, file
+        return self
 
 
 LISTED_BACKENDS: list[Backend] = [
@@ -169,7 +205,7 @@ LISTED_BACKENDS: list[Backend] = [
 def backend_by_name(name: str | Backend) -> Backend:
     """Return the backend called ``name``. Raises UsageError if there is none."""
     try:
-        return Backend(name)
+        return name if isinstance(name, Backend) else Backend(name)
     except ValueError:
         known = ", ".join(backend.value for backend in LISTED_BACKENDS)
         raise UsageError(f"backend: got {name!r}, expected one of {known}") from None
@@ -182,13 +218,7 @@ def backends_of(bundle: Bundle) -> list[Backend]:
 
 def model_files(bundle: Bundle) -> dict[Backend, str]:
     """Return the model file of each backend that ``bundle`` has a model for."""
-    own = {
-        Backend.ONNX: bundle.manifest.precision.model_file,
-        Backend.ONNX_STEP: STEP_MODEL,
-        Backend.NATIVE: NATIVE_NETWORK,
-        Backend.TFLITE: TFLITE_MODEL,
-        Backend.TENSORRT: bundle.tensorrt_file,
-    }
+    own = {backend: backend.file(bundle) for backend in Backend}
     return {b: file for b, file in own.items() if file is not None and file in bundle.files}
 
 
@@ -209,29 +239,8 @@ def open_engine(
     graph cannot be loaded or does not fit the manifest, BackendMissingError when the package that
     runs it is not installed.
     """
-    match backend:
-        case Backend.AUTO:
-            found = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
-            return open_engine(bundle, found, optimized=optimized, build=build, vouched=vouched)
-        case Backend.NATIVE:
-            from bharsdk.engines.native import NativeEngine
-
-            return NativeEngine(bundle)
-        case Backend.ONNX:
-            from bharsdk.engines.onnx import OnnxEngine
-
-            return OnnxEngine(bundle, optimized=optimized, vouched=vouched)
-        case Backend.ONNX_STEP:
-            from bharsdk.engines.onnx_step import OnnxStepEngine
-
-            return OnnxStepEngine(bundle)
-        case Backend.TFLITE:
-            from bharsdk.engines.tflite import TfliteEngine
-
-            return TfliteEngine(bundle)
-        case Backend.TENSORRT:
-            from bharsdk.engines.tensorrt import TensorrtEngine
-
-            return TensorrtEngine(bundle, build=build)
-        case _:
-            assert_never(backend)
+    if backend is Backend.AUTO:
+        backend = Backend.NATIVE if NATIVE_NETWORK in bundle.files else Backend.ONNX
+    module = importlib.import_module(f"bharsdk.engines.{backend.module}")
+    opened: Engine = module.open_bundle(bundle, Opening(optimized, build, vouched))
+    return opened

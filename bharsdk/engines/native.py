@@ -20,13 +20,14 @@ from bharsdk.bundle.bundle import (
     NATIVE_WEIGHTS,
     Bundle,
 )
+from bharsdk.engines.engine import Opening
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.network import build_network
 from bharsdk.engines.running import running
 from bharsdk.errors import BackendMissingError, BundleError, InputError, UsageError
 from bharsdk.files.limits import MAX_RUN_WORK
 
-__all__ = ["NativeEngine", "NativeStream", "network_of"]
+__all__ = ["NativeEngine", "NativeStream", "network_of", "open_bundle"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -180,3 +181,8 @@ class NativeStream:
     def reset(self) -> None:
         """Forget all frames."""
         self._state.reset()
+
+
+def open_bundle(bundle: Bundle, opening: Opening) -> NativeEngine:
+    """Load the model of ``bundle``. Raises what :class:`NativeEngine` raises."""
+    return NativeEngine(bundle)

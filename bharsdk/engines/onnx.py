@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import GOLDEN, STEP_MODEL, Bundle
+from bharsdk.engines.engine import Opening
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.onnx_session import EMBEDDING, check_onnx, checked_session
 from bharsdk.engines.onnx_step import OnnxStepEngine, OnnxStream
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.errors import BackendMissingError, BundleError, UsageError
 
-__all__ = ["OnnxEngine"]
+__all__ = ["OnnxEngine", "open_bundle"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -123,3 +124,8 @@ class OnnxEngine:
                     f"{self._where}: got {name} {kind} {dimensions}, expected tensor(float)"
                     f" ['N', {', '.join(map(str, shape))}] from the manifest"
                 )
+
+
+def open_bundle(bundle: Bundle, opening: Opening) -> OnnxEngine:
+    """Load the model of ``bundle``. Raises what :class:`OnnxEngine` raises."""
+    return OnnxEngine(bundle, optimized=opening.optimized, vouched=opening.vouched)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import GOLDEN, STEP_LOGITS, STEP_MODEL, Bundle
+from bharsdk.engines.engine import Opening
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.onnx_session import check_onnx, checked_session
 from bharsdk.engines.running import checked_rows, running
@@ -22,7 +23,7 @@ from bharsdk.errors import BackendMissingError, BundleError, InputError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["LOGITS", "NEXT", "STATE", "OnnxStep", "OnnxStepEngine", "OnnxStream"]
+__all__ = ["LOGITS", "NEXT", "STATE", "OnnxStep", "OnnxStepEngine", "OnnxStream", "open_bundle"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -208,3 +209,8 @@ def _value(array: FloatArray) -> onnxruntime.OrtValue:
     import onnxruntime
 
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def open_bundle(bundle: Bundle, opening: Opening) -> OnnxStepEngine:
+    """Load the model of ``bundle``. Raises what :class:`OnnxStepEngine` raises."""
+    return OnnxStepEngine(bundle)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import GOLDEN, QDQ_LOGITS, Bundle
+from bharsdk.engines.engine import Opening
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.onnx_session import check_onnx
 from bharsdk.engines.running import running
@@ -31,7 +32,7 @@ from bharsdk.engines.tensorrt_cache import (
 )
 from bharsdk.errors import BackendMissingError, BundleError, IncompatibleError, InputError
 
-__all__ = ["TensorrtEngine"]
+__all__ = ["TensorrtEngine", "open_bundle"]
 
 FloatArray = npt.NDArray[np.float32]
 Say = Callable[[str], None]
@@ -188,3 +189,8 @@ def _libraries() -> tuple[Any, Any]:
         except ImportError:
             continue
     raise BackendMissingError("CUDA's Python bindings are not installed: pip install cuda-python")
+
+
+def open_bundle(bundle: Bundle, opening: Opening) -> TensorrtEngine:
+    """Load the model of ``bundle``. Raises what :class:`TensorrtEngine` raises."""
+    return TensorrtEngine(bundle, build=opening.build)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bharsdk.bundle.bundle import GOLDEN, TFLITE_LOGITS, TFLITE_MODEL, Bundle
+from bharsdk.engines.engine import Opening
 from bharsdk.engines.inputs import checked_inputs
 from bharsdk.engines.running import checked_rows, running
 from bharsdk.engines.tflite_graph import check_tflite
@@ -22,7 +23,7 @@ from bharsdk.errors import BackendMissingError, BundleError
 from bharsdk.files.untrusted import reading, reason_of
 from bharsdk.process.silence import STDERR, quiet_outputs
 
-__all__ = ["TfliteEngine", "TfliteModel"]
+__all__ = ["TfliteEngine", "TfliteModel", "open_bundle"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -181,3 +182,8 @@ def _interpreter_class() -> tuple[str, Any]:
     raise BackendMissingError(
         "LiteRT is not installed, which runs  --target tflite:  pip install 'bharsdk[tflite]'"
     )
+
+
+def open_bundle(bundle: Bundle, opening: Opening) -> TfliteEngine:
+    """Load the model of ``bundle``. Raises what :class:`TfliteEngine` raises."""
+    return TfliteEngine(bundle)

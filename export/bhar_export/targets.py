@@ -1,6 +1,6 @@
 """The export targets: what a bundle can be made for, and the module that makes it.
 
-A target is one row of :data:`TARGETS` and one member of :class:`Target`. Its module has a function
+A target is one row of :class:`Target`. Its module has a function
 ``models(job)``, which yields what it makes of the model, float32 first. The module is imported when
 the target is exported, so this table needs none of the packages that do the work.
 """
@@ -13,43 +13,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DEVICES", "TARGETS", "Device", "Target", "TargetRecord", "models_of"]
+__all__ = ["DEVICES", "Device", "Target", "models_of"]
 
 
 class Target(enum.Enum):
-    """Where the bundle will run. The value is the name on the command line and in reports."""
+    """Where the bundle will run: name, what runs it, and the module that makes it.
 
-    ONNX = "onnx"
-    NATIVE = "native"
-    TFLITE = "tflite"
-    JETSON = "jetson"
-
-
-@dataclass(frozen=True)
-class TargetRecord:
-    """One target.
-
-    Attributes:
-        target: its name.
-        description: what runs it, in a few words, for help texts.
-        module: the module whose ``models(job)`` makes it.
+    The value is the name on the command line and in reports. description: for help texts. module:
+    its ``models(job)`` makes the target. The first target is in every bundle; the others must
+    compute the same.
     """
 
-    target: Target
+    ONNX = "onnx", "always there", "bhar_export.onnx.target"
+    NATIVE = "native", "bharsdk's own kernels", "bhar_export.native.target"
+    TFLITE = "tflite", "LiteRT", "bhar_export.litert.target"
+    JETSON = "jetson", "TensorRT", "bhar_export.tensorrt.target"
+
+    _value_: str
     description: str
     module: str
 
-
-TARGETS = {
-    record.target: record
-    for record in (
-        TargetRecord(Target.ONNX, "always there", "bhar_export.onnx.target"),
-        TargetRecord(Target.NATIVE, "bharsdk's own kernels", "bhar_export.native.target"),
-        TargetRecord(Target.TFLITE, "LiteRT", "bhar_export.litert.target"),
-        TargetRecord(Target.JETSON, "TensorRT", "bhar_export.tensorrt.target"),
-    )
-}
-"""Target -> its record. The first is in every bundle; the others must compute the same."""
+    def __new__(cls, name: str, description: str = "", module: str = "") -> Target:
+        """Make one row of the table."""
+        self = object.__new__(cls)
+        self._value_, self.description, self.module = name, description, module
+        return self
 
 
 def models_of(target: Target, job: Any) -> Iterator[Any]:
@@ -57,7 +45,7 @@ def models_of(target: Target, job: Any) -> Iterator[Any]:
 
     Raises UsageError, BackendMissingError or BundleError where the target cannot be made.
     """
-    return importlib.import_module(TARGETS[target].module).models(job)  # type: ignore[no-any-return]
+    return importlib.import_module(target.module).models(job)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

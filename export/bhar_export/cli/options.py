@@ -8,7 +8,6 @@ from typing import Annotated
 
 from bhar_export.graph.spec import MAX_DROP
 from bhar_export.targets import DEVICES, Target
-from bhar_export.targets import TARGETS as RECORDS
 from bharsdk.bundle.precision import Precision
 from bharsdk.errors import UsageError
 from bharsdk.files.limits import MAX_FPS
@@ -34,7 +33,7 @@ class Export:
         tuple[str, ...],
         Help(
             "where it runs: "
-            + ", ".join(f"{name.value} ({of.description})" for name, of in RECORDS.items())
+            + ", ".join(f"{target.value} ({target.description})" for target in Target)
             + ", or all; again for more"
         ),
         Cli(names=("--target",), choices=TARGETS, default="onnx"),
