@@ -173,7 +173,7 @@ def _numbered_text(digits: str) -> CameraAddress:
 
 
 def _numbered(number: int, shown: str) -> CameraAddress:
-    # OpenCV takes the hundreds for a back end, and would open another camera.
+    # OpenCV takes the hundreds for a backend, and would open another camera.
     if isinstance(number, bool) or not 0 <= number <= MAX_CAMERA_NUMBER:
         raise UsageError(
             f"source: got a camera number {shown}, expected 0 to {MAX_CAMERA_NUMBER}, or a device:"

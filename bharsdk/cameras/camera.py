@@ -81,7 +81,7 @@ class Camera(Closing):
 
 @contextlib.contextmanager
 def _quiet(cv2: Any, address: CameraAddress) -> Iterator[None]:
-    """Without what OpenCV and its back ends say, which the error says better.
+    """Without what OpenCV and its backends say, which the error says better.
 
     A network camera may take seconds to answer, for which stderr is not taken from the process.
     """

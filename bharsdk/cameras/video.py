@@ -100,7 +100,7 @@ class Video(Closing):
         """What OpenCV leaves to be done of the orientation that the container asks for."""
         auto, is_known = self._cv2.CAP_PROP_ORIENTATION_AUTO, self._container.codec is not None
         self._capture.set(auto, 0 if is_known else 1)
-        # A back end that turns pictures whatever it is told would have them turned twice.
+        # A backend that turns pictures whatever it is told would have them turned twice.
         is_left_to_us = is_known and self._capture.get(auto) != 1
         return self._container.orientation if is_left_to_us else UPRIGHT
 
@@ -119,7 +119,7 @@ class Video(Closing):
         height, width = image.shape[:2]
         orientation, size = self._orientation, self._container.size
         if orientation.is_transposed and (width, height) != size and (height, width) == size:
-            orientation = UPRIGHT  # the back end has turned it all the same
+            orientation = UPRIGHT  # the backend has turned it all the same
         if self._pixel_aspect > 1:
             image = self._cv2.resize(image, (round(width * self._pixel_aspect), height))
         elif self._pixel_aspect < 1:

@@ -40,26 +40,26 @@ from bharsdk.files.untrusted import reason_of
 
 __all__ = [
     "NETWORK_FORMAT_VERSION",
+    "Activation",
     "Aggregate",
     "Attention",
-    "Bytes",
     "Classify",
     "Constant",
     "Conv",
     "Difference",
     "Excite",
-    "Features",
     "FusionRule",
     "Gelu",
     "Input",
+    "InputTensor",
     "Layer",
     "NetworkSpec",
     "Normalize",
     "Part",
     "Pool",
     "PooledAttention",
+    "Quantization",
     "Refinement",
-    "Source",
     "build_network",
     "encode_network",
     "scales_shape",
@@ -84,7 +84,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Bytes:
+class Quantization:
     """How floats become bytes: round(x / step) + zero, 0 to 255. step: above 0."""
 
     step: float
@@ -92,7 +92,7 @@ class Bytes:
 
 
 @dataclass(frozen=True)
-class Source:
+class InputTensor:
     """An input of the network, float32 [channels, frames, joints, persons]."""
 
     channels: int
@@ -102,7 +102,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Features:
+class Activation:
     """What flows between layers."""
 
     frames: int
@@ -148,7 +148,7 @@ class Conv:
     add: Part | None = None
     zero_edges: bool = False
     fractions: tuple[float, ...] = ()
-    x_bytes: Bytes | None = None
+    x_bytes: Quantization | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Aggregate:
     slope: float = 1.0
     add: Part | None = None
     refinement: Refinement | None = None
-    x_bytes: Bytes | None = None
+    x_bytes: Quantization | None = None
 
 
 @dataclass(frozen=True)
@@ -324,10 +324,10 @@ class NetworkSpec:
     causal: sources and features are of one frame, and it runs frame by frame.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[InputTensor, ...]
     classes: int
     fusion: FusionRule
-    features: tuple[Features, ...]
+    features: tuple[Activation, ...]
     layers: tuple[Layer, ...]
     causal: bool = False
     format_version: int = NETWORK_FORMAT_VERSION

@@ -149,7 +149,7 @@ MAX_RANGES_BYTES = 16 << 20
 MAX_ADDRESS_LENGTH = 4_096
 """Characters of the address of a network camera."""
 MAX_CAMERA_NUMBER = 99
-"""OpenCV takes larger numbers for a back end and a camera of it."""
+"""OpenCV takes larger numbers for a backend and a camera of it."""
 MAX_FPS = 1000
 """Frames a second of anything."""
 MAX_VIDEO_BOXES = 10_000

@@ -221,7 +221,7 @@ def noise_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def every_target(checkpoint: Path, made_once: MadeOnce) -> Path:
-    """One export to all targets, in INT8: a bundle that every back end can run."""
+    """One export to all targets, in INT8: a bundle that every backend can run."""
     data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS), "--max-drop", "100", "--output"]
 
     def make(folder: Path) -> None:

@@ -22,24 +22,24 @@ from bhar_training.models.deployed import (
     DeployedTemporalConv,
     FoldedTemporalConv,
 )
-from bharsdk.engines.network import Aggregate, Constant, Features, Layer, Refinement, Source
+from bharsdk.engines.network import Activation, Aggregate, Constant, InputTensor, Layer, Refinement
 
 __all__ = ["write_expert", "write_features"]
 
 
-def write_expert(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> None:
+def write_expert(w: NetworkWriter, net: nn.Module, source: int, of: InputTensor) -> None:
     """The logits of ``net``, a DeGCN, of the input number ``source``."""
     x = write_features(w, net, source, of)
     assert isinstance(net, DeGCN)
     w.classify(x, net.head, net.feature_window, greatest=False)
 
 
-def write_features(w: NetworkWriter, net: nn.Module, source: int, of: Source) -> Flow:
+def write_features(w: NetworkWriter, net: nn.Module, source: int, of: InputTensor) -> Flow:
     """What ``net`` classifies. Raises UsageError unless it is a DeGCN."""
     if not isinstance(net, DeGCN):
         raise no_native_form(net)
     rows = tuple((source, v, m) for m in range(of.persons) for v in range(of.joints))
-    x = w.new(Features(of.frames, of.persons, of.joints, of.channels))
+    x = w.new(Activation(of.frames, of.persons, of.joints, of.channels))
     # Of the input, [1, C, 1, V, M], in the order of rows.
     w.input(x, rows, net.input_norm, lambda c: c[0, :, 0].permute(2, 1, 0).flatten(0, 1))
     for block in net.blocks:

@@ -18,18 +18,18 @@ from torch import Tensor, nn
 from bhar_training.models.action_model import ActionModel
 from bhar_training.models.fold import Affine, Shift
 from bharsdk.engines.network import (
+    Activation,
     Aggregate,
     Classify,
     Constant,
     Conv,
-    Features,
     FusionRule,
     Input,
+    InputTensor,
     Layer,
     NetworkSpec,
     Part,
     Pool,
-    Source,
 )
 from bharsdk.errors import UsageError
 
@@ -53,7 +53,7 @@ class Flow:
     """Channels of some features: ``part`` and as many as ``channels`` from there."""
 
     part: Part
-    of: Features
+    of: Activation
     channels: int
 
     def slice(self, first: int, channels: int) -> Flow:
@@ -64,9 +64,9 @@ class Flow:
 class NetworkWriter:
     """Collects features, layers and constants in the order in which they come."""
 
-    def __init__(self, sources: tuple[Source, ...]) -> None:
+    def __init__(self, sources: tuple[InputTensor, ...]) -> None:
         self._sources = sources
-        self._features: list[Features] = []
+        self._features: list[Activation] = []
         self._layers: list[Layer] = []
         self._constants: list[npt.NDArray[np.float32]] = []
         self._size = 0
@@ -87,12 +87,12 @@ class NetworkWriter:
         self._size += array.size
         return Constant(self._size - array.size, array.shape)
 
-    def features(self, like: Features, channels: int, *, stride: int = 1) -> Flow:
+    def features(self, like: Activation, channels: int, *, stride: int = 1) -> Flow:
         """New features with the rows of ``like`` and every ``stride``-th frame."""
         frames = -(-like.frames // stride)
-        return self.new(Features(frames, like.persons, like.joints, channels))
+        return self.new(Activation(frames, like.persons, like.joints, channels))
 
-    def new(self, features: Features) -> Flow:
+    def new(self, features: Activation) -> Flow:
         """New features."""
         self._features.append(features)
         return Flow(Part(len(self._features) - 1), features, features.channels)

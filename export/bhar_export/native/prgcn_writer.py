@@ -15,13 +15,13 @@ from bhar_training.models.prgcn import (
     TemporalAggregation,
     TemporalConv,
 )
-from bharsdk.engines.network import Difference, Excite, Features, Layer, Source
+from bharsdk.engines.network import Activation, Difference, Excite, InputTensor, Layer
 
 __all__ = ["write_prgcn"]
 
 
 def write_prgcn(
-    w: NetworkWriter, model: JoinedPRGCN, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter, model: JoinedPRGCN, sources: dict[str, InputTensor], index: dict[str, int]
 ) -> None:
     """The logits of ``model``; index: of the sources, by name."""
     net, body = model.net, sources["body"]
@@ -30,7 +30,7 @@ def write_prgcn(
     if model.joined:
         hands = sources["hands"]
         rows += tuple((index["hands"], v, m) for m in (0, 1) for v in range(hands.joints))
-    x = w.new(Features(body.frames, persons, len(rows) // persons, body.channels))
+    x = w.new(Activation(body.frames, persons, len(rows) // persons, body.channels))
     # [1, C, 1, V]: the same for every person.
     w.input(x, rows, net.input_norm, lambda c: c[0, :, 0].t().repeat(persons, 1))
     if isinstance(net.refine, PoseRefinement):

@@ -27,7 +27,6 @@ from bharsdk.engines.fold_taps import MOST_INTEGER
 from bharsdk.engines.network import (
     Aggregate,
     Attention,
-    Bytes,
     Classify,
     Constant,
     Conv,
@@ -36,6 +35,7 @@ from bharsdk.engines.network import (
     Layer,
     NetworkSpec,
     PooledAttention,
+    Quantization,
     Refinement,
     scales_shape,
 )
@@ -146,13 +146,13 @@ def _name(layer: Layer, index: int) -> str:
     return f"{_part(layer)[0]} {index}"
 
 
-def _bytes_of(seen: Histogram | None, ranges: RangeMethod) -> Bytes | None:
+def _bytes_of(seen: Histogram | None, ranges: RangeMethod) -> Quantization | None:
     """Zero is exact: padding and most of what is leaky has to be."""
     if seen is None:
         return None
     least, most = seen.range(ranges)
     step = max((most - least) / 255, 1e-20)
-    return Bytes(step, round(-least / step))
+    return Quantization(step, round(-least / step))
 
 
 class _Writer:
@@ -170,7 +170,7 @@ class _Writer:
     def integers(self) -> bytes:
         return b"".join(array.tobytes() for array in self._integers)
 
-    def layer(self, layer: Layer, x_bytes: Bytes | None, *, kept: bool) -> Layer:
+    def layer(self, layer: Layer, x_bytes: Quantization | None, *, kept: bool) -> Layer:
         """``layer`` with its constants moved; computed in integers if it can be.
 
         kept: its constants, and so what it computes, stay in float.

@@ -53,8 +53,8 @@ from bharsdk.engines.engine import Backend
 from bharsdk.engines.native import network_of
 from bharsdk.engines.network import (
     FusionRule,
+    InputTensor,
     NetworkSpec,
-    Source,
     encode_network,
 )
 from bharsdk.errors import UsageError
@@ -110,7 +110,7 @@ def _written(
     model: nn.Module, shapes: Mapping[str, tuple[int, ...]], classes: int
 ) -> tuple[NetworkSpec, bytes]:
     causal = _window_of(model) is not None
-    sources = {name: Source(*shape) for name, shape in shapes.items()}
+    sources = {name: InputTensor(*shape) for name, shape in shapes.items()}
     if causal:
         sources = {name: replace(source, frames=1) for name, source in sources.items()}
     writer = NetworkWriter(tuple(sources.values()))
@@ -151,7 +151,7 @@ def _fusion(model: nn.Module) -> FusionRule:
     return FusionRule(model.fusion.value)
 
 
-def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source]) -> None:
+def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, InputTensor]) -> None:
     """Write ``model`` by the writer of its class. Raises UsageError for a class without one."""
     write = MODEL_WRITERS.get(type(model))
     if write is None:
@@ -160,20 +160,23 @@ def _write_model(w: NetworkWriter, model: nn.Module, sources: dict[str, Source])
 
 
 def _write_experts(
-    w: NetworkWriter, model: BHaRNetExpertOnly, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter,
+    model: BHaRNetExpertOnly,
+    sources: dict[str, InputTensor],
+    index: dict[str, int],
 ) -> None:
     write_expert(w, model.body, index["body"], sources["body"])
     write_expert(w, model.hand, index["hands"], sources["hands"])
 
 
 def _write_bharnet_e(
-    w: NetworkWriter, model: BHaRNetE, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter, model: BHaRNetE, sources: dict[str, InputTensor], index: dict[str, int]
 ) -> None:
     _write_all_branches(w, model, _write_branches(w, model, sources, index))
 
 
 def _write_bharnet_p(
-    w: NetworkWriter, model: BHaRNetP, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter, model: BHaRNetP, sources: dict[str, InputTensor], index: dict[str, int]
 ) -> None:
     body, hand = _write_branches(w, model, sources, index)
     write_pooled_attention(w, body, hand, model.body_attention)
@@ -181,7 +184,7 @@ def _write_bharnet_p(
 
 
 def _write_single(
-    w: NetworkWriter, model: SingleBranch, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter, model: SingleBranch, sources: dict[str, InputTensor], index: dict[str, int]
 ) -> None:
     (name,) = model.reads
     write_expert(w, model.net, index[name], sources[name])
@@ -198,7 +201,10 @@ MODEL_WRITERS: dict[type[nn.Module], Callable[..., None]] = {
 
 
 def _write_branches(
-    w: NetworkWriter, model: BHaRNetExpertOnly, sources: dict[str, Source], index: dict[str, int]
+    w: NetworkWriter,
+    model: BHaRNetExpertOnly,
+    sources: dict[str, InputTensor],
+    index: dict[str, int],
 ) -> tuple[Flow, Flow]:
     body = write_features(w, model.body, index["body"], sources["body"])
     return body, write_features(w, model.hand, index["hands"], sources["hands"])

@@ -47,7 +47,7 @@ def test_without_container_times_frames_are_counted(
 
 
 class _Timeless:
-    """A capture that knows no times, as some containers and back ends."""
+    """A capture that knows no times, as some containers and backends."""
 
     def __init__(self, capture: object) -> None:
         self.read = capture.read  # type: ignore[attr-defined]

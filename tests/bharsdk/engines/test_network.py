@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 
 from bharsdk import _ops
 from bharsdk.engines.network import (
+    Activation,
     Aggregate,
     Attention,
-    Bytes,
     Classify,
     Constant,
     Conv,
-    Features,
     FusionRule,
     Gelu,
     Input,
+    InputTensor,
     Layer,
     NetworkSpec,
     Normalize,
     Part,
     Pool,
     PooledAttention,
-    Source,
+    Quantization,
     build_network,
     encode_network,
 )
@@ -75,11 +75,11 @@ def _small() -> tuple[NetworkSpec, bytes]:
         Layer(classify=Classify(Part(2), c["head"], c["last"])),
     )
     features = (
-        Features(FRAMES, 1, JOINTS, CHANNELS),
-        Features(FRAMES, 1, JOINTS, 4),
-        Features(FRAMES, 1, JOINTS, WIDTH),
+        Activation(FRAMES, 1, JOINTS, CHANNELS),
+        Activation(FRAMES, 1, JOINTS, 4),
+        Activation(FRAMES, 1, JOINTS, WIDTH),
     )
-    sources = (Source(CHANNELS, FRAMES, JOINTS, 1),)
+    sources = (InputTensor(CHANNELS, FRAMES, JOINTS, 1),)
     spec = NetworkSpec(sources, CLASSES, FusionRule.MEAN, features, layers)
     return spec, np.random.default_rng(0).standard_normal(offset).astype("<f4").tobytes()
 
@@ -105,7 +105,7 @@ def _in_integers() -> tuple[NetworkSpec, bytes, bytes]:
         integers = np.append(integers, np.rint(values / scale).astype(np.int8))
         scales = np.append(scales, scale.ravel().astype("<f4"))
     weight, adjacency = constants
-    made = replace(edges, weight=weight, adjacency=adjacency, x_bytes=Bytes(0.05, 100))
+    made = replace(edges, weight=weight, adjacency=adjacency, x_bytes=Quantization(0.05, 100))
     layers = (*SPEC.layers[:at], Layer(aggregate=made), *SPEC.layers[at + 1 :])
     return replace(SPEC, layers=layers), scales.astype("<f4").tobytes(), integers.tobytes()
 
@@ -185,9 +185,9 @@ def _looking() -> tuple[NetworkSpec, bytes]:
         Layer(classify=Classify(Part(5), c["head"], c["last"])),
         Layer(pooled_attention=PooledAttention(Part(1), Part(0), *pooled, c["last"])),
     )
-    of_one, of_two = (Features(FRAMES, m, JOINTS, SHOWN) for m in (1, 2))
+    of_one, of_two = (Activation(FRAMES, m, JOINTS, SHOWN) for m in (1, 2))
     features = (of_one, of_two, of_one, of_two, of_one, of_one)
-    sources = (Source(SHOWN, FRAMES, JOINTS, 1), Source(SHOWN, FRAMES, JOINTS, 2))
+    sources = (InputTensor(SHOWN, FRAMES, JOINTS, 1), InputTensor(SHOWN, FRAMES, JOINTS, 2))
     spec = NetworkSpec(sources, CLASSES, FusionRule.MEAN, features, layers)
     return spec, np.random.default_rng(2).standard_normal(offset).astype("<f4").tobytes()
 
@@ -556,10 +556,10 @@ def _at_rates(*layers: Layer, causal: bool = True, joints: int = JOINTS) -> byte
         Layer(conv=Conv(Part(0), Part(2), *copied, stride=2)),
     )
     head = Layer(classify=Classify(Part(3), _zeros(WIDTH, 2), _zeros(2), window=int(causal)))
-    of_all = [Features(n, 1, joints, WIDTH) for n in (frames, frames, fewer, fewer)]
+    of_all = [Activation(n, 1, joints, WIDTH) for n in (frames, frames, fewer, fewer)]
     return encode_network(
         NetworkSpec(
-            (Source(WIDTH, frames, joints, 1),),
+            (InputTensor(WIDTH, frames, joints, 1),),
             2,
             FusionRule.MEAN,
             tuple(of_all),
@@ -664,7 +664,7 @@ def test_taps_far_apart_are_refused_before_they_are_folded() -> None:
     conv = Conv(
         *(Part(0), Part(3), wide, _zeros(256), (0, 60)),
         fractions=(0.5, 0.5),
-        x_bytes=Bytes(0.1, 0),
+        x_bytes=Quantization(0.1, 0),
     )
     text = _at_rates(Layer(conv=conv), causal=False)
     with pytest.raises(BundleError, match="MB as they are expanded"):

@@ -1,4 +1,4 @@
-"""Promises of the choice of a back end: what is wrong is left out, the fastest of the rest runs."""
+"""Promises of the choice of a backend: what is wrong is left out, the fastest of the rest runs."""
 
 from __future__ import annotations
 

@@ -483,7 +483,7 @@ def test_streams_in_integers_give_the_clip_on_every_instruction_set(
 def test_a_quantized_native_bundle_proves_itself_and_runs_by_default(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each back end gives its own golden logits, and the gate counts what each form loses."""
+    """Each backend gives its own golden logits, and the gate counts what each form loses."""
     output = tmp_path / "model.bhar"
     data = ["--int8", "--calib", str(WORDS), "--eval", str(WORDS)]
     arguments = [str(checkpoint), "--target", "native", *data, "--max-drop", "100"]
