@@ -60,10 +60,10 @@ def import_camera_module(name: str) -> ModuleType:
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = (error.name or name).split(".")[0]
-        if missing == "mediapipe" and sys.version_info[:2] > NEWEST:
+        if missing in ("cv2", "mediapipe") and sys.version_info[:2] > NEWEST:
             got, last = (".".join(map(str, v)) for v in (sys.version_info[:2], NEWEST))
             raise BackendMissingError(
-                f"mediapipe has no release for Python {got}, expected 3.10 to {last} to find"
+                f"MediaPipe has no release for Python {got}, expected 3.10 to {last} to find"
                 " landmarks in pictures: use such a Python, or give landmarks of your own"
             ) from error
         raise BackendMissingError.for_extra(missing, "camera") from error

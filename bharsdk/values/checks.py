@@ -73,6 +73,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 def _fitted(hint: Any, value: Any) -> Any:
     """``value`` as ``hint``; raises _RefusedError."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hasattr(origin, "__value__"):  # from numpy 2.5 on, NDArray is a type alias
+        return _fitted(origin.__value__[args], value)
     if hint is Any:
         return value
     if origin in (types.UnionType, typing.Union):
