@@ -34,6 +34,7 @@ from bhar_training.models.causal import CausalMaxPool
 from bhar_training.models.degcn import Block, DeGCN
 from bhar_training.models.deployed import (
     DeployedRefinedGraphConv,
+    DeployedStaticGraphConv,
     DeployedTemporalConv,
     FoldedTemporalConv,
 )
@@ -126,7 +127,7 @@ def is_causal(model: nn.Module) -> bool:
 def _no_step_form(module: nn.Module) -> UsageError:
     return UsageError(
         f"step form: got {type(module).__name__}, expected pr-gcn, a bharnet or one expert,"
-        " of DeGCN"
+        " of DeGCN: add its step counterpart to the tables of bhar_export/step/form.py"
     )
 
 
@@ -188,10 +189,20 @@ STEP_MODELS: dict[type[nn.Module], Callable[..., dict[str, nn.Module]]] = {
 """Class of a model -> its parts in step form, of (model, state of a part, shapes), by name."""
 
 
+STEP_GRAPHS: dict[type[nn.Module], Callable[[Any, LayerState], nn.Module] | None] = {
+    DeployedRefinedGraphConv: StepRefinedGraphConv,
+    DeployedStaticGraphConv: None,
+}
+"""Class of a deployed graph convolution -> its step counterpart; None: it looks at one frame."""
+
+
 def _replace_block(block: Block, state: LayerState) -> int:
     """Give ``block`` its step counterparts, in place; returns its stride."""
-    if isinstance(block.graph, DeployedRefinedGraphConv):
-        block.graph = StepRefinedGraphConv(block.graph, state.below("graph"))
+    if type(block.graph) not in STEP_GRAPHS:
+        raise _no_step_form(block.graph)
+    of_step = STEP_GRAPHS[type(block.graph)]
+    if of_step is not None:
+        block.graph = of_step(block.graph, state.below("graph"))
     temporal = block.temporal
     assert isinstance(temporal, DeployedTemporalConv) and isinstance(temporal.plain, nn.Conv2d)
     for name in ("near", "far"):
