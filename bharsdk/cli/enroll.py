@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from bharsdk.cli.arguments import AUTO, BACKEND, BUNDLE, open_recognizer
 from bharsdk.cli.command import Command
-from bharsdk.cli.landmarker_option import LandmarkerName, opened
+from bharsdk.cli.landmarker_option import LandmarkerName
 from bharsdk.errors import UsageError
 from bharsdk.files.outputs import is_same_file
 from bharsdk.values.declared import Cli, Help, Use
@@ -73,10 +73,12 @@ def _enroll(arguments: Enroll) -> int:
         said = f"{arguments.remove} removed"
     else:
         assert arguments.label is not None  # or it is no enrolling, see above
-        with opened(arguments.landmarker) as landmarker:
-            found = recognizer.enroll(
-                arguments.label, arguments.clips, known=arguments.known, landmarker=landmarker
-            )
+        found = recognizer.enroll(
+            arguments.label,
+            arguments.clips,
+            known=arguments.known,
+            landmarker=arguments.landmarker,
+        )
         said = f"{found.label} enrolled from {found.clips} clips{_much_like(found)}"
         if found.unlike:
             said += f"; unlike the others, look at it: {', '.join(found.unlike)}"

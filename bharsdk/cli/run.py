@@ -12,7 +12,7 @@ from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cli.arguments import SESSION_SUFFIX, ModelOptions, open_recognizer
 from bharsdk.cli.command import Command
 from bharsdk.cli.exit_codes import INTERRUPTED
-from bharsdk.cli.landmarker_option import LandmarkerName, opened
+from bharsdk.cli.landmarker_option import LandmarkerName
 from bharsdk.cli.names import chosen
 from bharsdk.cli.printing import Printer, show_results
 from bharsdk.errors import InputError, UsageError
@@ -103,16 +103,13 @@ def _run(arguments: Run | Record) -> int:
     config = _overridden(SourceConfig(), arguments.config)
     if "folder_fps" in arguments.config and not is_folder(arguments.source):
         raise UsageError("--fps: got it without a folder of pictures; other sources have times")
-    with (
-        opened(arguments.landmarker, options.max_persons) as landmarker,
-        recognizer.run(
-            arguments.source,
-            landmarker=landmarker,
-            config=config,
-            on_status=_say_waiting,
-            record=arguments.record,
-        ) as run,
-    ):
+    with recognizer.run(
+        arguments.source,
+        landmarker=arguments.landmarker,
+        config=config,
+        on_status=_say_waiting,
+        record=arguments.record,
+    ) as run:
         printer = Printer(run.frame_count, as_json=arguments.json)
         interrupted = show_results(run, printer, arguments.save)
     printer.summarize(recognizer.backend, run)

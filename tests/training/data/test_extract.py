@@ -255,7 +255,7 @@ def _extracted(
     """As if MediaPipe had found these ``landmarks`` in the videos."""
     found = list(zip(jobs, landmarks, strict=True))
     monkeypatch.setattr(module, "_require_camera_packages", lambda landmarker: None)
-    monkeypatch.setattr(module, "_results", lambda todo, count, fps: iter(found))
+    monkeypatch.setattr(module, "_results", lambda todo, count, fps, landmarker: iter(found))
     return extract(jobs, out)
 
 

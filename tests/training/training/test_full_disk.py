@@ -145,13 +145,13 @@ def test_extraction_says_how_many_clips_are_whole(
 
     jobs = [Job(Path(f"{name}.mp4"), "tea") for name in "ab"]
 
-    def results(todo: object, processes: int, fps: float) -> Iterator[tuple[Job, LandmarkSequence]]:
+    def results(*_: object) -> Iterator[tuple[Job, LandmarkSequence]]:
         yield jobs[0], recording
         shrink(1000)
         yield jobs[1], recording
 
     monkeypatch.setattr(extraction, "_results", results)
-    monkeypatch.setattr(extraction, "_require_camera_packages", lambda: None)
+    monkeypatch.setattr(extraction, "_require_camera_packages", lambda landmarker: None)
     with pytest.raises(InputError, match=r"1 clips of this call are whole, the same command goes"):
         extract(jobs, tmp_path)
     assert [path.name for path in (tmp_path / "tea").iterdir()] == ["a.bhar-session"]

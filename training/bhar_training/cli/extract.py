@@ -48,12 +48,12 @@ def run(arguments: Extract) -> None:
     """Write the landmarks of every video, and say what could not be used."""
     from bhar_training.data.extract import extract, find_videos
     from bhar_training.data.looks import table
+    from bharsdk.landmarkers.registry import DEFAULT_LANDMARKER
 
     found = find_videos(arguments.videos, arguments.label)
     out, jobs = arguments.out, found.jobs
-    # By its name: every process opens its own.
-    chosen = {} if arguments.landmarker is None else {"landmarker": arguments.landmarker}
-    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps, **chosen)
+    chosen = arguments.landmarker or DEFAULT_LANDMARKER  # a name: every process opens its own
+    summary = extract(jobs, out, processes=arguments.jobs, fps=arguments.fps, landmarker=chosen)
     bad, left_out = len(summary.failures), (*found.left_out, *summary.left_out)
     for one in left_out:
         if (out / one.path.parent.name / one.path.name).exists():
