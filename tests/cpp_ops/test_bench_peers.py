@@ -85,9 +85,9 @@ def test_litert_computes_what_the_model_does(bench: None) -> None:
         pytest.skip("LiteRT or its converters are missing: pip install 'bharsdk[bench]'")
     case = models.JOINED
     inputs = case._inputs()
-    arrays = [torch.from_numpy(array) for array in inputs.values()]
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
     with torch.no_grad():
-        expected = case._model().deploy().eval()(*arrays).numpy()
+        expected = case._model().deploy().eval()(tensors).numpy()
     for kind, bound in (("float32", 1e-4), ("INT8", 0.15)):
         difference = np.abs(models._litert(case)[kind]() - expected).max()
         assert difference < bound * np.abs(expected).max(), kind

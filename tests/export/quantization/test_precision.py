@@ -77,7 +77,7 @@ def test_every_quantizer_leaves_in_float_what_it_is_told_to(checkpoint: Path) ->
     clips = load_features(DataSpec(WORDS, ("s1",)), loaded.meta).evenly(6)
     module = deploy(loaded.model)
     graph = to_onnx(module, loaded.meta.features)
-    shapes = {i.value: getattr(clips, i.value).shape[1:] for i in inputs_of(graph)}
+    shapes = {i.value: clips.inputs[i.value].shape[1:] for i in inputs_of(graph)}
     observed = GraphQuantizer(graph, clips)
     exact = run_torch(loaded.model, clips)
     batches = clips.batches([*shapes])
