@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from bharsdk.files.writing import part_path
 __all__ = [
     "Declared",
     "check_outputs",
-    "declare_files",
     "is_same_file",
     "paths_in",
     "refuse_overwriting",
@@ -44,20 +43,6 @@ class Declared:
     reads: Mapping[str, str]
     writes: Mapping[str, str]
     updates: Mapping[str, str]
-
-
-def declare_files(
-    parser: argparse.ArgumentParser,
-    *,
-    reads: Sequence[str] = (),
-    writes: Sequence[str] = (),
-    updates: Sequence[str] = (),
-) -> None:
-    """Say which arguments of ``parser`` (their ``dest``) name what it reads, writes and updates."""
-    # argparse has no public list of its arguments.
-    names = {a.dest: (a.option_strings or [a.dest])[0] for a in parser._actions}
-    found = (({dest: names[dest] for dest in given}) for given in (reads, writes, updates))
-    parser.set_defaults(**{DECLARED: Declared(*found)})
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,9 @@ from bharsdk.cameras.source_config import SourceConfig
 from bharsdk.cameras.video import Video
 from bharsdk.cameras.waiting import AwaitedPictures, wait_for
 from bharsdk.errors import BharError, InputError, SourceError
-from bharsdk.landmarkers.landmarker import Landmarker
 from bharsdk.landmarkers.registry import (
     LandmarkerLike,
     check_choice,
-    open_landmarker,
     opened_landmarker,
 )
 from bharsdk.landmarks.frame import Frame
@@ -41,7 +38,7 @@ from bharsdk.sources.source import Source
 from bharsdk.values.checks import typed
 from bharsdk.values.image import Image
 
-__all__ = ["SourceLike", "default_landmarker", "open_pictures_or_frames", "open_source"]
+__all__ = ["SourceLike", "open_pictures_or_frames", "open_source"]
 
 SourceLike = (
     int
@@ -145,16 +142,6 @@ def open_pictures_or_frames(
         f"source: got {type(source).__name__}, expected a camera number, an address, a path,"
         " landmarks, or (image, timestamp_ms)"
     )
-
-
-def default_landmarker(max_persons: int = 1) -> Landmarker:
-    """Open the default landmarker. Deprecated: use :func:`open_landmarker`."""
-    warnings.warn(
-        "default_landmarker is deprecated: use bharsdk.landmarkers.registry.open_landmarker",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return open_landmarker(max_persons=max_persons)
 
 
 def _of_path(path: Path, config: SourceConfig) -> Pictures:

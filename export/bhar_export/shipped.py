@@ -6,21 +6,22 @@ and the ONNX forms of what this makes.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from bhar_export.cli import EXIT_CODES
 from bhar_export.cli import main as export
+from bharsdk.cli.command import Command, Entry, Program
 from bharsdk.cli.exit_codes import INTERRUPTED, exit_code_of
-from bharsdk.cli.parser import Parser
 from bharsdk.errors import AccuracyGateError, InputError
-from bharsdk.files.outputs import declare_files
+from bharsdk.values.declared import Cli, Help, Use
 
-__all__ = ["SHIPPED", "Shipped", "main"]
+__all__ = ["COMMAND", "SHIPPED", "Options", "Shipped", "main"]
 
 CHECKPOINTS = Path("training", "checkpoints")
 LICENSE = "code Apache-2.0; trained on MIT data, (c) 2022 traduttore"
@@ -51,25 +52,32 @@ SHIPPED = {
 }
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of ``python -m bhar_export.shipped``."""
+
+    names: Annotated[
+        tuple[str, ...], Help("the models"), Cli(names=("names",), default=", ".join(SHIPPED))
+    ] = ()
+    _: KW_ONLY
+    data_root: Annotated[Path, Help("folder of the data sets"), Cli(metavar="DIR", file=Use.READ)]
+    checkpoints: Annotated[
+        Path, Help("folder of their checkpoints"), Cli(metavar="DIR", file=Use.READ)
+    ] = CHECKPOINTS
+    out: Annotated[
+        Path, Help("where bundles and pictures go"), Cli(metavar="DIR", file=Use.WRITE)
+    ] = Path("out", "shipped")
+    target: Annotated[str, Help("as of bhar-export"), Cli(metavar="NAME")] = "all"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, that of the first export that failed."""
-    parser = Parser(
-        "python -m bhar_export.shipped",
-        description="export the models that ship to every target; at most 0.5 points may be lost",
-        epilog=EXIT_CODES,
-    )
-    add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help=f"default all: {', '.join(SHIPPED)}")
-    add("--data-root", type=Path, required=True, help="folder of the data sets")
-    add("--checkpoints", type=Path, default=CHECKPOINTS, help=f"default {CHECKPOINTS}")
-    add("--out", type=Path, default=Path("out", "shipped"), help="where bundles and pictures go")
-    add("--target", default="all", help="as of bhar-export (all)")
-    declare_files(parser, reads=("data_root", "checkpoints"), writes=("out",))
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: _run(arguments), parser.prog, arguments=arguments, extra="export")
+    parsed = PROGRAM.parse(argv)
+    work = partial(parsed.command.work, parsed.options)
+    return exit_code_of(work, PROGRAM.name, arguments=parsed.files, extra="export")
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: Options) -> None:
     unknown = set(arguments.names) - set(SHIPPED)
     if unknown:
         raise InputError(f"got {', '.join(sorted(unknown))}, expected some of {', '.join(SHIPPED)}")
@@ -88,7 +96,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise AccuracyGateError(f"not exported, see above: {', '.join(failed)}")
 
 
-def _arguments(name: str, arguments: argparse.Namespace) -> list[str]:
+def _arguments(name: str, arguments: Options) -> list[str]:
     """Of ``bhar-export``."""
     model, out = SHIPPED[name], arguments.out / name
     data = str(arguments.data_root / model.data)
@@ -101,6 +109,17 @@ def _arguments(name: str, arguments: argparse.Namespace) -> list[str]:
         *("--license", LICENSE, "--name", name),
         *("--output", f"{out}.bhar", "--plot", f"{out}.png"),
     ]
+
+
+COMMAND = Command(Options, _run, "At most 0.5 points may be lost.")
+DOES = "export the models that ship to every target, and prove them"
+PROGRAM = Program(
+    "python -m bhar_export.shipped",
+    DOES,
+    EXIT_CODES,
+    (Entry("", "bhar_export.shipped:COMMAND", DOES),),
+    extra="export",
+)
 
 
 if __name__ == "__main__":
